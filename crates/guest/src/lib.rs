@@ -1,0 +1,1 @@
+//! The SDK with which an environment is written.

@@ -1,0 +1,1 @@
+//! Prepares an environment and runs it natively.

@@ -1,0 +1,1 @@
+//! One peer link: what joins two seats and how well.

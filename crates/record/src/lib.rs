@@ -1,0 +1,1 @@
+//! What happened: facts, tables and the data dictionary.

@@ -1,0 +1,5 @@
+//! Inputs, prediction, snapshots, confirmed frames and hashes; knows no network.
+
+mod simulation;
+
+pub use simulation::{Simulation, StepOutcome};

@@ -1,0 +1,1 @@
+//! The server's machines: stager, lobby and game.

@@ -1,0 +1,1 @@
+//! The participant's machine: links, rollback and the record of play.

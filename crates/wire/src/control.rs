@@ -1,0 +1,446 @@
+//! Control messages: JSON text on one WebSocket a participant.
+//!
+//! `type` names the message in `snake_case`; the other keys are `camelCase`. Unknown keys are ignored, so that a
+//! newer side may say more; an unknown `type` closes the connection. Who sent a message is known from the
+//! connection's token and never read from the message (A1).
+
+use std::collections::BTreeMap;
+
+use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId};
+use serde::{Deserialize, Serialize};
+
+/// The longest control message, in bytes (A2).
+pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
+
+/// How often a page sends `ping`, in milliseconds.
+pub const HEARTBEAT_MILLIS: u64 = 1_000;
+
+/// After so long without any message the server closes with 4101 and the page connects anew, in milliseconds.
+pub const SILENCE_LIMIT_MILLIS: u64 = 10_000;
+
+/// What a page says.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ClientMessage {
+    /// The first message, within 10 s.
+    Hello {
+        /// [`crate::PROTOCOL_VERSION`].
+        protocol: u16,
+        /// From `POST /api/v1/visits`.
+        token: String,
+        /// A random number of this page load, below 2⁵³: tells a reload from a reconnection.
+        page: u64,
+    },
+    /// Once a second; answered by `pong`.
+    Ping {
+        /// The page's clock in milliseconds, returned as it is.
+        time: f64,
+    },
+    /// The participant is done with a scene. Repeated or late, it changes nothing (S2).
+    AdvanceScene {
+        /// The scene that it is done with.
+        scene_id: String,
+    },
+    /// For another seat of the game (L2).
+    Signal {
+        /// The game.
+        game_id: GameId,
+        /// For whom.
+        to: Seat,
+        /// What.
+        signal: Signal,
+    },
+    /// The environment is loaded and every link is open.
+    GameReady {
+        /// The game.
+        game_id: GameId,
+    },
+    /// How a link came about (L3), after every connection of it.
+    P2pConnectionType {
+        /// The game.
+        game_id: GameId,
+        /// The seat at the other end.
+        peer: Seat,
+        /// What the browser's statistics say.
+        #[serde(flatten)]
+        connection: ConnectionType,
+    },
+    /// Two states that must be equal are not (N2).
+    P2pDesync {
+        /// The game.
+        game_id: GameId,
+        /// The seat that differs from the sender.
+        peer: Seat,
+        /// The confirmed frame after which they differ.
+        frame: Frame,
+        /// The sender's hash.
+        own: StateHash,
+        /// The peer's.
+        theirs: StateHash,
+    },
+    /// The last episode's last frame is confirmed, and the server has acknowledged this seat's whole record.
+    GameFinished {
+        /// The game.
+        game_id: GameId,
+        /// How many frames the game had.
+        frames: Frame,
+        /// The hash of the last state.
+        hash: StateHash,
+    },
+    /// This seat cannot go on: its environment failed, or a link could not be made.
+    GameFailed {
+        /// The game.
+        game_id: GameId,
+        /// The frame that it would simulate next.
+        frame: Frame,
+        /// What happened, for the researcher; at most 1000 bytes are kept.
+        reason: String,
+    },
+}
+
+/// What the server says.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ServerMessage {
+    /// The answer to `hello`. The current scene follows, and the game if one is on.
+    Welcome {
+        /// [`crate::PROTOCOL_VERSION`].
+        protocol: u16,
+        /// Who the participant is.
+        participant: ParticipantId,
+        /// Which visit this is.
+        visit: VisitId,
+        /// How often to send `ping`, in milliseconds.
+        heartbeat_millis: u64,
+    },
+    /// The answer to `ping`.
+    Pong {
+        /// As it was sent.
+        time: f64,
+    },
+    /// Show this scene. Sent at its beginning and again after every connection (S2).
+    ActivateScene {
+        /// The scene.
+        scene: Scene,
+    },
+    /// The scene is over: take its things away.
+    TerminateScene {
+        /// Which.
+        scene_id: String,
+    },
+    /// Who waits in the lobby of the current game scene.
+    LobbyStatus {
+        /// How many wait, this participant among them.
+        waiting: u8,
+        /// How many a game takes.
+        needed: u8,
+    },
+    /// A group is formed: load the environment and make the links.
+    GameStart(Box<GameStart>),
+    /// From another seat of the game.
+    Signal {
+        /// The game.
+        game_id: GameId,
+        /// From whom; stamped by the server.
+        from: Seat,
+        /// What.
+        signal: Signal,
+    },
+    /// Every seat is ready: begin.
+    GameGo {
+        /// The game.
+        game_id: GameId,
+    },
+    /// The game is over for everyone, once (P3). A game that ends as it should sends no such message: each seat
+    /// is taken on when it has said `game_finished`.
+    P2pGameEnded {
+        /// The game.
+        game_id: GameId,
+        /// Why.
+        reason: TerminationReason,
+        /// Who was lost, if it is that.
+        missing: SeatSet,
+    },
+}
+
+/// One message of the making of a connection, passed on without being understood.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Signal {
+    /// An `RTCSessionDescription`.
+    Description {
+        /// `offer`, `answer`, `pranswer` or `rollback`.
+        sdp_type: String,
+        /// The text.
+        sdp: String,
+    },
+    /// An `RTCIceCandidate`; the empty candidate ends them.
+    Candidate {
+        /// The candidate's line.
+        candidate: String,
+        /// Its media section's name.
+        sdp_mid: Option<String>,
+        /// Its media section's index.
+        sdp_m_line_index: Option<u16>,
+    },
+}
+
+/// How two pages are joined (L3).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionType {
+    /// `direct`, `relay` (TURN) or `unknown`.
+    pub connection_type: String,
+    /// `host`, `srflx`, `prflx` or `relay`.
+    pub local_candidate_type: Option<String>,
+    /// The same of the other side.
+    pub remote_candidate_type: Option<String>,
+    /// `udp` or `tcp`.
+    pub protocol: Option<String>,
+    /// `udp`, `tcp` or `tls`, towards a TURN server.
+    pub relay_protocol: Option<String>,
+    /// The frame that the page would simulate next.
+    pub detected_at_frame: Frame,
+    /// The page's wall clock, milliseconds since the Unix epoch.
+    pub timestamp: f64,
+}
+
+/// A scene, as the page needs it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scene {
+    /// Its name in the experiment.
+    pub id: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: SceneKind,
+}
+
+/// The kinds of scenes that stand (S1).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum SceneKind {
+    /// A text and a button.
+    Start {
+        /// The experiment's title.
+        title: String,
+        /// Paragraphs of plain text.
+        body: Vec<String>,
+        /// What the keys do: key name to button name, as `keys` in the experiment says.
+        keys: BTreeMap<String, String>,
+        /// The button's words.
+        button: String,
+    },
+    /// A lobby, then a game.
+    Game {
+        /// The experiment's title.
+        title: String,
+        /// How many play together.
+        players: u8,
+    },
+    /// The end of the visit.
+    End {
+        /// The experiment's title.
+        title: String,
+        /// How the visit ended.
+        reason: TerminationReason,
+        /// Paragraphs of plain text for that ending.
+        body: Vec<String>,
+    },
+}
+
+/// Why a game, and with it a visit, ended (X5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the specification's")]
+pub enum TerminationReason {
+    Normal,
+    PartnerExclusion,
+    SelfExclusion,
+    PartnerLost,
+    ReconnectTimeout,
+    FocusTimeout,
+    Left,
+    Withdrawn,
+    Server,
+}
+
+impl TerminationReason {
+    /// The name on the wire and in the data.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::PartnerExclusion => "partner_exclusion",
+            Self::SelfExclusion => "self_exclusion",
+            Self::PartnerLost => "partner_lost",
+            Self::ReconnectTimeout => "reconnect_timeout",
+            Self::FocusTimeout => "focus_timeout",
+            Self::Left => "left",
+            Self::Withdrawn => "withdrawn",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Everything a seat needs to play one game.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GameStart {
+    /// The game.
+    pub game_id: GameId,
+    /// The scene that it belongs to.
+    pub scene_id: String,
+    /// The receiver's seat.
+    pub seat: Seat,
+    /// How many seats there are.
+    pub seats: u8,
+    /// Marks the game's packets.
+    pub epoch: u32,
+    /// The game's seed, 16 hex digits; episode *n* has the seed `derive_seed(seed, n)` (N6).
+    pub seed: Seed,
+    /// How the game runs.
+    pub rules: GameRules,
+    /// The environment.
+    pub environment: EnvironmentRef,
+    /// Key names (`KeyboardEvent.code`) to the environment's buttons.
+    pub keys: BTreeMap<String, String>,
+    /// For `RTCConfiguration.iceServers`, as it is.
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// How a game runs; the same for all its seats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GameRules {
+    /// Frames a second, 1 to 240.
+    pub fps: u16,
+    /// How many episodes.
+    pub episodes: u32,
+    /// The most frames of an episode; the environment may end it sooner.
+    pub max_frames: Frame,
+    /// Frames between a key and its effect, 0 to 8 (N1).
+    pub input_delay: u8,
+    /// The most frames that are simulated ahead of the confirmed one, 1 to 16 (N1).
+    pub window: u8,
+    /// What a missing input is taken for (N1).
+    pub prediction: Prediction,
+    /// The pause between two episodes, in milliseconds.
+    pub intermission_millis: u32,
+}
+
+impl Default for GameRules {
+    fn default() -> Self {
+        Self {
+            fps: 30,
+            episodes: 1,
+            max_frames: 1800,
+            input_delay: 2,
+            window: 8,
+            prediction: Prediction::RepeatLast,
+            intermission_millis: 1500,
+        }
+    }
+}
+
+/// What an input that has not come yet is taken for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prediction {
+    /// That seat's last known input.
+    #[default]
+    RepeatLast,
+    /// Nothing pressed.
+    Default,
+}
+
+/// Where to get an environment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentRef {
+    /// The prepared module, relative to the page.
+    pub url: String,
+    /// The prepared module's SHA-256, in hex; the page refuses another.
+    pub sha256: String,
+}
+
+/// An entry of `RTCConfiguration.iceServers`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IceServer {
+    /// `stun:`, `turn:` and `turns:` addresses.
+    pub urls: Vec<String>,
+    /// For TURN.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub username: Option<String>,
+    /// For TURN.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub credential: Option<String>,
+}
+
+/// A game's seed: 16 hex digits in JSON, where numbers lose bits past 2⁵³.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seed(pub u64);
+
+impl Serialize for Seed {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_the_documented_form() {
+        let message = ClientMessage::AdvanceScene { scene_id: "welcome".into() };
+        assert_eq!(
+            serde_json::to_string(&message).unwrap(),
+            r#"{"type":"advance_scene","sceneId":"welcome"}"#
+        );
+        let scene = Scene { id: "play".into(), kind: SceneKind::Game { title: "Tag".into(), players: 2 } };
+        assert_eq!(
+            serde_json::to_string(&ServerMessage::ActivateScene { scene }).unwrap(),
+            r#"{"type":"activate_scene","scene":{"id":"play","kind":"game","title":"Tag","players":2}}"#
+        );
+    }
+
+    #[test]
+    fn the_game_starts_with_everything_a_seat_needs() {
+        let start = GameStart {
+            game_id: GameId::from_random([1; 16]),
+            scene_id: "play".into(),
+            seat: Seat::new(1).unwrap(),
+            seats: 2,
+            epoch: 7,
+            seed: Seed(0xff),
+            rules: GameRules::default(),
+            environment: EnvironmentRef { url: "/environments/ab.wasm".into(), sha256: "ab".into() },
+            keys: BTreeMap::from([("ArrowLeft".into(), "left".into())]),
+            ice_servers: vec![],
+        };
+        let message = ServerMessage::GameStart(Box::new(start));
+        let json = serde_json::to_string(&message).unwrap();
+        assert!(json.starts_with(r#"{"type":"game_start","gameId":"0101"#), "{json}");
+        assert!(json.contains(r#""seed":"00000000000000ff""#), "{json}");
+        assert_eq!(serde_json::from_str::<ServerMessage>(&json).unwrap(), message);
+    }
+
+    #[test]
+    fn a_connection_type_lies_flat_in_its_message() {
+        let json = r#"{"type":"p2p_connection_type","gameId":"01010101010101010101010101010101","peer":1,
+            "connectionType":"direct","localCandidateType":"host","remoteCandidateType":"host",
+            "protocol":"udp","relayProtocol":null,"detectedAtFrame":3,"timestamp":1.5}"#;
+        let ClientMessage::P2pConnectionType { connection, .. } = serde_json::from_str(json).unwrap() else {
+            panic!("another message");
+        };
+        assert_eq!(connection.connection_type, "direct");
+    }
+}

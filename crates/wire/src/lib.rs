@@ -1,0 +1,20 @@
+//! Every message and packet that crosses a network or the boundary of an environment, with its codec and its
+//! bounds. `docs/protocol.md` describes the same for other languages, `docs/environments.md` the part that an
+//! environment's author sees.
+//!
+//! | module | between | form |
+//! | --- | --- | --- |
+//! | [`control`] | page and server, one WebSocket | JSON, `type` first |
+//! | [`packet`] | page and page, a data channel | postcard, at most [`packet::MAX_PACKET_BYTES`] |
+//! | [`batch`] | page to server, HTTP | postcard, at most [`batch::MAX_BATCH_BYTES`] |
+//! | [`manifest`], [`draw`] | environment to whoever runs it | JSON; little-endian records |
+
+pub mod batch;
+pub mod close;
+pub mod control;
+pub mod draw;
+pub mod manifest;
+pub mod packet;
+
+/// The version of everything in this crate. A page and a server whose versions differ do not talk (H4).
+pub const PROTOCOL_VERSION: u16 = 1;
