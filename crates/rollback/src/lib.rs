@@ -2,4 +2,4 @@
 
 mod simulation;
 
-pub use simulation::{Simulation, StepOutcome};
+pub use simulation::{Environment, Simulation, StepOutcome};

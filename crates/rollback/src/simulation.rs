@@ -26,6 +26,15 @@ pub trait Simulation {
     fn hash(&self, slot: usize) -> base::StateHash;
 }
 
+/// A simulation that plays episodes.
+pub trait Environment: Simulation {
+    /// Begins an episode, whatever came before it: the state after this depends on these arguments alone (N6).
+    ///
+    /// # Errors
+    /// The environment's own.
+    fn reset(&mut self, seats: u8, episode: u32, seed: u64) -> Result<(), Self::Error>;
+}
+
 /// What a step gave.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct StepOutcome {
