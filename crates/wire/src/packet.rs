@@ -16,6 +16,9 @@ pub const MAX_PACKET_FRAMES: usize = 64;
 
 const MAX_INPUTS_BYTES: usize = MAX_PACKET_FRAMES * MAX_INPUT_BYTES;
 
+/// A packet's inputs: bytes in place, no allocation.
+pub type Inputs = heapless::Vec<u8, MAX_INPUTS_BYTES>;
+
 /// One packet from one seat to another.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Packet {
@@ -38,7 +41,7 @@ pub struct Packet {
     /// The frame of the first input below.
     pub first: Frame,
     /// The sender's inputs from `first` on, one after another, each of the game's input size.
-    pub inputs: heapless::Vec<u8, MAX_INPUTS_BYTES>,
+    pub inputs: Inputs,
     /// The sender's newest confirmed frame and the hash of the state after it (N2).
     pub hash: Option<(Frame, StateHash)>,
 }
