@@ -1,1 +1,38 @@
-//! The participant's machine: links, rollback and the record of play.
+//! The participant's machine: one seat of one game, from its first frame to the last acknowledged upload.
+//!
+//! A session joins the links ([`link`]), the rollback core ([`rollback`]) and the record of play. It is pure:
+//! the driver tells it what came and what time it is, and takes out what must leave.
+//!
+//! ```text
+//!  handle_packet ─► link ─► inputs ─┐                    ┌─► poll_transmit   packets, newest state only
+//!  set_input ───────────────────────┤ rollback ◄─► env   ├─► poll_event      what the page shows or reports
+//!  handle_timeout ─► frame clock ───┘      │             └─► poll_batch      the record, for upload
+//!                                     confirmed frames
+//! ```
+//!
+//! The frame clock ticks at the game's rate, whether or not a frame can be simulated; on **every** tick a packet
+//! leaves to every peer, with all inputs that the peer has not acknowledged. So a lost packet costs nothing that
+//! the next does not mend, and a seat that stands still is never mistaken for one that is gone.
+//!
+//! Clocks drift apart and pages stall. Each seat compares how far it believes to be ahead of a peer with what
+//! the peer believes; half the difference is what it is really ahead, since the path's delay is in both. Who is
+//! ahead ticks a little slower, who is behind a little faster, who is far behind at twice the rate (N3).
+//!
+//! Invariants, checked by the simulator's tests:
+//! - a frame is confirmed once, in order, with the same inputs and the same hash at every seat;
+//! - every confirmed frame is in a batch until the server says that it is durable;
+//! - no packet, however made, panics, allocates beyond a bound or changes what is confirmed (N4);
+//! - nothing is simulated past an episode's last frame before that frame is confirmed (N6).
+
+mod clock;
+mod compare;
+mod pace;
+mod recorder;
+mod session;
+mod setup;
+mod status;
+
+pub use recorder::UploadStatus;
+pub use session::{Reason, Session, SessionEvent, Transmit};
+pub use setup::{Setup, SetupError};
+pub use status::{PeerStatus, Status};

@@ -86,4 +86,12 @@ mod tests {
         }
         assert!(CloseCode::means_come_back(1006));
     }
+
+    #[test]
+    fn every_code_is_documented() {
+        let protocol = include_str!("../../../docs/protocol.md");
+        for code in CloseCode::ALL {
+            assert!(protocol.contains(&format!("| {} |", code.number())), "{code:?}");
+        }
+    }
 }

@@ -148,12 +148,12 @@ mod tests {
 
     #[test]
     fn the_documented_bytes_are_the_bytes() {
-        // The example in docs/protocol.md.
         let hex: String = encoded(&packet()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
             "effdb6f50d0301ffffffff0f01f0a204d209e807fdde07e307040102030401df07ffffffffffffffffff01"
         );
+        assert!(include_str!("../../../docs/protocol.md").contains(&hex), "docs/protocol.md shows other bytes");
     }
 
     #[test]

@@ -1,0 +1,279 @@
+//! The record of play: every confirmed frame as this seat saw it, kept until the server says that it is durable
+//! (D1).
+//!
+//! Memory holds what is not acknowledged, which a server that is away for the whole game makes the whole game:
+//! some hundred bytes a frame, bounded by the game's length.
+
+use std::collections::VecDeque;
+
+use core::time::Duration;
+
+use base::{Frame, SeatSet, Timestamp};
+use rollback::Confirmed;
+use wire::batch::{
+    BatchAcknowledgement, EventRecord, FrameRecord, MAX_BATCH_EVENTS, PlayEvent, RecordBatch,
+};
+
+/// The most frames sent in one batch: well below the codec's bound, so that a batch of eight seats with sixteen
+/// bytes each stays under its size.
+const BATCH_FRAMES: usize = 512;
+
+/// How often a batch is cut while the game runs.
+const BATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Waiting times after a failed upload: doubling from the first to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(8);
+
+/// When a frame was simulated and shown, before it is confirmed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    simulated: u32,
+    shown: Option<u32>,
+}
+
+/// How far the record has got to the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UploadStatus {
+    /// Every confirmed frame before this one is durable on the server.
+    pub acknowledged: Frame,
+    /// How many confirmed frames are not yet.
+    pub pending: usize,
+}
+
+/// Collects frames and events and cuts them into batches.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    seats: u8,
+    began: Timestamp,
+    /// Of every frame from the first unconfirmed on.
+    times: VecDeque<Times>,
+    /// Confirmed and not acknowledged; the first is frame `acknowledged`.
+    frames: VecDeque<FrameRecord>,
+    acknowledged: Frame,
+    events: VecDeque<EventRecord>,
+    acknowledged_events: u32,
+    finished: bool,
+    in_flight: bool,
+    next_batch: Timestamp,
+    retry: Duration,
+}
+
+impl Recorder {
+    pub(crate) fn new(seats: u8, now: Timestamp) -> Self {
+        Self {
+            seats,
+            began: now,
+            times: VecDeque::new(),
+            frames: VecDeque::new(),
+            acknowledged: 0,
+            events: VecDeque::new(),
+            acknowledged_events: 0,
+            finished: false,
+            in_flight: false,
+            next_batch: now + BATCH_EVERY,
+            retry: FIRST_RETRY,
+        }
+    }
+
+    fn millis(&self, now: Timestamp) -> u32 {
+        u32::try_from(now.saturating_since(self.began).as_millis()).unwrap_or(u32::MAX)
+    }
+
+    /// The game's clock starts: times are counted from here.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
+        self.began = now;
+    }
+
+    /// The next frame was simulated for the first time.
+    pub(crate) fn simulated(&mut self, now: Timestamp) {
+        let simulated = self.millis(now);
+        self.times.push_back(Times { simulated, shown: None });
+    }
+
+    /// The newest simulated frame was drawn.
+    pub(crate) fn shown(&mut self, now: Timestamp) {
+        let millis = self.millis(now);
+        let shown = match self.times.back_mut() {
+            Some(times) => &mut times.shown,
+            // A frame may be confirmed as soon as it is simulated: then it waits among the confirmed ones.
+            None => match self.frames.back_mut() {
+                Some(frame) => &mut frame.shown_millis,
+                None => return,
+            },
+        };
+        shown.get_or_insert(millis);
+    }
+
+    /// The oldest unconfirmed frame is confirmed.
+    pub(crate) fn confirm(&mut self, confirmed: &Confirmed) {
+        let times = self.times.pop_front().unwrap_or_default();
+        let seats = usize::from(self.seats);
+        self.frames.push_back(FrameRecord {
+            inputs: confirmed.inputs[..seats].iter().flat_map(|input| input.as_bytes()).copied().collect(),
+            filled: SeatSet::EMPTY,
+            hash: confirmed.hash,
+            simulated_millis: times.simulated,
+            shown_millis: times.shown,
+            predicted: confirmed.predicted,
+            rollback_depth: confirmed.rollback_depth,
+        });
+    }
+
+    /// Something happened.
+    pub(crate) fn event(&mut self, frame: Frame, now: Timestamp, event: PlayEvent) {
+        let number = self.acknowledged_events.saturating_add(self.events.len() as u32);
+        let millis = self.millis(now);
+        self.events.push_back(EventRecord { number, frame, millis, event });
+    }
+
+    /// No frame comes any more; the rest is sent without waiting.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether the server has everything.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.finished && self.frames.is_empty() && self.events.is_empty()
+    }
+
+    pub(crate) fn status(&self) -> UploadStatus {
+        UploadStatus { acknowledged: self.acknowledged, pending: self.frames.len() }
+    }
+
+    /// When the next batch may be due, while none is under way.
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        let idle = self.frames.is_empty() && self.events.is_empty();
+        (!self.in_flight && !idle).then_some(self.next_batch)
+    }
+
+    /// The next batch, if one is due; then none until it is acknowledged or has failed.
+    pub(crate) fn poll_batch(&mut self, now: Timestamp) -> Option<RecordBatch> {
+        // After a failure even the last batch waits for its time.
+        let patient = !self.finished || self.retry > FIRST_RETRY;
+        if self.in_flight || (patient && now < self.next_batch) {
+            return None;
+        }
+        // The newest frame may still be drawn for the first time.
+        let settled = if self.finished { self.frames.len() } else { self.frames.len().saturating_sub(1) };
+        let frames: Vec<_> = self.frames.iter().take(settled.min(BATCH_FRAMES)).cloned().collect();
+        let events: Vec<_> = self.events.iter().take(MAX_BATCH_EVENTS).cloned().collect();
+        if frames.is_empty() && events.is_empty() {
+            return None;
+        }
+        self.in_flight = true;
+        Some(RecordBatch {
+            incarnation: 0,
+            incarnations: vec![0; usize::from(self.seats)],
+            first: self.acknowledged,
+            frames,
+            events,
+        })
+    }
+
+    /// The server has made durable what it says. A claim of more than was recorded is cut down to that.
+    pub(crate) fn acknowledged(&mut self, answer: BatchAcknowledgement, now: Timestamp) {
+        let frames = (answer.durable_frame.saturating_sub(self.acknowledged) as usize).min(self.frames.len());
+        self.frames.drain(..frames);
+        self.acknowledged += frames as Frame;
+        let events =
+            (answer.durable_event.saturating_sub(self.acknowledged_events) as usize).min(self.events.len());
+        self.events.drain(..events);
+        self.acknowledged_events += events as u32;
+        self.in_flight = false;
+        self.retry = FIRST_RETRY;
+        self.next_batch = now + BATCH_EVERY;
+    }
+
+    /// The upload did not come to an answer: the same frames are sent again after a while.
+    pub(crate) fn failed(&mut self, now: Timestamp) {
+        self.in_flight = false;
+        self.next_batch = now + self.retry;
+        self.retry = (self.retry * 2).min(LAST_RETRY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Input, MAX_SEATS, StateHash};
+    use rollback::StepOutcome;
+
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn confirmed(frame: Frame) -> Confirmed {
+        Confirmed {
+            frame,
+            inputs: [Input::none(1); MAX_SEATS],
+            hash: StateHash(u64::from(frame)),
+            outcome: StepOutcome::default(),
+            predicted: SeatSet::EMPTY,
+            rollback_depth: 0,
+        }
+    }
+
+    fn recorded(frames: Frame) -> Recorder {
+        let mut recorder = Recorder::new(2, at(0));
+        for frame in 0..frames {
+            recorder.simulated(at(u64::from(frame) * 33));
+            recorder.confirm(&confirmed(frame));
+        }
+        recorder
+    }
+
+    fn acknowledge(recorder: &mut Recorder, frame: Frame, now: Timestamp) {
+        recorder.acknowledged(BatchAcknowledgement { durable_frame: frame, durable_event: 0 }, now);
+    }
+
+    #[test]
+    fn one_batch_is_under_way_at_a_time() {
+        let mut recorder = recorded(30);
+        assert_eq!(recorder.poll_batch(at(10)), None, "not yet a second");
+        let batch = recorder.poll_batch(at(1000)).unwrap();
+        assert_eq!((batch.first, batch.frames.len()), (0, 29));
+        assert_eq!(recorder.poll_batch(at(5000)), None);
+    }
+
+    #[test]
+    fn what_failed_is_sent_again_until_it_is_acknowledged() {
+        let mut recorder = recorded(30);
+        let first = recorder.poll_batch(at(1000)).unwrap();
+        recorder.failed(at(1000));
+        assert_eq!(recorder.poll_batch(at(1400)), None, "backing off");
+        assert_eq!(recorder.poll_batch(at(1500)), Some(first));
+        acknowledge(&mut recorder, 20, at(1600));
+        assert_eq!(recorder.poll_batch(at(2600)).map(|batch| batch.first), Some(20));
+    }
+
+    #[test]
+    fn an_acknowledgement_of_more_than_was_recorded_is_cut_down() {
+        let mut recorder = recorded(10);
+        recorder.poll_batch(at(1000));
+        acknowledge(&mut recorder, 1_000_000, at(1000));
+        assert_eq!(recorder.status(), UploadStatus { acknowledged: 10, pending: 0 });
+    }
+
+    #[test]
+    fn the_end_is_sent_without_waiting() {
+        let mut recorder = recorded(10);
+        recorder.finish();
+        assert_eq!(recorder.poll_batch(at(400)).map(|batch| batch.frames.len()), Some(10));
+        assert!(!recorder.is_complete());
+        acknowledge(&mut recorder, 10, at(500));
+        assert!(recorder.is_complete());
+    }
+
+    #[test]
+    fn a_frame_that_was_confirmed_at_once_is_still_marked_as_shown() {
+        let mut recorder = recorded(10);
+        recorder.shown(at(700));
+        recorder.shown(at(800));
+        recorder.finish();
+        let batch = recorder.poll_batch(at(900)).unwrap();
+        assert_eq!(batch.frames[9].shown_millis, Some(700));
+        assert_eq!(batch.frames[8].shown_millis, None);
+    }
+}

@@ -1,0 +1,480 @@
+//! The machine itself: what each tick and each packet do.
+
+use core::time::Duration;
+
+use base::{Deadline, Frame, Input, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, derive_seed};
+use link::{Ends, Link, Refusal};
+use rollback::{Advance, Environment, Rollback};
+use wire::batch::{BatchAcknowledgement, PlayEvent, RecordBatch};
+use wire::packet::{Inputs, MAX_PACKET_BYTES, MAX_PACKET_FRAMES, Packet};
+
+use crate::clock::FrameClock;
+use crate::compare::{Comparison, Difference};
+use crate::pace::{self, Advantage};
+use crate::recorder::Recorder;
+use crate::setup::{Setup, SetupError};
+use crate::status::{PeerStatus, Status};
+
+/// After its last frame is confirmed a seat goes on answering until every peer has all its inputs, and at most
+/// so long: the last acknowledgement of all may be lost.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// The most events that wait for the driver; it takes them after every call.
+const EVENTS: usize = 64;
+
+/// Why the session wants to be woken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// A frame is due, or packets that keep the links alive.
+    Frame,
+    /// A batch may be due for upload.
+    Upload,
+}
+
+/// What the page shows, reports or acts on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionEvent {
+    /// The environment was reset; the episode's first frame is next.
+    EpisodeBegan {
+        /// From 0.
+        episode: u32,
+    },
+    /// The episode's last frame is confirmed.
+    EpisodeEnded {
+        /// From 0.
+        episode: u32,
+    },
+    /// A peer's state differs from ours.
+    Desync {
+        /// Whose.
+        peer: Seat,
+        /// The confirmed frame after which they differ.
+        frame: Frame,
+        /// Our hash.
+        own: StateHash,
+        /// The peer's.
+        theirs: StateHash,
+    },
+    /// The last episode is over.
+    Finished {
+        /// How many frames the game had.
+        frames: Frame,
+        /// The hash of the last state.
+        hash: StateHash,
+    },
+}
+
+/// A packet that must leave now, and for whom.
+#[derive(Debug)]
+pub struct Transmit<'a> {
+    /// The peer.
+    pub to: Seat,
+    /// What.
+    pub bytes: &'a [u8],
+}
+
+/// Where the game stands.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Phase {
+    /// Before `begin`: links are being made, and measured.
+    Gathering,
+    /// Between episodes, and before the first.
+    Intermission { until: Timestamp },
+    /// Frames are being played.
+    Playing { stalled: Option<Stall> },
+    /// The last frame is confirmed.
+    Finished { at: Timestamp },
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Stall {
+    since: Timestamp,
+    missing: SeatSet,
+}
+
+/// One peer, as the session sees it.
+#[derive(Debug)]
+struct Peer {
+    seat: Seat,
+    link: Link,
+    advantage: Advantage,
+    /// The peer holds our inputs of every frame before this one.
+    acknowledged: Frame,
+    /// Whether its last compared state was equal to ours: one event a divergence, not one a frame.
+    agrees: bool,
+}
+
+/// One seat of one game. See the crate's documentation.
+#[derive(Debug)]
+pub struct Session {
+    setup: Setup,
+    phase: Phase,
+    clock: FrameClock,
+    rollback: Rollback,
+    peers: Vec<Peer>,
+    held: Input,
+    episode: u32,
+    episode_first: Frame,
+    score: f64,
+    comparison: Comparison,
+    recorder: Recorder,
+    events: base::BoundedQueue<SessionEvent>,
+    /// To whom a packet is owed since the last tick.
+    owed: SeatSet,
+    now: Timestamp,
+    packet: Box<[u8; MAX_PACKET_BYTES]>,
+    stalled_ticks: u64,
+    refused: u64,
+}
+
+impl Session {
+    /// A session that gathers: its links may carry packets, no frame is played before [`Session::begin`].
+    ///
+    /// # Errors
+    /// When the setup is one that no game can have.
+    pub fn new(setup: &Setup, now: Timestamp) -> Result<Self, SetupError> {
+        setup.check()?;
+        let rules = &setup.rules;
+        let rollback = Rollback::new(rollback::Config {
+            seats: setup.seats,
+            local: setup.seat,
+            input_size: setup.input_size,
+            input_delay: rules.input_delay,
+            window: rules.window,
+            prediction: match rules.prediction {
+                wire::control::Prediction::RepeatLast => rollback::Prediction::RepeatLast,
+                wire::control::Prediction::Default => rollback::Prediction::Default,
+            },
+            max_frames: rules.max_frames,
+        })
+        ?;
+        let peers = Seat::all(setup.seats).filter(|&seat| seat != setup.seat).map(|seat| Peer {
+            seat,
+            link: Link::new(Ends {
+                epoch: setup.epoch,
+                peer: seat,
+                peer_incarnation: 0,
+                input_size: setup.input_size,
+            }),
+            advantage: Advantage::default(),
+            acknowledged: Frame::from(rules.input_delay),
+            agrees: true,
+        });
+        Ok(Self {
+            setup: *setup,
+            phase: Phase::Gathering,
+            clock: FrameClock::new(rules.fps, now),
+            rollback,
+            peers: peers.collect(),
+            held: Input::none(setup.input_size),
+            episode: 0,
+            episode_first: 0,
+            score: 0.0,
+            comparison: Comparison::new(),
+            recorder: Recorder::new(setup.seats, now),
+            events: base::BoundedQueue::new(EVENTS),
+            owed: SeatSet::EMPTY,
+            now,
+            packet: Box::new([0; MAX_PACKET_BYTES]),
+            stalled_ticks: 0,
+            refused: 0,
+        })
+    }
+
+    /// Everyone is there: the first episode begins at the next tick. Said twice, it changes nothing.
+    pub fn begin(&mut self, now: Timestamp) {
+        if self.phase == Phase::Gathering {
+            self.recorder.begin(now);
+            self.phase = Phase::Intermission { until: now };
+        }
+    }
+
+    /// What the participant holds now; each frame takes it as it is then. An input of another size is refused
+    /// and changes nothing.
+    pub fn set_input(&mut self, held: Input) {
+        if held.as_bytes().len() == self.setup.input_size {
+            self.held = held;
+        }
+    }
+
+    /// Takes a packet that came over the link to `from`. Whatever is wrong with it is counted and forgotten.
+    pub fn handle_packet(&mut self, from: Seat, bytes: &[u8], now: Timestamp) {
+        self.now = now;
+        if self.try_packet(from, bytes, now).is_none() {
+            self.refused += 1;
+        }
+    }
+
+    fn try_packet(&mut self, from: Seat, bytes: &[u8], now: Timestamp) -> Option<()> {
+        let peer = self.peers.iter_mut().find(|peer| peer.seat == from)?;
+        let packet = match peer.link.handle_packet(bytes, now) {
+            Ok(packet) => packet,
+            Err(Refusal::Repeated(_)) => return Some(()),
+            Err(_) => return None,
+        };
+        // What the peer says of us must be possible: it cannot hold what we never made, nor have simulated
+        // further past our inputs than its window goes.
+        let made = self.rollback.known_until(self.setup.seat);
+        let window = Frame::from(self.setup.rules.window);
+        if packet.acknowledged > made || packet.frame > made + window {
+            return None;
+        }
+        if packet.hash.is_some_and(|(frame, _)| frame >= packet.frame) {
+            return None;
+        }
+        let known = self.rollback.known_until(from);
+        if packet.first <= known {
+            let inputs = packet.inputs(self.setup.input_size);
+            self.rollback.add_remote(from, packet.first, inputs).ok()?;
+        }
+        peer.acknowledged = peer.acknowledged.max(packet.acknowledged);
+        if matches!(self.phase, Phase::Playing { .. }) {
+            let one_way = peer.link.quality().round_trip.unwrap_or_default() / 2;
+            let interval = self.clock.interval();
+            peer.advantage.learn(self.rollback.frame(), packet.frame, one_way, interval, packet.advantage);
+        }
+        if let Some((frame, hash)) = packet.hash {
+            let difference = self.comparison.hear(from, frame, hash);
+            self.compared(from, difference);
+        }
+        let held_by_all = self.peers.iter().map(|peer| peer.acknowledged).min();
+        self.rollback.forget_local_before(held_by_all.unwrap_or(made));
+        Some(())
+    }
+
+    fn compared(&mut self, with: Seat, difference: Option<Difference>) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.seat == with) else { return };
+        let agreed = core::mem::replace(&mut peer.agrees, difference.is_none());
+        let Some(Difference { peer, frame, own, theirs }) = difference.filter(|_| agreed) else { return };
+        self.recorder.event(self.rollback.frame(), self.now, PlayEvent::Desync { peer, frame, own, theirs });
+        self.tell(SessionEvent::Desync { peer, frame, own, theirs });
+    }
+
+    fn tell(&mut self, event: SessionEvent) {
+        self.events.push_dropping_oldest(event);
+    }
+
+    /// When to call [`Session::handle_timeout`] next. Changes with every call that takes `now`.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline<Reason>> {
+        if self.is_complete() {
+            return None;
+        }
+        let frame = Deadline { at: self.clock.next(), reason: Reason::Frame };
+        let upload = self.recorder.poll_timeout().map(|at| Deadline { at, reason: Reason::Upload });
+        base::earliest([Some(frame), upload])
+    }
+
+    /// Does what is due: simulates frames, and owes every peer a packet.
+    ///
+    /// # Errors
+    /// The environment's; the game cannot go on at this seat then.
+    pub fn handle_timeout<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        now: Timestamp,
+    ) -> Result<(), E::Error> {
+        self.now = now;
+        while self.clock.tick(now, self.stretch()) {
+            self.tick(environment, now)?;
+            self.owed = self.peers.iter().map(|peer| peer.seat).collect();
+        }
+        Ok(())
+    }
+
+    fn stretch(&self) -> f64 {
+        match self.phase {
+            Phase::Playing { .. } => pace::stretch(self.peers.iter().map(|peer| peer.advantage)),
+            Phase::Gathering | Phase::Intermission { .. } | Phase::Finished { .. } => 1.0,
+        }
+    }
+
+    fn tick<E: Environment>(&mut self, environment: &mut E, now: Timestamp) -> Result<(), E::Error> {
+        if let Phase::Intermission { until } = self.phase {
+            if now < until {
+                return Ok(());
+            }
+            self.begin_episode(environment, now)?;
+        }
+        let Phase::Playing { stalled } = self.phase else { return Ok(()) };
+        let advance = self.rollback.advance(self.held, environment)?;
+        if matches!(advance, Advance::Stepped { .. }) {
+            self.recorder.simulated(now);
+        }
+        self.take_confirmed();
+        match advance {
+            Advance::Stepped { .. } => self.end_stall(stalled, now),
+            Advance::Waiting { missing } => {
+                self.stalled_ticks += 1;
+                let stall = stalled.unwrap_or(Stall { since: now, missing });
+                self.phase = Phase::Playing { stalled: Some(stall) };
+            }
+            Advance::EpisodeEnding => {}
+            Advance::EpisodeOver => {
+                self.end_stall(stalled, now);
+                self.end_episode(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_episode<E: Environment>(&mut self, environment: &mut E, now: Timestamp) -> Result<(), E::Error> {
+        let episode = self.episode;
+        let seed = derive_seed(self.setup.seed, u64::from(episode));
+        environment.reset(self.setup.seats, episode, seed)?;
+        self.rollback.begin_episode(environment);
+        self.phase = Phase::Playing { stalled: None };
+        self.episode_first = self.rollback.frame();
+        self.score = 0.0;
+        self.recorder.event(self.episode_first, now, PlayEvent::EpisodeBegan { episode });
+        self.tell(SessionEvent::EpisodeBegan { episode });
+        Ok(())
+    }
+
+    fn end_episode(&mut self, now: Timestamp) {
+        let (episode, frame) = (self.episode, self.rollback.frame());
+        let steps = frame - self.episode_first;
+        self.recorder.event(frame, now, PlayEvent::EpisodeEnded { episode, steps });
+        self.tell(SessionEvent::EpisodeEnded { episode });
+        if episode + 1 < self.setup.rules.episodes {
+            self.episode += 1;
+            let pause = Duration::from_millis(u64::from(self.setup.rules.intermission_millis));
+            self.phase = Phase::Intermission { until: now + pause };
+            return;
+        }
+        self.phase = Phase::Finished { at: now };
+        self.recorder.finish();
+        if let Some((_, hash)) = self.comparison.newest() {
+            self.tell(SessionEvent::Finished { frames: frame, hash });
+        }
+    }
+
+    fn end_stall(&mut self, stalled: Option<Stall>, now: Timestamp) {
+        let Some(Stall { since, missing }) = stalled else { return };
+        let millis = u32::try_from(now.saturating_since(since).as_millis()).unwrap_or(u32::MAX);
+        self.recorder.event(self.rollback.frame(), now, PlayEvent::Stalled { millis, missing });
+        self.phase = Phase::Playing { stalled: None };
+    }
+
+    fn take_confirmed(&mut self) {
+        while let Some(confirmed) = self.rollback.poll_confirmed() {
+            self.score += confirmed.outcome.rewards[self.setup.seat.index()];
+            self.recorder.confirm(&confirmed);
+            let mut found = [None; MAX_SEATS];
+            self.comparison.confirm(confirmed.frame, confirmed.hash, |difference| {
+                found[difference.peer.index()] = Some(difference);
+            });
+            for difference in found.into_iter().flatten() {
+                self.compared(difference.peer, Some(difference));
+            }
+        }
+    }
+
+    /// The newest frame was drawn.
+    pub fn handle_shown(&mut self, now: Timestamp) {
+        self.recorder.shown(now);
+    }
+
+    /// The next packet to send, until there is none. Call it after [`Session::handle_timeout`]; a packet that
+    /// is not sent at once is better forgotten, since the next holds everything.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        let to = self.owed.iter().next()?;
+        self.owed.remove(to);
+        let packet = self.packet_for(to)?;
+        let bytes = packet.encode(&mut self.packet).ok()?;
+        Some(Transmit { to, bytes })
+    }
+
+    fn packet_for(&mut self, to: Seat) -> Option<Packet> {
+        let peer = self.peers.iter_mut().find(|peer| peer.seat == to)?;
+        let (sequence, echo) = peer.link.next_header(self.now);
+        let first = peer.acknowledged.max(self.rollback.local_inputs_start());
+        let mut inputs = Inputs::new();
+        for input in self.rollback.local_inputs(first).take(MAX_PACKET_FRAMES) {
+            inputs.extend_from_slice(input.as_bytes()).ok()?;
+        }
+        Some(Packet {
+            epoch: self.setup.epoch,
+            seat: self.setup.seat,
+            incarnation: 0,
+            sequence,
+            echo,
+            frame: self.rollback.frame(),
+            advantage: peer.advantage.told(),
+            acknowledged: self.rollback.known_until(to),
+            first,
+            inputs,
+            hash: self.comparison.newest(),
+        })
+    }
+
+    /// The next thing that happened, until there is none.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop()
+    }
+
+    /// The next batch to upload, if one is due and none is under way.
+    pub fn poll_batch(&mut self, now: Timestamp) -> Option<RecordBatch> {
+        self.recorder.poll_batch(now)
+    }
+
+    /// The server's answer to the batch under way.
+    pub fn handle_batch_acknowledged(&mut self, answer: BatchAcknowledgement, now: Timestamp) {
+        self.recorder.acknowledged(answer, now);
+    }
+
+    /// The batch under way got no answer.
+    pub fn handle_batch_failed(&mut self, now: Timestamp) {
+        self.recorder.failed(now);
+    }
+
+    /// Whether this seat may leave: its last frame is confirmed, the server has its whole record, and the peers
+    /// have all its inputs (or were given [3 s] to take them).
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let Phase::Finished { at } = self.phase else { return false };
+        let end = self.rollback.frame();
+        let served = self.peers.iter().all(|peer| peer.acknowledged >= end);
+        self.recorder.is_complete() && (served || self.now >= at + LINGER)
+    }
+
+    /// Packets that were refused, by whoever sent them.
+    #[must_use]
+    pub fn refused_packets(&self) -> u64 {
+        self.refused
+    }
+
+    /// What the page and its tests may know.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (compared_hashes, desyncs) = self.comparison.counts();
+        let intermission = match self.phase {
+            Phase::Intermission { until } if self.episode > 0 => Some(until.saturating_since(self.now)),
+            _ => None,
+        };
+        Status {
+            episode: self.episode,
+            step: self.rollback.frame().saturating_sub(self.episode_first),
+            frame: self.rollback.frame(),
+            confirmed_frame: self.rollback.confirmed(),
+            hash: self.comparison.newest(),
+            stalled_frames: self.stalled_ticks,
+            rollbacks: self.rollback.rollbacks(),
+            compared_hashes,
+            desyncs,
+            score: self.score,
+            intermission,
+            finished: matches!(self.phase, Phase::Finished { .. }),
+            peers: self
+                .peers
+                .iter()
+                .map(|peer| PeerStatus {
+                    peer: peer.seat,
+                    heard: peer.link.is_heard(),
+                    path: peer.link.quality(),
+                })
+                .collect(),
+            uploads: self.recorder.status(),
+        }
+    }
+}

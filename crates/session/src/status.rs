@@ -1,0 +1,52 @@
+//! What the page and its tests may know of a running game (H3).
+
+use core::time::Duration;
+
+use base::{Frame, Seat, StateHash};
+use link::PathQuality;
+
+use crate::recorder::UploadStatus;
+
+/// A seat's view of its game.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Status {
+    /// The current episode, from 0.
+    pub episode: u32,
+    /// The frame within the episode that is simulated next.
+    pub step: Frame,
+    /// The frame of the game that is simulated next.
+    pub frame: Frame,
+    /// Every frame before this one is confirmed.
+    pub confirmed_frame: Frame,
+    /// The newest confirmed frame and the hash of the state after it.
+    pub hash: Option<(Frame, StateHash)>,
+    /// Ticks on which no frame could be simulated because inputs were missing.
+    pub stalled_frames: u64,
+    /// How often frames were simulated anew.
+    pub rollbacks: u64,
+    /// Peers' hashes that were compared with ours.
+    pub compared_hashes: u64,
+    /// Those that differed.
+    pub desyncs: u64,
+    /// This seat's confirmed rewards in this episode.
+    pub score: f64,
+    /// Between episodes: how long until the next begins.
+    pub intermission: Option<Duration>,
+    /// Whether the last episode is over.
+    pub finished: bool,
+    /// The links.
+    pub peers: Vec<PeerStatus>,
+    /// The record's way to the server.
+    pub uploads: UploadStatus,
+}
+
+/// One link's state.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PeerStatus {
+    /// The seat at the other end.
+    pub peer: Seat,
+    /// Whether a packet has come from it.
+    pub heard: bool,
+    /// How good the path is.
+    pub path: PathQuality,
+}
