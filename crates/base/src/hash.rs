@@ -33,7 +33,11 @@ impl FromStr for StateHash {
 impl Serialize for StateHash {
     /// A hex string where people read it (JSON numbers lose bits past 2⁵³), a number in packets.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 

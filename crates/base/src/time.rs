@@ -78,7 +78,10 @@ mod tests {
         let (early, late) = (Timestamp::from_millis(1), Timestamp::from_millis(3));
         assert_eq!(late.saturating_since(early), Duration::from_millis(2));
         assert_eq!(early.saturating_since(late), Duration::ZERO);
-        assert_eq!(Timestamp::from_micros(u64::MAX) + Duration::from_secs(1), Timestamp::from_micros(u64::MAX));
+        assert_eq!(
+            Timestamp::from_micros(u64::MAX) + Duration::from_secs(1),
+            Timestamp::from_micros(u64::MAX)
+        );
     }
 
     #[test]

@@ -26,7 +26,14 @@ pub(crate) struct Advantage {
 
 impl Advantage {
     /// Learns from a packet: where both stood when it came, and what the peer believes.
-    pub(crate) fn learn(&mut self, own: Frame, peers: Frame, one_way: Duration, interval: Duration, remote: i8) {
+    pub(crate) fn learn(
+        &mut self,
+        own: Frame,
+        peers: Frame,
+        one_way: Duration,
+        interval: Duration,
+        remote: i8,
+    ) {
         let travelled = one_way.as_secs_f64() / interval.as_secs_f64();
         let ahead = (f64::from(own) - f64::from(peers) - travelled).clamp(-100.0, 100.0);
         let smoothed = self.local.unwrap_or(ahead);

@@ -4,15 +4,12 @@
 //! Memory holds what is not acknowledged, which a server that is away for the whole game makes the whole game:
 //! some hundred bytes a frame, bounded by the game's length.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
-use core::time::Duration;
-
-use base::{Frame, SeatSet, Timestamp};
+use base::{Frame, Input, SeatSet, Timestamp};
 use rollback::Confirmed;
-use wire::batch::{
-    BatchAcknowledgement, EventRecord, FrameRecord, MAX_BATCH_EVENTS, PlayEvent, RecordBatch,
-};
+use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, MAX_BATCH_EVENTS, PlayEvent, RecordBatch};
 
 /// The most frames sent in one batch: well below the codec's bound, so that a batch of eight seats with sixteen
 /// bytes each stays under its size.
@@ -85,9 +82,12 @@ impl Recorder {
         self.began = now;
     }
 
-    /// The next frame was simulated for the first time.
-    pub(crate) fn simulated(&mut self, now: Timestamp) {
+    /// A frame was simulated as the newest. An episode that ended sooner than predicted takes frames back; the
+    /// next one's then have their numbers.
+    pub(crate) fn simulated(&mut self, frame: Frame, now: Timestamp) {
         let simulated = self.millis(now);
+        let unconfirmed = self.acknowledged + self.frames.len() as Frame;
+        self.times.truncate(frame.saturating_sub(unconfirmed) as usize);
         self.times.push_back(Times { simulated, shown: None });
     }
 
@@ -110,7 +110,7 @@ impl Recorder {
         let times = self.times.pop_front().unwrap_or_default();
         let seats = usize::from(self.seats);
         self.frames.push_back(FrameRecord {
-            inputs: confirmed.inputs[..seats].iter().flat_map(|input| input.as_bytes()).copied().collect(),
+            inputs: confirmed.inputs[..seats].iter().flat_map(Input::as_bytes).copied().collect(),
             filled: SeatSet::EMPTY,
             hash: confirmed.hash,
             simulated_millis: times.simulated,
@@ -195,7 +195,7 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use base::{Input, MAX_SEATS, StateHash};
+    use base::{MAX_SEATS, StateHash};
     use rollback::StepOutcome;
 
     use super::*;
@@ -218,7 +218,7 @@ mod tests {
     fn recorded(frames: Frame) -> Recorder {
         let mut recorder = Recorder::new(2, at(0));
         for frame in 0..frames {
-            recorder.simulated(at(u64::from(frame) * 33));
+            recorder.simulated(frame, at(u64::from(frame) * 33));
             recorder.confirm(&confirmed(frame));
         }
         recorder

@@ -146,8 +146,7 @@ impl Session {
                 wire::control::Prediction::Default => rollback::Prediction::Default,
             },
             max_frames: rules.max_frames,
-        })
-        ?;
+        })?;
         let peers = Seat::all(setup.seats).filter(|&seat| seat != setup.seat).map(|seat| Peer {
             seat,
             link: Link::new(Ends {
@@ -298,8 +297,8 @@ impl Session {
         }
         let Phase::Playing { stalled } = self.phase else { return Ok(()) };
         let advance = self.rollback.advance(self.held, environment)?;
-        if matches!(advance, Advance::Stepped { .. }) {
-            self.recorder.simulated(now);
+        if let Advance::Stepped { frame } = advance {
+            self.recorder.simulated(frame, now);
         }
         self.take_confirmed();
         match advance {

@@ -154,8 +154,7 @@ impl RecordBatch {
         if bytes.len() > MAX_BATCH_BYTES {
             return Err(BatchError::TooLong(bytes.len()));
         }
-        let (batch, rest): (Self, _) =
-            postcard::take_from_bytes(bytes).map_err(|_| BatchError::Malformed)?;
+        let (batch, rest): (Self, _) = postcard::take_from_bytes(bytes).map_err(|_| BatchError::Malformed)?;
         if !rest.is_empty() {
             return Err(BatchError::Malformed);
         }

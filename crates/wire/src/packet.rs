@@ -153,7 +153,10 @@ mod tests {
             hex,
             "effdb6f50d0301ffffffff0f01f0a204d209e807fdde07e307040102030401df07ffffffffffffffffff01"
         );
-        assert!(include_str!("../../../docs/protocol.md").contains(&hex), "docs/protocol.md shows other bytes");
+        assert!(
+            include_str!("../../../docs/protocol.md").contains(&hex),
+            "docs/protocol.md shows other bytes"
+        );
     }
 
     #[test]
