@@ -1,1 +1,3 @@
 //! Prepares an environment and runs it natively.
+
+pub mod prepare;
