@@ -1,0 +1,174 @@
+//! One instance of a prepared module, and its memory.
+
+use wasmtime::{Func, Global, Linker, Memory, Store, TypedFunc};
+
+use crate::module::ModuleError;
+use crate::native::{EnvironmentError, Fault};
+use crate::prepare::{FAULT_OUT_OF_FUEL, FAULT_TOO_DEEP};
+
+/// The longest manifest, observation or drawing that is read, in bytes.
+const MAX_SLICE_BYTES: u32 = 1024 * 1024;
+
+pub(crate) struct Instance {
+    store: Store<()>,
+    memory: Memory,
+    state_bytes: usize,
+    fault: Global,
+    save: TypedFunc<(), ()>,
+    load: TypedFunc<(), ()>,
+    manifest: TypedFunc<(), u32>,
+    reset: TypedFunc<(u32, u32, u32, u32), ()>,
+    step: TypedFunc<u32, u32>,
+    observe: TypedFunc<u32, u32>,
+    draw: TypedFunc<u32, u32>,
+    actions: usize,
+    outcome: usize,
+}
+
+impl Instance {
+    pub(crate) fn new(compiled: &wasmtime::Module) -> Result<Self, ModuleError> {
+        let engine = compiled.engine();
+        let mut store = Store::new(engine, ());
+        let mut linker = Linker::new(engine);
+        let compile = |error: wasmtime::Error| ModuleError::Compile(format!("{error:#}"));
+        linker.func_wrap("interplay", "log", |_: u32, _: u32| {}).map_err(compile)?;
+        let instance = linker.instantiate(&mut store, compiled).map_err(compile)?;
+        let memory =
+            instance.get_memory(&mut store, "memory").ok_or(ModuleError::NotPrepared("memory"))?;
+        let mut global = |name| {
+            instance.get_global(&mut store, name).ok_or(ModuleError::NotPrepared(name))
+        };
+        let (bytes, fault) = (global("interplay_state_bytes")?, global("interplay_fault")?);
+        let state_bytes = bytes.get(&mut store).i32().unwrap_or(0).cast_unsigned() as usize;
+        if state_bytes == 0 || state_bytes > memory.data_size(&store) {
+            return Err(ModuleError::OutOfBounds("interplay_state_bytes"));
+        }
+        let mut function = |name| -> Result<Func, ModuleError> {
+            instance.get_func(&mut store, name).ok_or(ModuleError::NotPrepared(name))
+        };
+        let [save, load] = [function("interplay_save")?, function("interplay_load")?];
+        let [manifest, actions, outcome] =
+            [function("interplay_manifest")?, function("interplay_actions")?, function("interplay_outcome")?];
+        let [reset, step] = [function("interplay_reset")?, function("interplay_step")?];
+        let [observe, draw] = [function("interplay_observe")?, function("interplay_draw")?];
+        let actions: TypedFunc<(), u32> = actions.typed(&store).map_err(compile)?;
+        let outcome: TypedFunc<(), u32> = outcome.typed(&store).map_err(compile)?;
+        let mut instance = Self {
+            save: save.typed(&store).map_err(compile)?,
+            load: load.typed(&store).map_err(compile)?,
+            manifest: manifest.typed(&store).map_err(compile)?,
+            reset: reset.typed(&store).map_err(compile)?,
+            step: step.typed(&store).map_err(compile)?,
+            observe: observe.typed(&store).map_err(compile)?,
+            draw: draw.typed(&store).map_err(compile)?,
+            store,
+            memory,
+            state_bytes,
+            fault,
+            actions: 0,
+            outcome: 0,
+        };
+        instance.actions = instance.call(&actions, ())? as usize;
+        instance.outcome = instance.call(&outcome, ())? as usize;
+        for (name, start, length) in [
+            ("interplay_actions", instance.actions, base::MAX_SEATS * base::MAX_INPUT_BYTES),
+            ("interplay_outcome", instance.outcome, base::MAX_SEATS * 16),
+        ] {
+            if start.saturating_add(length) > instance.memory().len() {
+                return Err(ModuleError::OutOfBounds(name));
+            }
+        }
+        Ok(instance)
+    }
+
+    fn call<P, R>(&mut self, function: &TypedFunc<P, R>, parameters: P) -> Result<R, EnvironmentError>
+    where
+        P: wasmtime::WasmParams,
+        R: wasmtime::WasmResults,
+    {
+        function.call(&mut self.store, parameters).map_err(|error| {
+            let fault = match self.fault.get(&mut self.store).i32() {
+                Some(FAULT_OUT_OF_FUEL) => Fault::OutOfFuel,
+                Some(FAULT_TOO_DEEP) => Fault::TooDeep,
+                _ => Fault::Trapped(error.root_cause().to_string()),
+            };
+            EnvironmentError { fault }
+        })
+    }
+
+    fn memory(&self) -> &[u8] {
+        self.memory.data(&self.store)
+    }
+
+    /// Copies the state out.
+    pub(crate) fn save(&mut self, into: &mut Vec<u8>) -> Result<(), EnvironmentError> {
+        self.call(&self.save.clone(), ())?;
+        into.clear();
+        into.extend_from_slice(&self.memory()[..self.state_bytes]);
+        Ok(())
+    }
+
+    /// Copies a state in.
+    pub(crate) fn load(&mut self, state: &[u8]) -> Result<(), EnvironmentError> {
+        let memory = self.memory.data_mut(&mut self.store);
+        memory[..state.len()].copy_from_slice(state);
+        self.call(&self.load.clone(), ())
+    }
+
+    pub(crate) fn reset(&mut self, seats: u8, episode: u32, seed: u64) -> Result<(), EnvironmentError> {
+        let reset = self.reset.clone();
+        self.call(&reset, (u32::from(seats), episode, seed as u32, (seed >> 32) as u32))
+    }
+
+    /// Plays a frame; `actions` are all seats' bytes in order. True ends the episode.
+    pub(crate) fn step<'a>(
+        &mut self,
+        frame: u32,
+        actions: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<bool, EnvironmentError> {
+        let mut at = self.actions;
+        let memory = self.memory.data_mut(&mut self.store);
+        for action in actions {
+            memory[at..at + action.len()].copy_from_slice(action);
+            at += action.len();
+        }
+        Ok(self.call(&self.step.clone(), frame)? != 0)
+    }
+
+    /// A seat's reward and flags after the last step.
+    pub(crate) fn outcome(&self, seat: base::Seat) -> (f64, u32) {
+        let at = self.outcome + seat.index() * 16;
+        let bytes = &self.memory()[at..at + 16];
+        let reward = f64::from_le_bytes([
+            bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
+        ]);
+        (reward, u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]))
+    }
+
+    pub(crate) fn manifest(&mut self) -> Result<Vec<u8>, ModuleError> {
+        let at = self.call(&self.manifest.clone(), ())?;
+        self.slice(at, 1).ok_or(ModuleError::OutOfBounds("interplay_manifest"))
+    }
+
+    /// What a seat observes, and the infos. Spoils the state for playing on.
+    pub(crate) fn observe(&mut self, seat: base::Seat) -> Result<Option<Vec<f64>>, EnvironmentError> {
+        let at = self.call(&self.observe.clone(), u32::from(seat.number()))?;
+        let number = |bytes: &[u8]| bytes.try_into().map_or(f64::NAN, f64::from_le_bytes);
+        Ok(self.slice(at, 8).map(|bytes| bytes.chunks_exact(8).map(number).collect()))
+    }
+
+    /// What a seat sees. Spoils the state for playing on.
+    pub(crate) fn draw(&mut self, seat: base::Seat) -> Result<Option<Vec<u8>>, EnvironmentError> {
+        let at = self.call(&self.draw.clone(), u32::from(seat.number()))?;
+        Ok(self.slice(at, 1))
+    }
+
+    /// The items whose address and count stand at `at`.
+    fn slice(&self, at: u32, item_bytes: u32) -> Option<Vec<u8>> {
+        let memory = self.memory();
+        let word = |at: usize| memory.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+        let (start, count) = (word(at as usize)?, word(at as usize + 4)?);
+        let length = count.checked_mul(item_bytes).filter(|&length| length <= MAX_SLICE_BYTES)?;
+        memory.get(start as usize..(start as usize).checked_add(length as usize)?).map(<[u8]>::to_vec)
+    }
+}
