@@ -33,11 +33,8 @@ impl Instance {
         let compile = |error: wasmtime::Error| ModuleError::Compile(format!("{error:#}"));
         linker.func_wrap("interplay", "log", |_: u32, _: u32| {}).map_err(compile)?;
         let instance = linker.instantiate(&mut store, compiled).map_err(compile)?;
-        let memory =
-            instance.get_memory(&mut store, "memory").ok_or(ModuleError::NotPrepared("memory"))?;
-        let mut global = |name| {
-            instance.get_global(&mut store, name).ok_or(ModuleError::NotPrepared(name))
-        };
+        let memory = instance.get_memory(&mut store, "memory").ok_or(ModuleError::NotPrepared("memory"))?;
+        let mut global = |name| instance.get_global(&mut store, name).ok_or(ModuleError::NotPrepared(name));
         let (bytes, fault) = (global("interplay_state_bytes")?, global("interplay_fault")?);
         let state_bytes = bytes.get(&mut store).i32().unwrap_or(0).cast_unsigned() as usize;
         if state_bytes == 0 || state_bytes > memory.data_size(&store) {

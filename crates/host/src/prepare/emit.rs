@@ -3,8 +3,8 @@
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, ElementSection, ExportKind, ExportSection, Function,
-    FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemArg, MemArgTarget, MemorySection, MemoryType,
-    Module, TableSection, TypeSection, ValType,
+    FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemArg, MemArgTarget,
+    MemorySection, MemoryType, Module, TableSection, TypeSection, ValType,
 };
 
 use super::body;
@@ -143,7 +143,10 @@ fn saved_globals(source: &Source<'_>, added: &Added) -> Result<Vec<(u32, ValType
     }
     saved.push((added.pages, ValType::I32));
     if saved.len() as u32 * GLOBAL_BYTES > PAGE {
-        return Err(PrepareError::Invalid(format!("it has {} mutable globals; the most is 4095", saved.len() - 1)));
+        return Err(PrepareError::Invalid(format!(
+            "it has {} mutable globals; the most is 4095",
+            saved.len() - 1
+        )));
     }
     Ok(saved)
 }
@@ -209,7 +212,12 @@ fn grow(added: &Added, most: u32) -> Function {
 fn charge(added: &Added) -> Function {
     let mut function = Function::new([]);
     let mut code = function.instructions();
-    code.global_get(added.fuel).local_get(0).i32_const(BULK_SHIFT).i32_shr_u().i32_sub().global_set(added.fuel);
+    code.global_get(added.fuel)
+        .local_get(0)
+        .i32_const(BULK_SHIFT)
+        .i32_shr_u()
+        .i32_sub()
+        .global_set(added.fuel);
     code.global_get(added.fuel).i32_const(0).i32_lt_s();
     body::fault_if(&mut function, added, FAULT_OUT_OF_FUEL);
     function.instructions().end();

@@ -151,7 +151,8 @@ impl<'a> Source<'a> {
     fn read_imports(&mut self, section: wasmparser::ImportSectionReader<'a>) -> Result<(), PrepareError> {
         for import in section.clone().into_imports() {
             let import = import?;
-            let log = self.types.iter().position(|ty| ty.params() == [ValType::I32; 2] && ty.results().is_empty());
+            let log =
+                self.types.iter().position(|ty| ty.params() == [ValType::I32; 2] && ty.results().is_empty());
             let allowed = import.module == "interplay" && import.name == "log";
             match import.ty {
                 TypeRef::Func(ty) if allowed && self.is_type(ty, log) => self.functions.push(ty),

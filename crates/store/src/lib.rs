@@ -1,0 +1,166 @@
+//! What must last: visits, games, and the record of play, in SQLite.
+//!
+//! One thread writes. It takes everything that waits in its queue, does it in one transaction, commits, and only
+//! then answers: a burst of batches costs one sync of the disk, and an answer means that what was asked survives
+//! `kill -9` and a power loss (D1). Readers have connections of their own; in WAL mode they neither wait for the
+//! writer nor hold it up, so an export is safe while collection goes on (D4).
+
+mod batch;
+mod error;
+mod read;
+mod rows;
+mod writer;
+
+use std::path::Path;
+
+use base::{GameId, Seat, VisitId, WallTime};
+use tokio::sync::oneshot;
+use wire::batch::{BatchAcknowledgement, RecordBatch};
+use wire::control::TerminationReason;
+
+pub use error::StoreError;
+pub use read::Reader;
+pub use rows::{
+    FrameRow, GameRow, NewGame, NewVisit, PlayEventRow, SeatEnding, SeatRow, ServerEventRow, VisitRow,
+};
+use writer::{Job, Writer};
+
+/// The database's name within the data folder.
+pub const DATABASE: &str = "interplay.sqlite";
+
+/// A handle on the store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the data folder, making both it and the database where they are missing.
+    ///
+    /// # Errors
+    /// Names the path and the cure.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| StoreError::Folder { path: folder.to_owned(), source })?;
+        let path = folder.join(DATABASE);
+        let connection = rusqlite::Connection::open(&path)
+            .map_err(|source| StoreError::Open { path: path.clone(), source })?;
+        Self::from_connection(connection, &path)
+    }
+
+    /// A store on a connection that the caller has made: for tests that put a layer of their own under it.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn from_connection(connection: rusqlite::Connection, path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { writer: Writer::start(connection, path)? })
+    }
+
+    /// Does a job on the writer's thread and answers when it is durable.
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.send(Job::new(job, answer)).await?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Records that somebody has come.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn create_visit(&self, visit: NewVisit) -> Result<(), StoreError> {
+        self.write(move |connection| rows::insert_visit(connection, &visit)).await
+    }
+
+    /// A visit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn visit(&self, visit: VisitId) -> Result<Option<VisitRow>, StoreError> {
+        self.write(move |connection| rows::visit(connection, visit)).await
+    }
+
+    /// Records how far a visit has come.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_progress(
+        &self,
+        visit: VisitId,
+        scene: u32,
+        ended: Option<TerminationReason>,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| rows::set_progress(connection, visit, scene, ended)).await
+    }
+
+    /// Records a game and who sits in it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn create_game(&self, game: NewGame) -> Result<(), StoreError> {
+        self.write(move |connection| rows::insert_game(connection, &game)).await
+    }
+
+    /// The seat that a visit has in a game.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn seat_of(&self, game: GameId, visit: VisitId) -> Result<Option<SeatRow>, StoreError> {
+        self.write(move |connection| rows::seat_of(connection, game, visit)).await
+    }
+
+    /// Keeps a batch. The answer says what of the reporter's record is durable now.
+    ///
+    /// # Errors
+    /// The database's; nothing of the batch is kept then.
+    pub async fn append_batch(
+        &self,
+        game: GameId,
+        reporter: Seat,
+        batch: RecordBatch,
+    ) -> Result<BatchAcknowledgement, StoreError> {
+        self.write(move |connection| batch::append(connection, game, reporter, &batch)).await
+    }
+
+    /// Records how a seat ended; the first ending stands.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_seat(&self, game: GameId, seat: Seat, ending: SeatEnding) -> Result<(), StoreError> {
+        self.write(move |connection| rows::end_seat(connection, game, seat, ending)).await
+    }
+
+    /// Records what the server saw or was told.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn add_server_event(
+        &self,
+        game: GameId,
+        seat: Option<Seat>,
+        kind: &'static str,
+        detail: serde_json::Value,
+        at: WallTime,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| rows::insert_server_event(connection, game, seat, kind, &detail, at))
+            .await
+    }
+
+    /// Keeps a prepared environment, so that its games can be replayed whatever becomes of the experiment.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn put_environment(&self, sha256: String, prepared: Vec<u8>) -> Result<(), StoreError> {
+        self.write(move |connection| rows::insert_environment(connection, &sha256, &prepared)).await
+    }
+
+    /// Answers when everything that was asked before is durable.
+    ///
+    /// # Errors
+    /// When the writer is gone.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(())).await
+    }
+}

@@ -1,0 +1,167 @@
+//! Reading, beside a server that may be writing.
+
+use std::path::Path;
+
+use base::{GameId, SeatSet, StateHash, VisitId};
+use rusqlite::{Connection, OpenFlags, Row, params};
+use wire::control::TerminationReason;
+
+use crate::rows::{self, json, parse, reason, seat, wall_time};
+use crate::{
+    DATABASE, FrameRow, GameRow, NewGame, PlayEventRow, SeatEnding, ServerEventRow, StoreError, VisitRow,
+};
+
+/// A consistent view of the store as it was when this was opened.
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens a data folder for reading only.
+    ///
+    /// # Errors
+    /// Names the path and the cure.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(DATABASE);
+        let open = |source| StoreError::Open { path: path.clone(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(open)?;
+        // One transaction for all that is read: rows that come meanwhile belong to the next export.
+        connection.execute_batch("BEGIN; SELECT count(*) FROM games;").map_err(open)?;
+        Ok(Self { connection })
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(read(row)?);
+        }
+        Ok(all)
+    }
+
+    /// Every visit, in the order of their coming.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn visits(&self) -> Result<Vec<VisitRow>, StoreError> {
+        let sql = format!("SELECT {} FROM visits ORDER BY created, visit", rows::VISIT_COLUMNS);
+        self.all(&sql, [], rows::visit_from)
+    }
+
+    /// Every game, in the order of their beginning.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn games(&self) -> Result<Vec<GameRow>, StoreError> {
+        let sql = "SELECT game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules,
+                   input_size, created FROM games ORDER BY created, game";
+        let mut games = self.all(sql, [], |row| {
+            let seed: String = row.get(6)?;
+            let seed = u64::from_str_radix(&seed, 16)
+                .map_err(|_| StoreError::Unreadable { what: "seed", value: seed })?;
+            let game = NewGame {
+                game: parse(row, 0, "game")?,
+                experiment: row.get(1)?,
+                experiment_sha256: row.get(2)?,
+                scene: row.get(3)?,
+                environment_sha256: row.get(4)?,
+                epoch: row.get(5)?,
+                seed,
+                rules: json(row, 7, "rules")?,
+                input_size: row.get::<_, u32>(8)? as usize,
+                seats: Vec::new(),
+                created: wall_time(row.get(9)?),
+            };
+            Ok(GameRow { game, endings: Vec::new() })
+        })?;
+        let sql = "SELECT visit, reason, frame, ended, is_partial FROM seats WHERE game = ?1 ORDER BY seat";
+        for game in &mut games {
+            let seats = self.all(sql, [game.game.game.to_string()], |row| {
+                let ending = reason(row.get(1)?)?.map(|reason| ending(row, reason)).transpose()?;
+                Ok((parse::<VisitId>(row, 0, "visit")?, ending))
+            })?;
+            (game.game.seats, game.endings) = seats.into_iter().unzip();
+        }
+        Ok(games)
+    }
+
+    /// What every seat reported of a game, by frame, then reporter.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn frames(&self, game: GameId) -> Result<Vec<FrameRow>, StoreError> {
+        let sql =
+            "SELECT reporter, incarnation, frame, version, inputs, filled, hash, simulated_ms, shown_ms,
+                   predicted, rollback_depth FROM frames WHERE game = ?1
+                   ORDER BY frame, reporter, incarnation, version";
+        self.all(sql, [game.to_string()], |row| {
+            Ok(FrameRow {
+                reporter: seat(row.get(0)?)?,
+                incarnation: row.get(1)?,
+                frame: row.get(2)?,
+                version: row.get(3)?,
+                inputs: row.get(4)?,
+                filled: SeatSet(row.get(5)?),
+                hash: StateHash(row.get::<_, i64>(6)?.cast_unsigned()),
+                simulated_ms: row.get(7)?,
+                shown_ms: row.get(8)?,
+                predicted: SeatSet(row.get(9)?),
+                rollback_depth: row.get(10)?,
+            })
+        })
+    }
+
+    /// What happened at the seats of a game.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn play_events(&self, game: GameId) -> Result<Vec<PlayEventRow>, StoreError> {
+        let sql = "SELECT reporter, number, frame, ms, event FROM play_events WHERE game = ?1
+                   ORDER BY reporter, incarnation, number";
+        self.all(sql, [game.to_string()], |row| {
+            Ok(PlayEventRow {
+                reporter: seat(row.get(0)?)?,
+                number: row.get(1)?,
+                frame: row.get(2)?,
+                ms: row.get(3)?,
+                event: json(row, 4, "event")?,
+            })
+        })
+    }
+
+    /// What the server saw of a game or was told about it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn server_events(&self, game: GameId) -> Result<Vec<ServerEventRow>, StoreError> {
+        let sql = "SELECT seat, kind, detail, at FROM server_events WHERE game = ?1 ORDER BY id";
+        self.all(sql, [game.to_string()], |row| {
+            Ok(ServerEventRow {
+                seat: row.get::<_, Option<u8>>(0)?.map(seat).transpose()?,
+                kind: row.get(1)?,
+                detail: json(row, 2, "detail")?,
+                at: wall_time(row.get(3)?),
+            })
+        })
+    }
+
+    /// A prepared environment.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn environment(&self, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT prepared FROM environments WHERE sha256 = ?1";
+        Ok(self.all(sql, params![sha256], |row| Ok(row.get(0)?))?.pop())
+    }
+}
+
+fn ending(row: &Row<'_>, reason: TerminationReason) -> Result<SeatEnding, StoreError> {
+    Ok(SeatEnding { reason, frame: row.get(2)?, at: wall_time(row.get(3)?), is_partial: row.get(4)? })
+}

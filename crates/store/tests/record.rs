@@ -1,0 +1,197 @@
+//! The record of play is kept frame by frame, whatever way it comes (D1, D2). The suite speaks to a [`Store`] alone,
+//! so another storage can run it too.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
+use store::{FrameRow, NewGame, NewVisit, Reader, SeatEnding, Store};
+use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, PlayEvent, RecordBatch};
+use wire::control::{GameRules, TerminationReason};
+
+const GAME: GameId = GameId::from_random([1; 16]);
+const VISITS: [VisitId; 2] = [VisitId::from_random([2; 16]), VisitId::from_random([3; 16])];
+
+async fn store_with_a_game(folder: &std::path::Path) -> Store {
+    let store = Store::open(folder).unwrap();
+    for visit in VISITS {
+        let new = NewVisit {
+            visit,
+            participant: ParticipantId::from_random([9; 16]),
+            experiment: "tag".into(),
+            experiment_sha256: "ab".into(),
+            entry: serde_json::Map::new(),
+            created: WallTime(5),
+        };
+        store.create_visit(new).await.unwrap();
+    }
+    let game = NewGame {
+        game: GAME,
+        experiment: "tag".into(),
+        experiment_sha256: "ab".into(),
+        scene: "play".into(),
+        environment_sha256: "cd".into(),
+        epoch: 7,
+        seed: u64::MAX,
+        rules: GameRules::default(),
+        input_size: 1,
+        seats: VISITS.to_vec(),
+        created: WallTime(6),
+    };
+    store.create_game(game).await.unwrap();
+    store
+}
+
+fn frame(number: Frame, salt: u8) -> FrameRecord {
+    FrameRecord {
+        inputs: vec![number as u8, salt],
+        filled: SeatSet::EMPTY,
+        hash: StateHash(u64::MAX - u64::from(number)),
+        simulated_millis: number * 33,
+        shown_millis: Some(number * 33 + 5),
+        predicted: SeatSet(2),
+        rollback_depth: 1,
+    }
+}
+
+fn batch(frames: core::ops::Range<Frame>) -> RecordBatch {
+    RecordBatch {
+        incarnation: 0,
+        incarnations: vec![0, 0],
+        first: frames.start,
+        frames: frames.map(|number| frame(number, 0)).collect(),
+        events: vec![],
+    }
+}
+
+fn seat(number: u8) -> Seat {
+    Seat::new(number).unwrap()
+}
+
+fn frames(folder: &std::path::Path) -> Vec<FrameRow> {
+    Reader::open(folder).unwrap().frames(GAME).unwrap()
+}
+
+#[tokio::test]
+async fn the_acknowledgement_names_the_first_missing_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with_a_game(folder.path()).await;
+    let append = |range| store.append_batch(GAME, seat(0), batch(range));
+    let durable = |answer: Result<BatchAcknowledgement, _>| answer.unwrap().durable_frame;
+    assert_eq!(durable(append(0..10).await), 10);
+    assert_eq!(durable(append(20..30).await), 10, "a hole is not durable");
+    assert_eq!(durable(append(5..20).await), 30, "overlapping batches fill it");
+    assert_eq!(durable(append(0..0).await), 30);
+    assert_eq!(frames(folder.path()).len(), 30);
+}
+
+#[tokio::test]
+async fn an_equal_repeat_is_dropped_and_a_different_one_kept_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with_a_game(folder.path()).await;
+    let mut other = batch(0..3);
+    other.frames[1].inputs = vec![99, 99];
+    for batch in [batch(0..3), batch(0..3), other.clone(), other] {
+        store.append_batch(GAME, seat(1), batch).await.unwrap();
+    }
+    let kept: Vec<_> = frames(folder.path()).iter().map(|row| (row.frame, row.version)).collect();
+    assert_eq!(kept, [(0, 0), (1, 0), (1, 1), (2, 0)]);
+}
+
+#[tokio::test]
+async fn reporters_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with_a_game(folder.path()).await;
+    store.append_batch(GAME, seat(0), batch(0..5)).await.unwrap();
+    let answer = store.append_batch(GAME, seat(1), batch(0..3)).await.unwrap();
+    assert_eq!(answer.durable_frame, 3);
+    let row = &frames(folder.path())[1];
+    assert_eq!((row.reporter, row.hash, row.shown_ms), (seat(1), StateHash(u64::MAX), Some(5)));
+}
+
+#[tokio::test]
+async fn events_are_kept_once_and_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with_a_game(folder.path()).await;
+    let event =
+        EventRecord { number: 0, frame: 4, millis: 130, event: PlayEvent::EpisodeBegan { episode: 1 } };
+    let with_event = RecordBatch { events: vec![event.clone()], ..batch(0..1) };
+    for _ in 0..2 {
+        let answer = store.append_batch(GAME, seat(0), with_event.clone()).await.unwrap();
+        assert_eq!(answer, BatchAcknowledgement { durable_frame: 1, durable_event: 1 });
+    }
+    let events = Reader::open(folder.path()).unwrap().play_events(GAME).unwrap();
+    assert_eq!(events.iter().map(|row| &row.event).collect::<Vec<_>>(), [&event.event]);
+}
+
+#[tokio::test]
+async fn a_batch_of_a_game_that_there_is_not_is_refused_and_spoils_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with_a_game(folder.path()).await;
+    let unknown = store.append_batch(GameId::from_random([8; 16]), seat(0), batch(0..5));
+    let known = store.append_batch(GAME, seat(0), batch(0..5));
+    let (unknown, known) = tokio::join!(unknown, known);
+    assert!(unknown.is_err());
+    assert_eq!(known.unwrap().durable_frame, 5);
+}
+
+#[tokio::test]
+async fn any_order_of_overlapping_batches_gives_every_frame_once() {
+    for seed in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_with_a_game(folder.path()).await;
+        let mut rng = Rng::from_seed(seed);
+        let mut held = [false; 120];
+        for _ in 0..60 {
+            let first = rng.below(120) as usize;
+            let end = (first + rng.below(30) as usize).min(120);
+            let answer = store.append_batch(GAME, seat(0), batch(first as u32..end as u32)).await.unwrap();
+            held[first..end].fill(true);
+            let contiguous = held.iter().take_while(|held| **held).count();
+            assert_eq!(answer.durable_frame as usize, contiguous, "seed {seed}");
+        }
+        let kept: Vec<_> = frames(folder.path()).iter().map(|row| row.frame as usize).collect();
+        let expected: Vec<_> = (0..120).filter(|&frame| held[frame]).collect();
+        assert_eq!(kept, expected, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn visits_games_and_endings_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_with_a_game(folder.path()).await;
+    store.set_progress(VISITS[0], 2, Some(TerminationReason::PartnerLost)).await.unwrap();
+    let ending =
+        SeatEnding { reason: TerminationReason::PartnerLost, frame: 17, at: WallTime(70), is_partial: true };
+    store.end_seat(GAME, seat(0), ending).await.unwrap();
+    let later = SeatEnding { reason: TerminationReason::Normal, ..ending };
+    store.end_seat(GAME, seat(0), later).await.unwrap();
+    drop(store);
+
+    let store = Store::open(folder.path()).unwrap();
+    let visit = store.visit(VISITS[0]).await.unwrap().unwrap();
+    assert_eq!((visit.scene, visit.ended), (2, Some(TerminationReason::PartnerLost)));
+    assert_eq!(store.visit(VisitId::from_random([77; 16])).await.unwrap(), None);
+    let row = store.seat_of(GAME, VISITS[1]).await.unwrap().unwrap();
+    assert_eq!((row.seat, row.seats, row.input_size), (seat(1), 2, 1));
+    let games = Reader::open(folder.path()).unwrap().games().unwrap();
+    assert_eq!(games[0].game.seed, u64::MAX);
+    assert_eq!(games[0].endings, [Some(ending), None], "the first ending stands");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let Err(error) = Store::open(&file) else { panic!("a file was taken for a folder") };
+    let text = error.to_string();
+    assert!(text.contains(&file.display().to_string()) && text.contains("--data"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(store::DATABASE), vec![b'x'; 8192]).unwrap();
+    let Err(error) = Store::open(folder.path()) else { panic!("opened") };
+    assert!(error.to_string().contains("not a database"), "{error}");
+}
