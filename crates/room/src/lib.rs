@@ -1,1 +1,20 @@
-//! The server's machines: stager, lobby and game.
+//! The server's machines, pure: what happens to visits, lobbies and games.
+//!
+//! A [`Stager`] takes each visit through the experiment's scenes. It is the only authority on where a visit is
+//! (S2): pages ask, and a late or repeated question changes nothing. A game scene has a [`lobby`]; a group that
+//! is complete becomes a [`game`], whose seats leave it one by one as they finish, or all at once when it cannot
+//! go on. Whatever happens, each visit reaches the end (P9).
+//!
+//! Nothing here has a clock, a socket or a file. Events come in with the time; what must be told, written or
+//! closed comes out as [`Effect`]s, in order: what a message depends on stands before it, so a driver that
+//! carries them out one after another never tells what is not yet durable (C3).
+
+mod effect;
+mod experiment;
+mod game;
+mod lobby;
+mod stager;
+
+pub use effect::{Effect, NewGame, SeatEnding};
+pub use experiment::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind, StartScene};
+pub use stager::{Identity, Reason, Restored, Stager};

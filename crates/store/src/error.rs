@@ -1,80 +1,57 @@
-//! What can go wrong, and what to do about it.
+//! What can go wrong with storage, and the cure.
 
-use std::io;
 use std::path::PathBuf;
 
-/// Why the store could not do what it was asked. Each names the culprit; where a person can cure it, the cure.
+/// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The folder or a file in it cannot be made, read or written.
-    #[error("cannot use the data folder {}: {source}; make it writable, or name another with --data", path.display())]
+    /// The data folder cannot be made.
+    #[error("cannot use the data folder {}: {source}; give another with --data", path.display())]
     Folder {
-        /// The folder or file.
+        /// Which.
         path: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// Why.
+        source: std::io::Error,
     },
-    /// Another process has the folder.
-    #[error("the data folder {} is in use by another server; stop that one, or name another folder with --data", .0.display())]
-    InUse(PathBuf),
-    /// There is nothing to read.
-    #[error("{} does not exist; name the folder that the server was given with --data", .0.display())]
-    Missing(PathBuf),
-    /// The file is something else, or spoilt.
-    #[error("{} is not an intact Interplay database; move it away, or name another folder with --data", .0.display())]
-    NotADatabase(PathBuf),
-    /// A newer release wrote it.
-    #[error("{} has schema {found}, this release knows {known}; use the release that wrote it, or a newer one", path.display())]
-    Newer {
-        /// The database.
+    /// The database cannot be opened.
+    #[error(
+        "cannot open {}: {source}; give a folder that can be written to, or that holds Interplay's data, with --data",
+        path.display()
+    )]
+    Open {
+        /// Which.
         path: PathBuf,
-        /// Its schema's version.
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A newer release made it.
+    #[error(
+        "{} was made by a newer release (schema {found}, this one knows {known}); use that release",
+        path.display()
+    )]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its schema.
         found: u32,
-        /// The newest that this release knows.
+        /// Ours.
         known: u32,
     },
-    /// There is no such visit, game or seat.
-    #[error("there is no {what} {id}")]
-    Unknown {
-        /// What was asked for.
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The database holds what this release cannot read.
+    #[error("the database holds a {what} that cannot be read: {value:?}")]
+    Unreadable {
+        /// What it should be.
         what: &'static str,
-        /// Which.
-        id: String,
-    },
-    /// The identifier is taken.
-    #[error("{what} {id} exists already")]
-    Exists {
-        /// What was to be made.
-        what: &'static str,
-        /// Which.
-        id: String,
-    },
-    /// The batch is not of this game's shape.
-    #[error("the batch does not fit game {game}: {problem}")]
-    Misfit {
-        /// The game.
-        game: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A stored value is not one that this release writes.
-    #[error("the database holds {value:?} as {what}, which no release writes; restore a backup")]
-    Spoilt {
-        /// Which value.
-        what: &'static str,
-        /// What stands there.
+        /// What it is.
         value: String,
     },
-    /// The work was done but could not be committed: nothing of it is durable.
-    #[error("nothing was saved: {0}; look whether the disk is full")]
-    NotCommitted(String),
-    /// The system gives no more threads.
-    #[error("cannot start a thread: {0}; raise the limit on processes")]
-    NoThread(io::Error),
-    /// The store is closed, or its thread could not go on.
+    /// A commit failed that others had asked for too.
+    #[error("the commit failed: {0}")]
+    Commit(String),
+    /// The store has been closed.
     #[error("the store is closed")]
     Closed,
-    /// Anything else that SQLite says.
-    #[error("the database: {0}")]
-    Database(#[from] rusqlite::Error),
 }

@@ -111,6 +111,14 @@ impl Store {
         self.write(move |connection| rows::seat_of(connection, game, visit)).await
     }
 
+    /// The game that a visit sits in and that has not ended for it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open_seat(&self, visit: VisitId) -> Result<Option<(GameId, Seat)>, StoreError> {
+        self.write(move |connection| rows::open_seat(connection, visit)).await
+    }
+
     /// Keeps a batch. The answer says what of the reporter's record is durable now.
     ///
     /// # Errors

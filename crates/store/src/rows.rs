@@ -1,24 +1,29 @@
-//! What is stored, as the callers see it.
+//! Rows, and the statements that write and find them.
 
-use base::{Frame, GameId, ParticipantId, Seat, VisitId, WallTime};
+use std::str::FromStr;
+
+use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
-use wire::batch::{EventRecord, FrameRecord};
+use wire::batch::PlayEvent;
 use wire::control::{GameRules, TerminationReason};
 
-/// A visit that begins.
-#[derive(Clone, PartialEq, Debug)]
+use crate::StoreError;
+
+/// Somebody comes.
+#[derive(Clone, Debug)]
 pub struct NewVisit {
     /// The visit.
     pub visit: VisitId,
-    /// Whose it is.
+    /// The person.
     pub participant: ParticipantId,
     /// The experiment's id.
     pub experiment: String,
-    /// The version of the experiment that the visit keeps (S2), in hex.
+    /// The SHA-256 of the experiment's file: its version (S2).
     pub experiment_sha256: String,
-    /// What the entry link carried: ids of platforms (S5). Exported only when asked for (D4).
+    /// The entry link's parameters. Exported only when asked for (D4).
     pub entry: Map<String, Value>,
-    /// When it began.
+    /// When.
     pub created: WallTime,
 }
 
@@ -27,61 +32,70 @@ pub struct NewVisit {
 pub struct VisitRow {
     /// The visit.
     pub visit: VisitId,
-    /// Whose it is.
+    /// The person.
     pub participant: ParticipantId,
     /// The experiment's id.
     pub experiment: String,
-    /// The version of the experiment, in hex.
+    /// Its version.
     pub experiment_sha256: String,
-    /// What the entry link carried.
+    /// The entry link's parameters.
     pub entry: Map<String, Value>,
     /// The index of the current scene.
     pub scene: u32,
-    /// How the visit ended, once it has.
+    /// How it ended, if it has.
     pub ended: Option<TerminationReason>,
     /// When it began.
     pub created: WallTime,
 }
 
-/// A game that is formed.
-#[derive(Clone, PartialEq, Debug)]
+/// A game begins.
+#[derive(Clone, Debug)]
 pub struct NewGame {
     /// The game.
     pub game: GameId,
     /// The experiment's id.
     pub experiment: String,
-    /// The version of the experiment, in hex.
+    /// Its version.
     pub experiment_sha256: String,
-    /// The scene that it belongs to.
+    /// The scene's id.
     pub scene: String,
-    /// The prepared module's SHA-256, in hex.
+    /// The prepared environment.
     pub environment_sha256: String,
-    /// Marks the game's packets.
+    /// What marks its packets.
     pub epoch: u32,
-    /// The game's seed.
+    /// Its seed.
     pub seed: u64,
     /// How it runs.
     pub rules: GameRules,
-    /// Bytes of one seat's input in one frame.
+    /// Bytes of an input.
     pub input_size: usize,
-    /// Who sits where: one visit a seat, by seat; 1 to 8.
+    /// Who sits where.
     pub seats: Vec<VisitId>,
-    /// When it was formed.
+    /// When.
     pub created: WallTime,
 }
 
-/// A visit's place in a game.
+/// A game, with its seats and their endings.
+#[derive(Clone, Debug)]
+pub struct GameRow {
+    /// The game as it began.
+    pub game: NewGame,
+    /// How each seat ended, if it has.
+    pub endings: Vec<Option<SeatEnding>>,
+}
+
+/// What uploading needs to know of a seat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeatRow {
     /// The seat.
     pub seat: Seat,
     /// How many seats the game has.
     pub seats: u8,
-    /// Bytes of one seat's input in one frame.
+    /// Bytes of an input.
     pub input_size: usize,
 }
 
-/// How a seat's game ended (X5).
+/// How a seat ended (X5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeatEnding {
     /// Why.
@@ -90,49 +104,233 @@ pub struct SeatEnding {
     pub frame: Frame,
     /// When.
     pub at: WallTime,
-    /// Whether frames that the game should have had are missing.
+    /// Whether the game was not played to its end.
     pub is_partial: bool,
 }
 
-/// A frame as one reporter told it.
+/// A frame as a seat reported it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredFrame {
-    /// The frame.
+#[expect(missing_docs, reason = "the columns of schema.sql")]
+pub struct FrameRow {
+    pub reporter: Seat,
+    pub incarnation: u8,
     pub frame: Frame,
-    /// The seat whose page told it.
-    pub reporter: Seat,
-    /// That page's incarnation (N5).
-    pub incarnation: u8,
-    /// Each seat's incarnation in this frame.
-    pub incarnations: Vec<u8>,
-    /// 0 for what came first; from 1 on, what the same page told differently later (D2).
     pub version: u32,
-    /// What it told.
-    pub record: FrameRecord,
+    pub inputs: Vec<u8>,
+    pub filled: SeatSet,
+    pub hash: StateHash,
+    pub simulated_ms: u32,
+    pub shown_ms: Option<u32>,
+    pub predicted: SeatSet,
+    pub rollback_depth: u8,
 }
 
-/// An event as one reporter told it.
+/// Something that happened at a seat.
 #[derive(Clone, PartialEq, Debug)]
-pub struct StoredEvent {
-    /// The seat whose page told it.
+#[expect(missing_docs, reason = "the columns of schema.sql")]
+pub struct PlayEventRow {
     pub reporter: Seat,
-    /// That page's incarnation.
-    pub incarnation: u8,
-    /// As in [`StoredFrame::version`].
-    pub version: u32,
-    /// What it told.
-    pub record: EventRecord,
+    pub number: u32,
+    pub frame: Frame,
+    pub ms: u32,
+    pub event: PlayEvent,
 }
 
-/// Something that the server saw happen in a game.
+/// Something that the server saw or was told.
 #[derive(Clone, PartialEq, Debug)]
-pub struct ServerEvent {
-    /// The seat that it is about.
+#[expect(missing_docs, reason = "the columns of schema.sql")]
+pub struct ServerEventRow {
     pub seat: Option<Seat>,
-    /// Its name.
     pub kind: String,
-    /// More of it.
     pub detail: Value,
-    /// When.
     pub at: WallTime,
+}
+
+/// Reads a column whose text has a form of its own.
+pub(crate) fn parse<T: FromStr>(row: &Row<'_>, column: usize, what: &'static str) -> Result<T, StoreError> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|_| StoreError::Unreadable { what, value: text })
+}
+
+pub(crate) fn json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+    what: &'static str,
+) -> Result<T, StoreError> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|_| StoreError::Unreadable { what, value: text })
+}
+
+pub(crate) fn reason(text: Option<String>) -> Result<Option<TerminationReason>, StoreError> {
+    text.map(|text| {
+        serde_json::from_value(Value::String(text.clone()))
+            .map_err(|_| StoreError::Unreadable { what: "termination reason", value: text })
+    })
+    .transpose()
+}
+
+pub(crate) fn seat(number: u8) -> Result<Seat, StoreError> {
+    Seat::new(number).ok_or(StoreError::Unreadable { what: "seat", value: number.to_string() })
+}
+
+fn time(time: WallTime) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn wall_time(millis: i64) -> WallTime {
+    WallTime(u64::try_from(millis).unwrap_or(0))
+}
+
+pub(crate) fn insert_visit(connection: &Connection, visit: &NewVisit) -> Result<(), StoreError> {
+    connection.prepare_cached("INSERT INTO visits VALUES (?1, ?2, ?3, ?4, ?5, 0, NULL, ?6)")?.execute(
+        params![
+            visit.visit.to_string(),
+            visit.participant.to_string(),
+            visit.experiment,
+            visit.experiment_sha256,
+            Value::Object(visit.entry.clone()).to_string(),
+            time(visit.created),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(crate) const VISIT_COLUMNS: &str =
+    "visit, participant, experiment, experiment_sha256, entry, scene, ended, created";
+
+pub(crate) fn visit_from(row: &Row<'_>) -> Result<VisitRow, StoreError> {
+    Ok(VisitRow {
+        visit: parse(row, 0, "visit")?,
+        participant: parse(row, 1, "participant")?,
+        experiment: row.get(2)?,
+        experiment_sha256: row.get(3)?,
+        entry: json(row, 4, "entry")?,
+        scene: row.get(5)?,
+        ended: reason(row.get(6)?)?,
+        created: wall_time(row.get(7)?),
+    })
+}
+
+pub(crate) fn visit(connection: &Connection, visit: VisitId) -> Result<Option<VisitRow>, StoreError> {
+    let sql = format!("SELECT {VISIT_COLUMNS} FROM visits WHERE visit = ?1");
+    let mut found = connection.prepare_cached(&sql)?;
+    let mut rows = found.query([visit.to_string()])?;
+    rows.next()?.map(visit_from).transpose()
+}
+
+pub(crate) fn set_progress(
+    connection: &Connection,
+    visit: VisitId,
+    scene: u32,
+    ended: Option<TerminationReason>,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE visits SET scene = ?2, ended = ?3 WHERE visit = ?1")?
+        .execute(params![visit.to_string(), scene, ended.map(TerminationReason::name)])?;
+    Ok(())
+}
+
+pub(crate) fn insert_game(connection: &Connection, new: &NewGame) -> Result<(), StoreError> {
+    let game = new.game.to_string();
+    let rules = serde_json::to_string(&new.rules)
+        .map_err(|error| StoreError::Unreadable { what: "rules", value: error.to_string() })?;
+    connection
+        .prepare_cached("INSERT INTO games VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        .execute(params![
+            game,
+            new.experiment,
+            new.experiment_sha256,
+            new.scene,
+            new.environment_sha256,
+            new.epoch,
+            format!("{:016x}", new.seed),
+            rules,
+            new.input_size as u32,
+            time(new.created),
+        ])?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO seats (game, seat, visit) VALUES (?1, ?2, ?3)")?;
+    for (seat, visit) in (0_u32..).zip(&new.seats) {
+        insert.execute(params![game, seat, visit.to_string()])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn seat_of(
+    connection: &Connection,
+    game: GameId,
+    visit: VisitId,
+) -> Result<Option<SeatRow>, StoreError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT seat, (SELECT count(*) FROM seats WHERE game = ?1), input_size
+             FROM seats JOIN games USING (game) WHERE game = ?1 AND visit = ?2",
+        )?
+        .query_row([game.to_string(), visit.to_string()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, u32>(2)?))
+        })
+        .optional()?;
+    let Some((number, seats, input_size)) = found else { return Ok(None) };
+    Ok(Some(SeatRow { seat: seat(number)?, seats, input_size: input_size as usize }))
+}
+
+/// The game that a visit sits in and that has not ended for it.
+pub(crate) fn open_seat(
+    connection: &Connection,
+    visit: VisitId,
+) -> Result<Option<(GameId, Seat)>, StoreError> {
+    let mut found = connection
+        .prepare_cached("SELECT game, seat FROM seats WHERE visit = ?1 AND reason IS NULL LIMIT 1")?;
+    let mut rows = found.query([visit.to_string()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((parse(row, 0, "game")?, seat(row.get(1)?)?)))
+}
+
+pub(crate) fn end_seat(
+    connection: &Connection,
+    game: GameId,
+    seat: Seat,
+    ending: SeatEnding,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE seats SET reason = ?3, frame = ?4, ended = ?5, is_partial = ?6
+             WHERE game = ?1 AND seat = ?2 AND reason IS NULL",
+        )?
+        .execute(params![
+            game.to_string(),
+            seat.number(),
+            ending.reason.name(),
+            ending.frame,
+            time(ending.at),
+            ending.is_partial,
+        ])?;
+    Ok(())
+}
+
+pub(crate) fn insert_server_event(
+    connection: &Connection,
+    game: GameId,
+    seat: Option<Seat>,
+    kind: &str,
+    detail: &Value,
+    at: WallTime,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO server_events (game, seat, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![game.to_string(), seat.map(Seat::number), kind, detail.to_string(), time(at)])?;
+    Ok(())
+}
+
+pub(crate) fn insert_environment(
+    connection: &Connection,
+    sha256: &str,
+    prepared: &[u8],
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO environments VALUES (?1, ?2)")?
+        .execute(params![sha256, prepared])?;
+    Ok(())
 }

@@ -1,0 +1,87 @@
+//! What the driver is to do, in order.
+
+use base::{Frame, GameId, Seat, VisitId};
+use wire::close::CloseCode;
+use wire::control::{GameRules, ServerMessage, TerminationReason};
+
+/// Something to do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Tell a visit's connection, if it has one.
+    Send {
+        /// Whom.
+        visit: VisitId,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Close a visit's connection.
+    Close {
+        /// Whose.
+        visit: VisitId,
+        /// Why.
+        code: CloseCode,
+    },
+    /// Write down how far a visit has come.
+    Progress {
+        /// Whose.
+        visit: VisitId,
+        /// The index of its scene.
+        scene: u32,
+        /// How it ended, if it has.
+        ended: Option<TerminationReason>,
+    },
+    /// Write down a game.
+    CreateGame(Box<NewGame>),
+    /// Write down how a seat ended.
+    EndSeat {
+        /// Which game.
+        game: GameId,
+        /// Which seat.
+        seat: Seat,
+        /// How.
+        ending: SeatEnding,
+    },
+    /// Write down what happened in a game.
+    Record {
+        /// Which game.
+        game: GameId,
+        /// At which seat.
+        seat: Option<Seat>,
+        /// What, in one word.
+        kind: &'static str,
+        /// What more there is to say.
+        detail: serde_json::Value,
+    },
+}
+
+/// A game that begins.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewGame {
+    /// The game.
+    pub game: GameId,
+    /// The scene's id.
+    pub scene: String,
+    /// The prepared environment.
+    pub environment_sha256: String,
+    /// What marks its packets.
+    pub epoch: u32,
+    /// Its seed.
+    pub seed: u64,
+    /// How it runs.
+    pub rules: GameRules,
+    /// Bytes of an input.
+    pub input_size: usize,
+    /// Who sits where.
+    pub seats: Vec<VisitId>,
+}
+
+/// How a seat ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SeatEnding {
+    /// Why.
+    pub reason: TerminationReason,
+    /// The frame that would have been next there, as far as the server knows.
+    pub frame: Frame,
+    /// Whether the game was not played to its end.
+    pub is_partial: bool,
+}

@@ -1,0 +1,451 @@
+//! Takes every visit through its scenes.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use base::{Deadline, Frame, GameId, ParticipantId, Rng, Seat, SeatSet, Timestamp, VisitId};
+use serde_json::json;
+use wire::PROTOCOL_VERSION;
+use wire::close::CloseCode;
+use wire::control::{
+    ClientMessage, GameStart, HEARTBEAT_MILLIS, Seed, ServerMessage, Signal, TerminationReason,
+};
+
+use crate::effect::{Effect, NewGame, SeatEnding};
+use crate::experiment::{Experiment, GameScene, SceneSpecKind};
+use crate::game::{Game, Phase};
+use crate::lobby::Lobbies;
+
+/// How long a visit may be away before it loses its place in a lobby or a game.
+const AWAY_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a group has to load the environment and make its links.
+const GATHER_LIMIT: Duration = Duration::from_secs(20);
+
+/// How much of a page's own words about a failure is kept, in characters.
+const REASON_LIMIT: usize = 1000;
+
+/// Who a visit is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The visit.
+    pub visit: VisitId,
+    /// The person.
+    pub participant: ParticipantId,
+}
+
+/// How far a visit had come, from the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Restored {
+    /// The index of its scene.
+    pub scene: u32,
+    /// How it ended, if it has.
+    pub ended: Option<TerminationReason>,
+    /// A game of that scene that it sits in and has not ended: this stager does not know it, because it was
+    /// started since.
+    pub open_game: Option<(GameId, Seat)>,
+}
+
+/// Why the stager wants to be woken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// A visit has been away for too long.
+    Away(VisitId),
+    /// A group has not become ready in time.
+    Gather(GameId),
+}
+
+/// A visit that this stager knows.
+#[derive(Debug)]
+struct Visit {
+    scene: usize,
+    ended: Option<TerminationReason>,
+    game: Option<GameId>,
+    presence: Presence,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Presence {
+    Here { page: u64 },
+    Away { page: u64, since: Timestamp },
+}
+
+impl Presence {
+    const fn page(self) -> u64 {
+        match self {
+            Self::Here { page } | Self::Away { page, .. } => page,
+        }
+    }
+}
+
+/// Takes every visit through its scenes. See the crate's documentation.
+#[derive(Debug)]
+pub struct Stager {
+    experiment: Experiment,
+    rng: Rng,
+    visits: BTreeMap<VisitId, Visit>,
+    lobbies: Lobbies,
+    games: BTreeMap<GameId, Game>,
+    effects: VecDeque<Effect>,
+}
+
+impl Stager {
+    /// A stager for an experiment. `entropy` seeds identifiers and games: it must be random, and secret enough
+    /// that nobody guesses another game's number.
+    #[must_use]
+    pub fn new(experiment: Experiment, entropy: u64) -> Self {
+        Self {
+            experiment,
+            rng: Rng::from_seed(entropy),
+            visits: BTreeMap::new(),
+            lobbies: Lobbies::default(),
+            games: BTreeMap::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Whether a visit is known, so that it need not be restored.
+    #[must_use]
+    pub fn knows(&self, visit: VisitId) -> bool {
+        self.visits.contains_key(&visit)
+    }
+
+    /// How many visits are connected, and how many games are on.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let here = self.visits.values().filter(|visit| matches!(visit.presence, Presence::Here { .. }));
+        (here.count(), self.games.len())
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Stager::handle_timeout`]. Changes with every `handle_*` call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline<Reason>> {
+        let away = self.visits.iter().filter_map(|(&id, visit)| match visit.presence {
+            Presence::Away { since, .. } => {
+                Some(Deadline { at: since + AWAY_LIMIT, reason: Reason::Away(id) })
+            }
+            Presence::Here { .. } => None,
+        });
+        let gathering = self.games.iter().filter_map(|(&id, game)| match game.phase {
+            Phase::Gathering { deadline, .. } => Some(Deadline { at: deadline, reason: Reason::Gather(id) }),
+            Phase::Playing => None,
+        });
+        away.chain(gathering).min_by_key(|deadline| (deadline.at, deadline.reason))
+    }
+
+    /// A connection has said who it is. `restored` is how far the visit had come, for a visit that is not known.
+    pub fn handle_joined(&mut self, identity: Identity, page: u64, restored: Restored, now: Timestamp) {
+        let id = identity.visit;
+        let known = self.visits.contains_key(&id);
+        let visit = self.visits.entry(id).or_insert_with(|| Visit {
+            scene: restored.scene as usize,
+            ended: restored.ended,
+            game: None,
+            presence: Presence::Here { page },
+        });
+        let reloaded = visit.presence.page() != page;
+        visit.presence = Presence::Here { page };
+        let game = visit.game;
+        self.send(
+            id,
+            ServerMessage::Welcome {
+                protocol: PROTOCOL_VERSION,
+                participant: identity.participant,
+                visit: id,
+                heartbeat_millis: HEARTBEAT_MILLIS,
+            },
+        );
+        // A reloaded page has lost its part of the game, and so has a server that was started since.
+        if let Some(game) = game.filter(|_| reloaded) {
+            self.end_game(game, TerminationReason::PartnerLost, Some(id), now);
+        } else if let Some((game, seat)) = restored.open_game.filter(|_| !known) {
+            let ending = SeatEnding { reason: TerminationReason::Server, frame: 0, is_partial: true };
+            self.effects.push_back(Effect::EndSeat { game, seat, ending });
+            self.go_on(id, TerminationReason::Server, now);
+        } else {
+            self.show_scene(id, now);
+        }
+    }
+
+    /// A visit's connection is gone. That is not leaving.
+    pub fn handle_dropped(&mut self, visit: VisitId, now: Timestamp) {
+        let Some(known) = self.visits.get_mut(&visit) else { return };
+        if let Presence::Here { page } = known.presence {
+            known.presence = Presence::Away { page, since: now };
+        }
+    }
+
+    /// What is due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some(Deadline { reason, .. }) = self.poll_timeout().filter(|due| due.at <= now) {
+            match reason {
+                Reason::Away(visit) => self.forget(visit, now),
+                Reason::Gather(game) => self.gathering_failed(game, now),
+            }
+        }
+    }
+
+    /// A message of a visit.
+    pub fn handle_message(&mut self, from: VisitId, message: ClientMessage, now: Timestamp) {
+        match message {
+            ClientMessage::Hello { .. } => {
+                self.effects.push_back(Effect::Close { visit: from, code: CloseCode::BadMessage });
+            }
+            ClientMessage::Ping { time } => self.send(from, ServerMessage::Pong { time }),
+            ClientMessage::AdvanceScene { scene_id } => self.advance_scene(from, &scene_id, now),
+            ClientMessage::Signal { game_id, to, signal } => self.signal(from, game_id, to, signal),
+            ClientMessage::GameReady { game_id } => self.game_ready(from, game_id),
+            ClientMessage::P2pConnectionType { game_id, peer, connection } => {
+                let detail = json!({ "peer": peer, "connection": connection });
+                self.record(from, game_id, "p2p_connection_type", detail);
+            }
+            ClientMessage::P2pDesync { game_id, peer, frame, own, theirs } => {
+                let detail = json!({ "peer": peer, "frame": frame, "own": own, "theirs": theirs });
+                self.record(from, game_id, "p2p_desync", detail);
+            }
+            ClientMessage::GameFinished { game_id, frames, .. } => {
+                self.game_finished(from, game_id, frames, now);
+            }
+            ClientMessage::GameFailed { game_id, frame, reason } => {
+                self.game_failed(from, game_id, frame, &reason, now);
+            }
+        }
+    }
+
+    fn send(&mut self, visit: VisitId, message: ServerMessage) {
+        self.effects.push_back(Effect::Send { visit, message });
+    }
+
+    fn seat(&self, visit: VisitId, game: GameId) -> Option<Seat> {
+        self.games.get(&game)?.seat_of(visit)
+    }
+
+    fn record(&mut self, visit: VisitId, game: GameId, kind: &'static str, detail: serde_json::Value) {
+        if let Some(seat) = self.seat(visit, game) {
+            self.effects.push_back(Effect::Record { game, seat: Some(seat), kind, detail });
+        }
+    }
+
+    // Scenes.
+
+    /// Tells a page what to show, and lets it into the scene's lobby or game.
+    fn show_scene(&mut self, id: VisitId, now: Timestamp) {
+        let Some(visit) = self.visits.get(&id) else { return };
+        let (index, game) = (visit.scene, visit.game);
+        let reason = visit.ended.unwrap_or(TerminationReason::Normal);
+        let Some(scene) = self.experiment.scene(index, reason) else { return };
+        self.send(id, ServerMessage::ActivateScene { scene });
+        if !matches!(self.experiment.scenes[index].kind, SceneSpecKind::Game(_)) {
+            return;
+        }
+        match game {
+            Some(game) => self.tell_game(id, game),
+            None => {
+                self.lobbies.enter(index, id);
+                self.fill_lobby(index, now);
+            }
+        }
+    }
+
+    /// Tells a page that has connected again where its game stands; what it knows already it ignores.
+    fn tell_game(&mut self, visit: VisitId, id: GameId) {
+        let Some(game) = self.games.get(&id) else { return };
+        let Some(seat) = game.seat_of(visit) else { return };
+        let (start, phase) = (game.start_for(seat), game.phase);
+        self.send(visit, ServerMessage::GameStart(Box::new(start)));
+        if phase == Phase::Playing {
+            self.send(visit, ServerMessage::GameGo { game_id: id });
+        }
+    }
+
+    fn advance_scene(&mut self, from: VisitId, scene_id: &str, now: Timestamp) {
+        let Some(visit) = self.visits.get(&from) else { return };
+        let Some(scene) = self.experiment.scenes.get(visit.scene) else { return };
+        // Only a start scene is left at the participant's word; a late or repeated one changes nothing (S2).
+        if scene.id == scene_id && matches!(scene.kind, SceneSpecKind::Start(_)) {
+            self.go_on(from, TerminationReason::Normal, now);
+        }
+    }
+
+    /// Takes a visit to its next scene; `reason` is how the last game ended for it.
+    fn go_on(&mut self, id: VisitId, reason: TerminationReason, now: Timestamp) {
+        let Some(visit) = self.visits.get_mut(&id) else { return };
+        let left = self.experiment.scenes.get(visit.scene).map(|scene| scene.id.clone());
+        visit.game = None;
+        // A game that went wrong ends the visit: what comes next would not be what the study planned.
+        let last = self.experiment.scenes.len() - 1;
+        visit.scene = if reason == TerminationReason::Normal { (visit.scene + 1).min(last) } else { last };
+        let is_end = matches!(self.experiment.scenes[visit.scene].kind, SceneSpecKind::End(_));
+        visit.ended = is_end.then_some(reason);
+        let (scene, ended) = (visit.scene as u32, visit.ended);
+        self.effects.push_back(Effect::Progress { visit: id, scene, ended });
+        if let Some(scene_id) = left {
+            self.send(id, ServerMessage::TerminateScene { scene_id });
+        }
+        self.show_scene(id, now);
+    }
+
+    // The lobby.
+
+    fn fill_lobby(&mut self, index: usize, now: Timestamp) {
+        let SceneSpecKind::Game(scene) = &self.experiment.scenes[index].kind else { return };
+        let scene = scene.clone();
+        let here =
+            |id| self.visits.get(&id).is_some_and(|visit| matches!(visit.presence, Presence::Here { .. }));
+        match self.lobbies.group(index, scene.players, here) {
+            Some(group) => self.begin_game(index, &scene, group, now),
+            None => self.tell_lobby(index, scene.players),
+        }
+    }
+
+    fn tell_lobby(&mut self, index: usize, needed: u8) {
+        let waiting = self.lobbies.waiting(index).to_vec();
+        let count = u8::try_from(waiting.len()).unwrap_or(u8::MAX);
+        for visit in waiting {
+            self.send(visit, ServerMessage::LobbyStatus { waiting: count, needed });
+        }
+    }
+
+    /// A visit has been away for too long: it loses its place, and its game ends for the others.
+    fn forget(&mut self, id: VisitId, now: Timestamp) {
+        let Some(visit) = self.visits.get(&id) else { return };
+        let (scene, game) = (visit.scene, visit.game);
+        if let Some(game) = game {
+            self.end_game(game, TerminationReason::PartnerLost, Some(id), now);
+        }
+        if self.lobbies.leave(scene, id)
+            && let SceneSpecKind::Game(game) = &self.experiment.scenes[scene].kind
+        {
+            let needed = game.players;
+            self.tell_lobby(scene, needed);
+        }
+        // The store knows how far it had come, should it return.
+        self.visits.remove(&id);
+    }
+
+    // Games.
+
+    fn begin_game(&mut self, index: usize, scene: &GameScene, group: Vec<VisitId>, now: Timestamp) {
+        let id = self.new_game_id();
+        let epoch = self.rng.next_u64() as u32;
+        let seed = scene.seed.unwrap_or_else(|| self.rng.next_u64());
+        let scene_id = self.experiment.scenes[index].id.clone();
+        self.effects.push_back(Effect::CreateGame(Box::new(NewGame {
+            game: id,
+            scene: scene_id.clone(),
+            environment_sha256: scene.environment.sha256.clone(),
+            epoch,
+            seed,
+            rules: scene.rules,
+            input_size: scene.input_size,
+            seats: group.clone(),
+        })));
+        let start = GameStart {
+            game_id: id,
+            scene_id,
+            seat: Seat::default(),
+            seats: scene.players,
+            epoch,
+            seed: Seed(seed),
+            rules: scene.rules,
+            environment: scene.environment.clone(),
+            keys: scene.keys.clone(),
+            ice_servers: scene.ice_servers.clone(),
+        };
+        for visit in &group {
+            if let Some(visit) = self.visits.get_mut(visit) {
+                visit.game = Some(id);
+            }
+        }
+        self.games.insert(id, Game::new(start, group.clone(), now + GATHER_LIMIT));
+        for visit in group {
+            self.tell_game(visit, id);
+        }
+        self.tell_lobby(index, scene.players);
+    }
+
+    fn new_game_id(&mut self) -> GameId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.rng.next_u64().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.rng.next_u64().to_be_bytes());
+        GameId::from_random(bytes)
+    }
+
+    /// Passes a signal on between seats of one game; the sender is the server's word (L2).
+    fn signal(&mut self, from: VisitId, id: GameId, to: Seat, signal: Signal) {
+        let Some(game) = self.games.get(&id) else { return };
+        let (Some(sender), Some(visit)) = (game.seat_of(from), game.visit_at(to)) else { return };
+        if sender != to && !game.left.contains(to) {
+            self.send(visit, ServerMessage::Signal { game_id: id, from: sender, signal });
+        }
+    }
+
+    fn game_ready(&mut self, from: VisitId, id: GameId) {
+        let Some(seat) = self.seat(from, id) else { return };
+        let Some(game) = self.games.get_mut(&id) else { return };
+        if game.make_ready(seat) {
+            for visit in game.seats.clone() {
+                self.send(visit, ServerMessage::GameGo { game_id: id });
+            }
+        }
+    }
+
+    fn gathering_failed(&mut self, id: GameId, now: Timestamp) {
+        let Some(Phase::Gathering { ready, .. }) = self.games.get(&id).map(|game| game.phase) else { return };
+        let detail = json!({ "ready": ready.iter().collect::<Vec<_>>() });
+        self.effects.push_back(Effect::Record { game: id, seat: None, kind: "gathering_failed", detail });
+        self.end_game(id, TerminationReason::PartnerLost, None, now);
+    }
+
+    /// A seat has played to the end, and its record is durable.
+    fn game_finished(&mut self, from: VisitId, id: GameId, frames: Frame, now: Timestamp) {
+        let Some(seat) = self.seat(from, id) else { return };
+        let Some(game) = self.games.get_mut(&id) else { return };
+        if game.left.contains(seat) {
+            return;
+        }
+        game.left.insert(seat);
+        game.frame = game.frame.max(frames);
+        let done = game.left.len() == game.seats.len();
+        let ending = SeatEnding { reason: TerminationReason::Normal, frame: frames, is_partial: false };
+        self.effects.push_back(Effect::EndSeat { game: id, seat, ending });
+        if done {
+            self.games.remove(&id);
+        }
+        self.go_on(from, TerminationReason::Normal, now);
+    }
+
+    fn game_failed(&mut self, from: VisitId, id: GameId, frame: Frame, reason: &str, now: Timestamp) {
+        let Some(seat) = self.seat(from, id) else { return };
+        let reason: String = reason.chars().take(REASON_LIMIT).collect();
+        let detail = json!({ "frame": frame, "reason": reason });
+        self.effects.push_back(Effect::Record { game: id, seat: Some(seat), kind: "game_failed", detail });
+        if let Some(game) = self.games.get_mut(&id) {
+            game.frame = game.frame.max(frame);
+        }
+        self.end_game(id, TerminationReason::Server, None, now);
+    }
+
+    /// Ends a game for everyone who is still in it, once (P3), and takes them on (P9).
+    fn end_game(&mut self, id: GameId, reason: TerminationReason, lost: Option<VisitId>, now: Timestamp) {
+        let Some(game) = self.games.remove(&id) else { return };
+        let missing: SeatSet = lost.and_then(|visit| game.seat_of(visit)).into_iter().collect();
+        let remaining: Vec<_> = game.remaining().collect();
+        for &(seat, visit) in &remaining {
+            let reason = if missing.contains(seat) { TerminationReason::Left } else { reason };
+            let ending = SeatEnding { reason, frame: game.frame, is_partial: true };
+            self.effects.push_back(Effect::EndSeat { game: id, seat, ending });
+            self.send(visit, ServerMessage::P2pGameEnded { game_id: id, reason, missing });
+        }
+        for (seat, visit) in remaining {
+            let reason = if missing.contains(seat) { TerminationReason::Left } else { reason };
+            self.go_on(visit, reason, now);
+        }
+        debug_assert!(self.visits.values().all(|visit| visit.game != Some(id)));
+    }
+}
