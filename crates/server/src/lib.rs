@@ -1,1 +1,24 @@
-//! The interplay binary.
+//! The `interplay` binary's parts: what is asynchronous, and what touches sockets and files.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`experiment`] | reads experiment folders |
+//! | [`serve`] | listens, until it is told to stop |
+//! | `routes` | HTTP, a file a resource |
+//! | `socket` | one control WebSocket |
+//! | `stage` | the one task that owns the stager |
+//! | `token` | who somebody is |
+//! | [`export`] | writes the tables |
+
+mod assets;
+pub mod cli;
+pub mod experiment;
+pub mod export;
+mod problem;
+mod routes;
+pub mod serve;
+mod socket;
+mod stage;
+mod telemetry;
+mod token;

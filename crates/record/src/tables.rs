@@ -1,0 +1,144 @@
+//! The tables' columns. What fills them is in the server's `export`.
+
+use wire::manifest::Manifest;
+
+use crate::Column;
+use crate::column::Kind::{Boolean, Integer, Number, Text, Time};
+
+/// The tables' names and what a row of each is.
+pub const STEPS: (&str, &str) = ("steps", "One row for each agent in each confirmed frame.");
+/// See [`STEPS`].
+pub const EPISODES: (&str, &str) = ("episodes", "One row for each episode of each game.");
+/// See [`STEPS`].
+pub const SESSIONS: (&str, &str) = ("sessions", "One row for each seat of each game.");
+/// See [`STEPS`].
+pub const EVENTS: (&str, &str) = ("events", "One row for each thing that happened at a seat or at the server.");
+/// See [`STEPS`].
+pub const VISITS: (&str, &str) = ("visits", "One row for each visit.");
+
+fn column(name: &str, kind: crate::Kind, meaning: &str) -> Column {
+    Column::new(name, kind, meaning)
+}
+
+/// The columns of `steps` for an environment.
+#[must_use]
+pub fn steps(manifest: &Manifest) -> Vec<Column> {
+    let mut columns = vec![
+        column("game_id", Text, "The game."),
+        column("episode", Integer, "The episode within the game, from 0."),
+        column("step", Integer, "The frame within the episode, from 0."),
+        column("frame", Integer, "The frame within the game, from 0."),
+        column("agent", Integer, "The seat, from 0."),
+        column("participant_id", Text, "The person in that seat."),
+    ];
+    for name in &manifest.observation {
+        let meaning = format!("What the agent observes after the step: the environment's `{name}`.");
+        columns.push(Column::new(format!("obs_{name}"), Number, meaning));
+    }
+    for name in &manifest.info {
+        let meaning = format!("After the step: the environment's info `{name}`.");
+        columns.push(Column::new(format!("info_{name}"), Number, meaning));
+    }
+    columns.push(column("action", Text, "The input that the step was made with, in hex, first byte first."));
+    for name in &manifest.buttons {
+        let meaning = format!("1 while `{name}` was held, else 0.");
+        columns.push(Column::new(format!("action_{name}"), Integer, meaning));
+    }
+    columns.extend([
+        column("reward", Number, "The agent's reward for the step."),
+        column("terminated", Boolean, "The environment ended the episode for the agent."),
+        column("truncated", Boolean, "The episode was cut off at its last frame."),
+        column("simulated_ms", Integer, "When the agent's own page first simulated the frame, since its game began.")
+            .unit("ms"),
+        column("shown_ms", Integer, "When the agent's own page first drew it; empty if a newer one was drawn instead.")
+            .unit("ms"),
+        column("predicted", Boolean, "Whether the agent's own page first simulated it with a predicted input."),
+        column("predicted_seats", Integer, "Whose inputs were predicted then: a bit set of seats."),
+        column("rollback_depth", Integer, "The deepest rollback of the agent's own page that simulated it anew; 0: none.")
+            .unit("frames"),
+        column("hash", Text, "XXH64 of the state after the frame, from the native run."),
+        column("verified", Boolean, "Whether every page that reported the frame had this hash, and at least one did."),
+    ]);
+    columns
+}
+
+/// The columns of `episodes`.
+#[must_use]
+pub fn episodes() -> Vec<Column> {
+    vec![
+        column("game_id", Text, "The game."),
+        column("episode", Integer, "The episode within the game, from 0."),
+        column("first_frame", Integer, "Its first frame within the game."),
+        column("steps", Integer, "How many frames it has, as far as is known."),
+        column("complete", Boolean, "Whether its last frame is known."),
+        column("rewards", Text, "Each seat's sum of rewards, in seat order, separated by spaces."),
+    ]
+}
+
+/// The columns of `sessions`.
+#[must_use]
+pub fn sessions() -> Vec<Column> {
+    vec![
+        column("game_id", Text, "The game."),
+        column("seat", Integer, "The seat, from 0."),
+        column("participant_id", Text, "The person."),
+        column("visit_id", Text, "The person's way through the experiment."),
+        column("experiment", Text, "The experiment's id."),
+        column("experiment_sha256", Text, "The version of the experiment: its file's SHA-256."),
+        column("scene", Text, "The scene's id."),
+        column("environment_sha256", Text, "The prepared environment's SHA-256."),
+        column("seed", Text, "The game's seed, 16 hex digits."),
+        column("fps", Integer, "Frames a second.").unit("1/s"),
+        column("input_delay", Integer, "Frames between a key and its effect.").unit("frames"),
+        column("window", Integer, "The most frames simulated ahead of the confirmed one.").unit("frames"),
+        column("started_at", Time, "When the game was formed, by the server's clock."),
+        column("is_partial", Boolean, "Whether the game was not played to its end; empty while it goes on."),
+        column("termination_reason", Text, "Why the seat ended; empty while it goes on."),
+        column("terminated_at_frame", Integer, "The frame that would have been next, as far as the server knew."),
+        column("terminated_at", Time, "When the seat ended, by the server's clock."),
+        column("completed_episodes", Integer, "Episodes whose last frame is confirmed."),
+        column("frames_reported", Integer, "Frames that this seat's page reported.").unit("frames"),
+        column("frames_verified", Integer, "Of those, how many had the native run's hash.").unit("frames"),
+        column("hash_mismatches", Integer, "Of those, how many had another.").unit("frames"),
+        column("conflicts", Integer, "Frames that this page reported in different versions, or with other inputs than the game's.")
+            .unit("frames"),
+        column("desyncs_reported", Integer, "How often this page found a peer's state to differ."),
+        column("rollbacks", Integer, "Frames that this page simulated anew at least once.").unit("frames"),
+        column("max_rollback_depth", Integer, "This page's deepest rollback.").unit("frames"),
+        column("stalls", Integer, "How often this page stood still because inputs were missing."),
+        column("stalled_ms", Integer, "For how long in all.").unit("ms"),
+    ]
+}
+
+/// The columns of `events`.
+#[must_use]
+pub fn events() -> Vec<Column> {
+    vec![
+        column("game_id", Text, "The game."),
+        column("seat", Integer, "The seat where it happened, or that told of it; empty for the server."),
+        column("source", Text, "`play` from the seat's own record, `server` from the server's."),
+        column("frame", Integer, "The frame that would have been next at the seat; empty for the server."),
+        column("ms", Integer, "Since the seat's game began; empty for the server.").unit("ms"),
+        column("at", Time, "By the server's clock; empty for a seat's own record."),
+        column("kind", Text, "What happened."),
+        column("detail", Text, "More of it, as JSON."),
+    ]
+}
+
+/// The columns of `visits`; platforms' ids only when they were asked for.
+#[must_use]
+pub fn visits(with_platform_ids: bool) -> Vec<Column> {
+    let mut columns = vec![
+        column("visit_id", Text, "The visit."),
+        column("participant_id", Text, "The person."),
+        column("experiment", Text, "The experiment's id."),
+        column("experiment_sha256", Text, "The version of the experiment: its file's SHA-256."),
+        column("started_at", Time, "When it began, by the server's clock."),
+        column("scene", Integer, "The index of the scene that it has come to, from 0."),
+        column("ended", Text, "How it ended; empty while it goes on."),
+    ];
+    if with_platform_ids {
+        columns.push(column("entry", Text, "The entry link's parameters, as JSON. Personal data."));
+    }
+    columns
+}

@@ -1,0 +1,41 @@
+//! What is inside the binary: the page, its client, and the demo.
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rust_embed::RustEmbed;
+
+/// The page, which `cargo xtask build` puts there.
+#[derive(RustEmbed)]
+#[folder = "../../assets/page"]
+struct Page;
+
+/// The demo, which `cargo xtask build` puts there.
+#[derive(RustEmbed)]
+#[folder = "../../assets/experiments/tag"]
+struct Demo;
+
+/// A file of the demo.
+pub(crate) fn demo(name: &str) -> Option<Vec<u8>> {
+    Demo::get(name).map(|file| file.data.into_owned())
+}
+
+/// A file of the page, as a response that a browser keeps but asks about.
+pub(crate) fn page(name: &str, headers: &HeaderMap) -> Option<Response> {
+    let file = Page::get(name)?;
+    let hash: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{hash}\"");
+    let keep = [(ETAG, tag.clone()), (CACHE_CONTROL, "no-cache".to_owned())];
+    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return Some((StatusCode::NOT_MODIFIED, keep).into_response());
+    }
+    let kind = match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("wasm") => "application/wasm",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    Some((keep, [(CONTENT_TYPE, kind)], file.data.into_owned()).into_response())
+}

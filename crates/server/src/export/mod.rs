@@ -1,0 +1,88 @@
+//! Writes what was collected as tables (D3, D4).
+//!
+//! A game's steps are made anew: its environment is run natively from its seed and the confirmed inputs that its
+//! seats reported, and the hash of every state is compared with what every page had. Safe while a server is
+//! writing; what comes meanwhile belongs to the next export.
+
+mod files;
+mod game;
+mod inputs;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Context;
+use base::{ParticipantId, VisitId};
+use store::Reader;
+
+use files::Files;
+
+/// What an export wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Summary {
+    /// Games.
+    pub games: u64,
+    /// Rows of `steps`.
+    pub steps: u64,
+    /// Frames whose native hash every reporting page had.
+    pub verified: u64,
+    /// Frames where some page had another.
+    pub mismatched: u64,
+    /// Games that could not be played again to the end.
+    pub failed: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { games, steps, verified, mismatched, failed } = self;
+        write!(f, "{games} games, {steps} step rows, {verified} frames verified, {mismatched} mismatched")?;
+        if *failed > 0 {
+            write!(f, "; {failed} games could not be run to their end, see events")?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes all tables of a data folder into another folder.
+///
+/// # Errors
+/// Names the path; the tables that were there before are left as they were.
+pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Result<Summary> {
+    let reader = Reader::open(data)?;
+    let visits = reader.visits()?;
+    let people: BTreeMap<VisitId, ParticipantId> =
+        visits.iter().map(|visit| (visit.visit, visit.participant)).collect();
+    let mut files = Files::new(out)?;
+    let mut summary = Summary::default();
+
+    let mut tables = game::Tables::new(&mut files)?;
+    for game in reader.games()? {
+        let id = game.game.game;
+        tables
+            .add(&reader, &game, &people, &mut files, &mut summary)
+            .with_context(|| format!("game {id}"))?;
+        summary.games += 1;
+    }
+    tables.finish(&mut files)?;
+
+    let mut table = files.table(record::VISITS, record::visits(with_platform_ids))?;
+    for visit in visits {
+        let mut row = vec![
+            visit.visit.to_string().into(),
+            visit.participant.to_string().into(),
+            visit.experiment.into(),
+            visit.experiment_sha256.into(),
+            record::Value::Time(visit.created.0),
+            visit.scene.into(),
+            visit.ended.map(wire::control::TerminationReason::name).into(),
+        ];
+        if with_platform_ids {
+            row.push(serde_json::Value::Object(visit.entry).to_string().into());
+        }
+        table.row(row)?;
+    }
+    files.close(record::VISITS, table)?;
+    files.publish()?;
+    Ok(summary)
+}

@@ -1,0 +1,31 @@
+//! What machines ask: is it alive, can it work, how is it doing.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use super::App;
+use crate::problem::Problem;
+
+/// The process answers.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// What is written becomes durable.
+pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
+    match app.store.flush().await {
+        Ok(()) => Ok("ready\n"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"))
+        }
+    }
+}
+
+/// Prometheus' text format.
+pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    app.metrics.run_upkeep();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
+}

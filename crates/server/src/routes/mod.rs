@@ -1,0 +1,65 @@
+//! HTTP: the table of contents.
+
+mod environments;
+mod health;
+mod page;
+mod records;
+mod visits;
+mod ws;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+use store::Store;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::problem::Problem;
+use crate::stage::Stage;
+use crate::token::Tokens;
+
+/// What requests need.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) stage: Stage,
+    pub(crate) store: Store,
+    pub(crate) tokens: Tokens,
+    pub(crate) experiment: Arc<(String, String)>,
+    pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+/// Nothing but what this server serves may run, and nobody may frame it (A2).
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+    connect-src 'self'; img-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+pub(crate) fn router(app: App) -> Router {
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    let files = Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .route("/environments/{file}", get(environments::file))
+        .layer(CompressionLayer::new());
+    Router::new()
+        .merge(files)
+        .route("/api/v1/visits", post(visits::create))
+        .route("/api/v1/games/{game}/records", post(records::append))
+        .route("/ws", get(ws::upgrade))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing here") })
+        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(REFERRER_POLICY, "no-referrer"))
+        .with_state(app)
+}

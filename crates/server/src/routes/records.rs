@@ -1,0 +1,47 @@
+//! The record of play comes in.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use base::GameId;
+use metrics::{counter, histogram};
+use wire::batch::{BatchAcknowledgement, MAX_BATCH_BYTES, RecordBatch};
+
+use super::App;
+use crate::problem::Problem;
+use crate::token::Claims;
+
+/// Keeps a batch. Needs no live state, so that a seat can send the rest after the server was restarted.
+pub(super) async fn append(
+    State(app): State<App>,
+    Path(game): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<BatchAcknowledgement>, Problem> {
+    let arrived = Instant::now();
+    let claims = claims(&app, &headers)?;
+    let no_seat = || Problem::new(StatusCode::NOT_FOUND, "this visit has no seat in such a game");
+    let game: GameId = game.parse().map_err(|_| no_seat())?;
+    let seat = app.store.seat_of(game, claims.visit).await?.ok_or_else(no_seat)?;
+    let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a batch has 262144 bytes at most");
+    let bytes = to_bytes(body, MAX_BATCH_BYTES).await.map_err(too_long)?;
+    let batch = RecordBatch::decode(&bytes, seat.seats, seat.input_size)
+        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    let frames = batch.frames.len() as u64;
+    let answer = app.store.append_batch(game, seat.seat, batch).await?;
+    counter!("interplay_batches_total").increment(1);
+    counter!("interplay_frames_total").increment(frames);
+    histogram!("interplay_batch_seconds").record(arrived.elapsed().as_secs_f64());
+    Ok(Json(answer))
+}
+
+fn claims(app: &App, headers: &HeaderMap) -> Result<Claims, Problem> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    bearer.and_then(|token| app.tokens.read(token)).ok_or_else(|| {
+        Problem::new(StatusCode::UNAUTHORIZED, "the token is missing, forged or expired")
+    })
+}

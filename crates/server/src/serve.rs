@@ -1,0 +1,91 @@
+//! Listens, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::body::Bytes;
+use axum::serve::ListenerExt;
+use room::Stager;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::experiment::Loaded;
+use crate::routes::{App, router};
+use crate::stage::{Context as StageContext, Stage};
+use crate::{telemetry, token};
+
+/// How long requests that are under way may take after the server was told to stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Serves an experiment until SIGTERM or SIGINT, then lets everything that was promised become durable.
+///
+/// # Errors
+/// When it cannot listen, cannot use the data folder, or has no randomness; in words for the person at the
+/// terminal.
+pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{listen} is in use by another program; choose another with --listen")
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {listen}")),
+    })?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let store = Store::open(data)?;
+    let metrics = telemetry::metrics()?;
+    for (sha256, prepared) in &loaded.environments {
+        store.put_environment(sha256.clone(), prepared.clone()).await?;
+    }
+    let tokens = token::Tokens::open(data)?;
+    let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
+    let context = StageContext {
+        store: store.clone(),
+        experiment: loaded.id.clone(),
+        experiment_sha256: loaded.sha256.clone(),
+    };
+    let stage = Stage::start(stager, context);
+    let app = App {
+        stage: stage.clone(),
+        store: store.clone(),
+        tokens,
+        experiment: Arc::new((loaded.id, loaded.sha256)),
+        environments: Arc::new(
+            loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
+        ),
+        metrics,
+    };
+
+    println!("Open http://{address} in two tabs to play.");
+    tracing::info!(%address, data = %data.display(), "serving");
+    let listener = listener.tap_io(|stream| {
+        // A control message must not wait for the next one to fill a segment.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    let (stopped, mut stopping) = tokio::sync::watch::channel(false);
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        stopping.wait_for(|stopped| *stopped).await.ok();
+    });
+    let server = tokio::spawn(server.into_future());
+    told_to_stop().await?;
+    tracing::info!("stopping");
+    stage.stop().await;
+    stopped.send(true).ok();
+    tokio::time::timeout(LAST_REQUESTS, server).await.ok();
+    store.flush().await?;
+    Ok(())
+}
+
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! One control WebSocket: who it is, what it says, what it is told, and why it closes.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use base::VisitId;
+use futures_util::stream::SplitSink;
+use futures_util::{SinkExt, StreamExt};
+use metrics::counter;
+use room::Identity;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+use wire::PROTOCOL_VERSION;
+use wire::close::CloseCode;
+use wire::control::{ClientMessage, SILENCE_LIMIT_MILLIS, ServerMessage};
+
+use crate::stage::{Connection, OUTBOX, Stage};
+use crate::token::Tokens;
+
+/// By when a socket must have said who it is (A2).
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The most messages a second, with as many saved up (A2).
+const RATE: f64 = 200.0;
+
+/// How long a closing handshake may take.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Serves a socket until it closes.
+pub(crate) async fn serve(mut socket: WebSocket, stage: Stage, tokens: Tokens) {
+    let (identity, page) = match timeout(HANDSHAKE, greet(&mut socket, &tokens)).await {
+        Ok(Ok(greeting)) => greeting,
+        Ok(Err(code)) => return close(&mut socket, code).await,
+        Err(_) => return close(&mut socket, CloseCode::HandshakeTimeout).await,
+    };
+    let (outbox, outgoing) = mpsc::channel(OUTBOX);
+    let (closer, mut closing) = watch::channel(None);
+    let connection = Connection { outbox, close: closer };
+    let Some(id) = stage.joined(identity, page, connection).await else {
+        return close(&mut socket, CloseCode::GoingAway).await;
+    };
+    let (mut sink, mut incoming) = socket.split();
+    let mut writer = tokio::spawn(async move {
+        write(&mut sink, outgoing).await;
+        sink
+    });
+    let code = tokio::select! {
+        code = read(&mut incoming, |message| stage.message(identity.visit, id, message)) => code,
+        code = told_to_close(&mut closing) => Some(code),
+        _ = &mut writer => None,
+    };
+    stage.dropped(identity.visit, id).await;
+    let Some(code) = code else { return writer.abort() };
+    // The writer may be stuck on a reader that does not read: it gets no longer than a closing takes.
+    drop(stage);
+    if let Ok(Ok(mut sink)) = timeout(CLOSING, async {
+        if code == CloseCode::SlowReader {
+            writer.abort();
+        }
+        writer.await
+    })
+    .await
+    {
+        finish(&mut sink, identity.visit, code).await;
+    }
+}
+
+async fn greet(socket: &mut WebSocket, tokens: &Tokens) -> Result<(Identity, u64), CloseCode> {
+    let Some(Ok(Message::Text(text))) = socket.recv().await else { return Err(CloseCode::BadMessage) };
+    let Ok(ClientMessage::Hello { protocol, token, page }) = serde_json::from_str(&text) else {
+        return Err(CloseCode::BadMessage);
+    };
+    if protocol != PROTOCOL_VERSION {
+        return Err(CloseCode::ProtocolMismatch);
+    }
+    let claims = tokens.read(&token).ok_or(CloseCode::Unauthorized)?;
+    Ok((Identity { visit: claims.visit, participant: claims.participant }, page))
+}
+
+/// Reads until the socket ends (`None`) or must be closed.
+async fn read<F: Future<Output = ()>>(
+    incoming: &mut (impl StreamExt<Item = Result<Message, axum::Error>> + Unpin),
+    mut heard: impl FnMut(ClientMessage) -> F,
+) -> Option<CloseCode> {
+    let silence = Duration::from_millis(SILENCE_LIMIT_MILLIS);
+    let (mut allowance, mut counted) = (RATE, Instant::now());
+    loop {
+        let message = match timeout_at(Instant::now() + silence, incoming.next()).await {
+            Err(_) => return Some(CloseCode::HeartbeatMissed),
+            Ok(None | Some(Ok(Message::Close(_)))) => return None,
+            // Too long, or not a WebSocket frame; a lost connection looks the same, and then nobody reads the code.
+            Ok(Some(Err(_))) => return Some(CloseCode::BadMessage),
+            Ok(Some(Ok(message))) => message,
+        };
+        let now = Instant::now();
+        allowance = (allowance + (now - counted).as_secs_f64() * RATE).min(RATE) - 1.0;
+        counted = now;
+        if allowance < 0.0 {
+            return Some(CloseCode::TooFast);
+        }
+        match message {
+            Message::Text(text) => match serde_json::from_str(&text) {
+                Ok(message) => heard(message).await,
+                Err(_) => return Some(CloseCode::BadMessage),
+            },
+            Message::Binary(_) => return Some(CloseCode::BadMessage),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+        }
+    }
+}
+
+async fn told_to_close(closing: &mut watch::Receiver<Option<CloseCode>>) -> CloseCode {
+    match closing.wait_for(Option::is_some).await {
+        Ok(code) => code.unwrap_or(CloseCode::GoingAway),
+        // Another took this visit over, or the stage is gone; either has said so before.
+        Err(_) => CloseCode::GoingAway,
+    }
+}
+
+async fn write(sink: &mut SplitSink<WebSocket, Message>, mut outgoing: mpsc::Receiver<ServerMessage>) {
+    while let Some(message) = outgoing.recv().await {
+        let Ok(text) = serde_json::to_string(&message) else { continue };
+        if sink.send(Message::Text(text.into())).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn close_frame(code: CloseCode) -> Message {
+    Message::Close(Some(CloseFrame { code: code.number(), reason: code.reason().into() }))
+}
+
+async fn finish(sink: &mut SplitSink<WebSocket, Message>, visit: VisitId, code: CloseCode) {
+    counter!("interplay_closes_total", "code" => code.number().to_string()).increment(1);
+    tracing::debug!(%visit, code = code.number(), reason = code.reason(), "closing a connection");
+    timeout(CLOSING, sink.send(close_frame(code))).await.ok();
+}
+
+async fn close(socket: &mut WebSocket, code: CloseCode) {
+    counter!("interplay_closes_total", "code" => code.number().to_string()).increment(1);
+    timeout(CLOSING, socket.send(close_frame(code))).await.ok();
+}

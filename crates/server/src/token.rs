@@ -1,0 +1,130 @@
+//! Who somebody is: tokens that only this server can make (A1).
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use base::{ParticipantId, VisitId};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+/// How long a token is good for: a study's data collection, not a career.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The secret's file within the data folder, and the variable that replaces it.
+const SECRET_FILE: &str = "secret";
+const SECRET_VARIABLE: &str = "INTERPLAY_SECRET";
+
+/// The shortest secret that is taken from the environment, in bytes.
+const SECRET_LEAST: usize = 32;
+
+/// What a token says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) visit: VisitId,
+    pub(crate) participant: ParticipantId,
+    /// Seconds since the Unix epoch.
+    exp: u64,
+}
+
+/// Makes and reads tokens.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+impl Tokens {
+    /// Tokens under the secret of a data folder, which is made on first use and readable by its owner only.
+    pub(crate) fn open(data: &Path) -> anyhow::Result<Self> {
+        let secret = match std::env::var(SECRET_VARIABLE) {
+            Ok(secret) if secret.len() >= SECRET_LEAST => secret.into_bytes(),
+            Ok(_) => anyhow::bail!("{SECRET_VARIABLE} must have at least {SECRET_LEAST} bytes"),
+            Err(_) => secret_of(&data.join(SECRET_FILE))?,
+        };
+        Ok(Self { encoding: EncodingKey::from_secret(&secret), decoding: DecodingKey::from_secret(&secret) })
+    }
+
+    pub(crate) fn issue(&self, visit: VisitId, participant: ParticipantId) -> anyhow::Result<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let claims = Claims { visit, participant, exp: (now + LIFETIME).as_secs() };
+        Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)?)
+    }
+
+    /// What a token says, if it is one of ours and has not expired.
+    pub(crate) fn read(&self, token: &str) -> Option<Claims> {
+        let validation = Validation::new(Algorithm::HS256);
+        jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok().map(|token| token.claims)
+    }
+}
+
+fn secret_of(path: &Path) -> anyhow::Result<Vec<u8>> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    match std::fs::read(path) {
+        Ok(secret) if secret.len() >= SECRET_LEAST => return Ok(secret),
+        Ok(_) => anyhow::bail!("{} is too short to be a secret; remove it, and a new one is made", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let secret = random::<SECRET_LEAST>()?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot make {}", path.display()))?;
+    file.write_all(&secret).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(secret.to_vec())
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_tokens_are_read() {
+        let (ours, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (ours, others) = (Tokens::open(ours.path()).unwrap(), Tokens::open(others.path()).unwrap());
+        let (visit, participant) = (VisitId::from_random([1; 16]), ParticipantId::from_random([2; 16]));
+        let token = ours.issue(visit, participant).unwrap();
+        assert_eq!(ours.read(&token).map(|claims| (claims.visit, claims.participant)), Some((visit, participant)));
+        assert_eq!(others.read(&token), None);
+        assert_eq!(ours.read(""), None);
+        let mut forged = token.into_bytes();
+        let middle = forged.len() / 2;
+        forged[middle] = if forged[middle] == b'A' { b'B' } else { b'A' };
+        assert_eq!(ours.read(std::str::from_utf8(&forged).unwrap()), None);
+    }
+
+    #[test]
+    fn an_expired_token_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(folder.path()).unwrap();
+        let claims = Claims {
+            visit: VisitId::from_random([1; 16]),
+            participant: ParticipantId::from_random([2; 16]),
+            exp: 1_000_000,
+        };
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &tokens.encoding).unwrap();
+        assert_eq!(tokens.read(&token), None);
+    }
+
+    #[test]
+    fn the_secret_is_its_owners_alone_and_stays() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SECRET_FILE);
+        let secret = secret_of(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(secret_of(&path).unwrap(), secret);
+    }
+}
