@@ -12,7 +12,8 @@ pub const EPISODES: (&str, &str) = ("episodes", "One row for each episode of eac
 /// See [`STEPS`].
 pub const SESSIONS: (&str, &str) = ("sessions", "One row for each seat of each game.");
 /// See [`STEPS`].
-pub const EVENTS: (&str, &str) = ("events", "One row for each thing that happened at a seat or at the server.");
+pub const EVENTS: (&str, &str) =
+    ("events", "One row for each thing that happened at a seat or at the server.");
 /// See [`STEPS`].
 pub const VISITS: (&str, &str) = ("visits", "One row for each visit.");
 
@@ -48,16 +49,36 @@ pub fn steps(manifest: &Manifest) -> Vec<Column> {
         column("reward", Number, "The agent's reward for the step."),
         column("terminated", Boolean, "The environment ended the episode for the agent."),
         column("truncated", Boolean, "The episode was cut off at its last frame."),
-        column("simulated_ms", Integer, "When the agent's own page first simulated the frame, since its game began.")
-            .unit("ms"),
-        column("shown_ms", Integer, "When the agent's own page first drew it; empty if a newer one was drawn instead.")
-            .unit("ms"),
-        column("predicted", Boolean, "Whether the agent's own page first simulated it with a predicted input."),
+        column(
+            "simulated_ms",
+            Integer,
+            "When the agent's own page first simulated the frame, since its game began.",
+        )
+        .unit("ms"),
+        column(
+            "shown_ms",
+            Integer,
+            "When the agent's own page first drew it; empty if a newer one was drawn instead.",
+        )
+        .unit("ms"),
+        column(
+            "predicted",
+            Boolean,
+            "Whether the agent's own page first simulated it with a predicted input.",
+        ),
         column("predicted_seats", Integer, "Whose inputs were predicted then: a bit set of seats."),
-        column("rollback_depth", Integer, "The deepest rollback of the agent's own page that simulated it anew; 0: none.")
-            .unit("frames"),
+        column(
+            "rollback_depth",
+            Integer,
+            "The deepest rollback of the agent's own page that simulated it anew; 0: none.",
+        )
+        .unit("frames"),
         column("hash", Text, "XXH64 of the state after the frame, from the native run."),
-        column("verified", Boolean, "Whether every page that reported the frame had this hash, and at least one did."),
+        column(
+            "verified",
+            Boolean,
+            "Whether every page that reported the frame had this hash, and at least one did.",
+        ),
     ]);
     columns
 }
@@ -94,14 +115,22 @@ pub fn sessions() -> Vec<Column> {
         column("started_at", Time, "When the game was formed, by the server's clock."),
         column("is_partial", Boolean, "Whether the game was not played to its end; empty while it goes on."),
         column("termination_reason", Text, "Why the seat ended; empty while it goes on."),
-        column("terminated_at_frame", Integer, "The frame that would have been next, as far as the server knew."),
+        column(
+            "terminated_at_frame",
+            Integer,
+            "The frame that would have been next, as far as the server knew.",
+        ),
         column("terminated_at", Time, "When the seat ended, by the server's clock."),
         column("completed_episodes", Integer, "Episodes whose last frame is confirmed."),
         column("frames_reported", Integer, "Frames that this seat's page reported.").unit("frames"),
         column("frames_verified", Integer, "Of those, how many had the native run's hash.").unit("frames"),
         column("hash_mismatches", Integer, "Of those, how many had another.").unit("frames"),
-        column("conflicts", Integer, "Frames that this page reported in different versions, or with other inputs than the game's.")
-            .unit("frames"),
+        column(
+            "conflicts",
+            Integer,
+            "Frames that this page reported in different versions, or with other inputs than the game's.",
+        )
+        .unit("frames"),
         column("desyncs_reported", Integer, "How often this page found a peer's state to differ."),
         column("rollbacks", Integer, "Frames that this page simulated anew at least once.").unit("frames"),
         column("max_rollback_depth", Integer, "This page's deepest rollback.").unit("frames"),

@@ -11,11 +11,14 @@ use crate::{export, serve, telemetry};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Examples:
+#[command(
+    version,
+    after_help = "Examples:
   interplay demo                                  serve a game of tag for two
   interplay demo --players 3 --listen 0.0.0.0:80  for three, on the network
   interplay run my-experiment                     serve an experiment of your own
-  interplay export --data interplay-data --out tables --format csv")]
+  interplay export --data interplay-data --out tables --format csv"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

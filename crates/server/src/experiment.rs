@@ -128,7 +128,8 @@ impl Source<'_> {
     }
 
     fn text(&self, file: &str) -> anyhow::Result<String> {
-        String::from_utf8(self.read(file)?).with_context(|| format!("{} is not UTF-8", self.name(file).display()))
+        String::from_utf8(self.read(file)?)
+            .with_context(|| format!("{} is not UTF-8", self.name(file).display()))
     }
 }
 
@@ -170,13 +171,20 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
             .with_context(|| format!("{}: scene {number}", path.display()))?;
         let twice = loaded.experiment.scenes.iter().any(|other| other.id == spec.id);
         if twice {
-            bail!("{}: scene {number}: id {:?} is used twice; give each scene its own", path.display(), spec.id);
+            bail!(
+                "{}: scene {number}: id {:?} is used twice; give each scene its own",
+                path.display(),
+                spec.id
+            );
         }
         loaded.experiment.scenes.push(spec);
     }
     match loaded.experiment.scenes.last() {
         Some(SceneSpec { kind: SceneSpecKind::End(_), .. }) => Ok(loaded),
-        _ => bail!("{}: the last scene must be of kind \"end\"; participants need to arrive somewhere", path.display()),
+        _ => bail!(
+            "{}: the last scene must be of kind \"end\"; participants need to arrive somewhere",
+            path.display()
+        ),
     }
 }
 
@@ -293,17 +301,40 @@ fn end_scene(texts: Option<BTreeMap<String, String>>) -> anyhow::Result<EndScene
     use TerminationReason as R;
     let defaults = [
         (R::Normal, "Thank you for taking part.\n\nYour answers are saved. You can close this page."),
-        (R::PartnerLost, "The connection to your partner was lost, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page."),
-        (R::PartnerExclusion, "Your partner experienced a technical issue. The game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page."),
-        (R::SelfExclusion, "The game has ended, because this connection or page did not meet what the study needs.\n\nThank you for your time; you can close this page."),
-        (R::ReconnectTimeout, "The connection could not be made again in time, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page."),
-        (R::FocusTimeout, "This page was in the background for too long, so the game has ended.\n\nThank you for your time; you can close this page."),
-        (R::Left, "You left the game, and it has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page."),
+        (
+            R::PartnerLost,
+            "The connection to your partner was lost, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
+        ),
+        (
+            R::PartnerExclusion,
+            "Your partner experienced a technical issue. The game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
+        ),
+        (
+            R::SelfExclusion,
+            "The game has ended, because this connection or page did not meet what the study needs.\n\nThank you for your time; you can close this page.",
+        ),
+        (
+            R::ReconnectTimeout,
+            "The connection could not be made again in time, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
+        ),
+        (
+            R::FocusTimeout,
+            "This page was in the background for too long, so the game has ended.\n\nThank you for your time; you can close this page.",
+        ),
+        (
+            R::Left,
+            "You left the game, and it has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
+        ),
         (R::Withdrawn, "You have left the study.\n\nThank you for your time; you can close this page."),
-        (R::Server, "Something went wrong on our side, and the game has ended. It was not your doing.\n\nEverything up to then is saved. Thank you for taking part; you can close this page."),
+        (
+            R::Server,
+            "Something went wrong on our side, and the game has ended. It was not your doing.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
+        ),
     ];
     let own = texts.unwrap_or_default();
-    if let Some(unknown) = own.keys().find(|key| defaults.iter().all(|(reason, _)| reason.name() != key.as_str())) {
+    if let Some(unknown) =
+        own.keys().find(|key| defaults.iter().all(|(reason, _)| reason.name() != key.as_str()))
+    {
         let names: Vec<_> = defaults.iter().map(|(reason, _)| reason.name()).collect();
         bail!("texts.{unknown} is no way of ending; they are {}", names.join(", "));
     }

@@ -51,13 +51,8 @@ impl Stage {
     /// Starts the task.
     pub(crate) fn start(stager: Stager, context: Context) -> Self {
         let (events, mailbox) = mpsc::channel(MAILBOX);
-        let task = Task {
-            stager,
-            context,
-            connections: HashMap::new(),
-            next_connection: 0,
-            start: Instant::now(),
-        };
+        let task =
+            Task { stager, context, connections: HashMap::new(), next_connection: 0, start: Instant::now() };
         tokio::spawn(task.run(mailbox));
         Self { events }
     }
@@ -112,7 +107,9 @@ impl Task {
     async fn run(mut self, mut mailbox: mpsc::Receiver<Event>) {
         loop {
             let wake = self.stager.poll_timeout().map(|deadline| {
-                tokio::time::Instant::from_std(self.start + deadline.at.saturating_since(Timestamp::default()))
+                tokio::time::Instant::from_std(
+                    self.start + deadline.at.saturating_since(Timestamp::default()),
+                )
             });
             let timer = async {
                 match wake {

@@ -28,7 +28,10 @@ pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
     metrics::describe_counter!("interplay_games_total", "Games that began.");
     metrics::describe_counter!("interplay_seats_ended_total", "Seats that ended, by reason.");
     metrics::describe_counter!("interplay_messages_total", "Control messages received.");
-    metrics::describe_counter!("interplay_closes_total", "Control connections closed by the server, by code.");
+    metrics::describe_counter!(
+        "interplay_closes_total",
+        "Control connections closed by the server, by code."
+    );
     metrics::describe_counter!("interplay_batches_total", "Batches of the record that were acknowledged.");
     metrics::describe_counter!("interplay_frames_total", "Frames of the record that were acknowledged.");
     metrics::describe_histogram!("interplay_batch_seconds", "From a batch's arrival to its being durable.");

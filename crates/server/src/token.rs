@@ -64,7 +64,9 @@ fn secret_of(path: &Path) -> anyhow::Result<Vec<u8>> {
 
     match std::fs::read(path) {
         Ok(secret) if secret.len() >= SECRET_LEAST => return Ok(secret),
-        Ok(_) => anyhow::bail!("{} is too short to be a secret; remove it, and a new one is made", path.display()),
+        Ok(_) => {
+            anyhow::bail!("{} is too short to be a secret; remove it, and a new one is made", path.display())
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
@@ -75,14 +77,17 @@ fn secret_of(path: &Path) -> anyhow::Result<Vec<u8>> {
         .mode(0o600)
         .open(path)
         .with_context(|| format!("cannot make {}", path.display()))?;
-    file.write_all(&secret).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(&secret)
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(secret.to_vec())
 }
 
 /// Bytes that nobody can guess.
 pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
     Ok(bytes)
 }
 
@@ -96,7 +101,10 @@ mod tests {
         let (ours, others) = (Tokens::open(ours.path()).unwrap(), Tokens::open(others.path()).unwrap());
         let (visit, participant) = (VisitId::from_random([1; 16]), ParticipantId::from_random([2; 16]));
         let token = ours.issue(visit, participant).unwrap();
-        assert_eq!(ours.read(&token).map(|claims| (claims.visit, claims.participant)), Some((visit, participant)));
+        assert_eq!(
+            ours.read(&token).map(|claims| (claims.visit, claims.participant)),
+            Some((visit, participant))
+        );
         assert_eq!(others.read(&token), None);
         assert_eq!(ours.read(""), None);
         let mut forged = token.into_bytes();

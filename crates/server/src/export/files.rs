@@ -27,14 +27,19 @@ impl Files {
     fn create(&mut self, name: &str) -> anyhow::Result<File> {
         let path = self.out.join(name);
         let partial = self.out.join(format!(".{name}.partial"));
-        let file = File::create(&partial)
-            .with_context(|| format!("cannot write to {}; give another folder with --out", self.out.display()))?;
+        let file = File::create(&partial).with_context(|| {
+            format!("cannot write to {}; give another folder with --out", self.out.display())
+        })?;
         self.written.push((partial, path));
         Ok(file)
     }
 
     /// Begins a table.
-    pub(super) fn table(&mut self, (name, _): (&str, &str), columns: Vec<Column>) -> anyhow::Result<FileTable> {
+    pub(super) fn table(
+        &mut self,
+        (name, _): (&str, &str),
+        columns: Vec<Column>,
+    ) -> anyhow::Result<FileTable> {
         let file = self.create(&format!("{name}.csv"))?;
         Ok(Table::new(columns, BufWriter::new(file))?)
     }
@@ -55,8 +60,10 @@ impl Files {
     /// Writes the dictionary and gives every file its name.
     pub(super) fn publish(mut self) -> anyhow::Result<()> {
         let dictionary = std::mem::take(&mut self.dictionary);
-        let tables: Vec<_> =
-            dictionary.iter().map(|(name, meaning, columns)| (name.as_str(), *meaning, columns.clone())).collect();
+        let tables: Vec<_> = dictionary
+            .iter()
+            .map(|(name, meaning, columns)| (name.as_str(), *meaning, columns.clone()))
+            .collect();
         let file = self.create("dictionary.json")?;
         record::write_dictionary(&tables, &file)?;
         file.sync_all()?;

@@ -94,9 +94,8 @@ impl Tables {
         if self.steps.contains_key(sha256) {
             return Ok(());
         }
-        let prepared = reader
-            .environment(sha256)?
-            .with_context(|| format!("the data has no environment {sha256}"))?;
+        let prepared =
+            reader.environment(sha256)?.with_context(|| format!("the data has no environment {sha256}"))?;
         let module = Module::new(&prepared).with_context(|| format!("environment {sha256}"))?;
         let name = match self.steps.len() {
             0 => record::STEPS.0.to_owned(),
@@ -148,7 +147,15 @@ impl Tables {
                     }
                     for (seat, visit) in Seat::all(seats).zip(&game.game.seats) {
                         let person = people.get(visit).map(ToString::to_string);
-                        let row = step_row(&id, person, seat, reported, &replayed, verified, steps.module.manifest());
+                        let row = step_row(
+                            &id,
+                            person,
+                            seat,
+                            reported,
+                            &replayed,
+                            verified,
+                            steps.module.manifest(),
+                        );
                         steps.table.row(row)?;
                         summary.steps += 1;
                     }
@@ -315,9 +322,10 @@ fn step_row(
     let numbers = manifest.observation.len() + manifest.info.len();
     row.extend((0..numbers).map(|at| observed.and_then(|numbers| numbers.get(at)).copied().into()));
     row.push(input.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into());
-    row.extend((0..manifest.buttons.len()).map(|bit| {
-        Value::from(input.get(bit / 8).map_or(0, |byte| byte >> (bit % 8) & 1))
-    }));
+    row.extend(
+        (0..manifest.buttons.len())
+            .map(|bit| Value::from(input.get(bit / 8).map_or(0, |byte| byte >> (bit % 8) & 1))),
+    );
     let (terminated, truncated) = replayed.flags[seat.index()];
     row.extend([
         replayed.outcome.rewards[seat.index()].into(),

@@ -23,7 +23,10 @@ impl Reported {
     /// The reporters that told of it twice and differently, or with other inputs.
     pub(super) fn in_conflict(&self) -> impl Iterator<Item = Seat> + '_ {
         let first = self.rows.first().map(|row| &row.inputs);
-        self.rows.iter().filter(move |row| row.version > 0 || Some(&row.inputs) != first).map(|row| row.reporter)
+        self.rows
+            .iter()
+            .filter(move |row| row.version > 0 || Some(&row.inputs) != first)
+            .map(|row| row.reporter)
     }
 }
 
@@ -37,7 +40,8 @@ pub(super) fn without_hole(rows: Vec<FrameRow>, input_size: usize) -> Vec<Report
     contiguous
         .map(|(_, (_, rows))| {
             let bytes = rows.first().map_or(&[][..], |row| &row.inputs);
-            let inputs = bytes.chunks_exact(input_size.max(1)).take(MAX_SEATS).filter_map(Input::new).collect();
+            let inputs =
+                bytes.chunks_exact(input_size.max(1)).take(MAX_SEATS).filter_map(Input::new).collect();
             Reported { inputs, rows }
         })
         .collect()

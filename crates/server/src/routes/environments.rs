@@ -10,7 +10,9 @@ use crate::problem::Problem;
 
 pub(super) async fn file(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
     let prepared = name.strip_suffix(".wasm").and_then(|sha256| app.environments.get(sha256));
-    let prepared = prepared.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such environment"))?;
-    let headers = [(CONTENT_TYPE, "application/wasm"), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let prepared =
+        prepared.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such environment"))?;
+    let headers =
+        [(CONTENT_TYPE, "application/wasm"), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
     Ok((headers, prepared.clone()).into_response())
 }

@@ -16,5 +16,6 @@ pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result
 }
 
 fn find(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    assets::page(name, headers).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "the page has no such file"))
+    assets::page(name, headers)
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "the page has no such file"))
 }

@@ -41,7 +41,7 @@ pub(super) async fn append(
 
 fn claims(app: &App, headers: &HeaderMap) -> Result<Claims, Problem> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    bearer.and_then(|token| app.tokens.read(token)).ok_or_else(|| {
-        Problem::new(StatusCode::UNAUTHORIZED, "the token is missing, forged or expired")
-    })
+    bearer
+        .and_then(|token| app.tokens.read(token))
+        .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "the token is missing, forged or expired"))
 }

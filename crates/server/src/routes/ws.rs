@@ -19,9 +19,8 @@ pub(super) async fn upgrade(
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
-    let foreign = text(ORIGIN).is_some_and(|origin| {
-        origin.split_once("://").map(|(_, host)| host) != text(HOST)
-    });
+    let foreign =
+        text(ORIGIN).is_some_and(|origin| origin.split_once("://").map(|(_, host)| host) != text(HOST));
     if foreign {
         return Err(Problem::new(StatusCode::FORBIDDEN, "this page belongs to another site"));
     }

@@ -1,0 +1,388 @@
+//! What there is one of in a page, and what the server's messages do to it.
+
+use std::cell::RefCell;
+
+use base::{GameId, Seat};
+use link::Quality;
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use wire::batch::BatchAcknowledgement;
+use wire::close::CloseCode;
+use wire::control::{ClientMessage, ConnectionType, GameStart, Scene, SceneKind, ServerMessage, Signal};
+
+use crate::control::Control;
+use crate::environment::BrowserEnvironment;
+use crate::play::Play;
+use crate::{entry, snapshot, view};
+
+thread_local! {
+    static APP: RefCell<Option<App>> = const { RefCell::new(None) };
+}
+
+/// Does something with the page's state. Does nothing before the page has started, and nothing when the browser
+/// calls back in the middle of another call (focus does that).
+pub(crate) fn with_app(act: impl FnOnce(&mut App)) {
+    APP.with(|app| {
+        if let Ok(mut app) = app.try_borrow_mut()
+            && let Some(app) = app.as_mut()
+        {
+            act(app);
+        }
+    });
+}
+
+/// The page's state.
+pub(crate) struct App {
+    control: Control,
+    participant: Option<String>,
+    scene: Option<Scene>,
+    play: Option<Play>,
+    /// A refused token is replaced once.
+    renewed: bool,
+}
+
+/// Starts the page.
+pub(crate) fn start() -> Result<(), JsValue> {
+    std::panic::set_hook(Box::new(|info| {
+        wasm_bindgen::throw_str(&info.to_string());
+    }));
+    snapshot::install()?;
+    listen()?;
+    spawn_local(async {
+        match entry::token().await.and_then(Control::new) {
+            Ok(control) => APP.with(|app| {
+                *app.borrow_mut() =
+                    Some(App { control, participant: None, scene: None, play: None, renewed: false });
+            }),
+            Err(_) => view::show_notice(
+                "The study cannot be reached",
+                "Please check your internet connection and load the page again.",
+                true,
+            ),
+        }
+    });
+    Ok(())
+}
+
+/// Listens to the page's own buttons, and to the display.
+fn listen() -> Result<(), JsValue> {
+    let pressed = |id: &str, act: fn(&mut App)| {
+        let handler = Closure::<dyn Fn()>::new(move || with_app(act)).into_js_value();
+        if let Some(button) = view::element(id) {
+            button.set_onclick(Some(handler.unchecked_ref()));
+        }
+    };
+    pressed("start-button", App::advance);
+    let reload = Closure::<dyn Fn()>::new(|| {
+        if let Some(window) = web_sys::window() {
+            window.location().reload().ok();
+        }
+    });
+    if let Some(button) = view::element("notice-button") {
+        button.set_onclick(Some(reload.into_js_value().unchecked_ref()));
+    }
+    let window = web_sys::window().ok_or("no window")?;
+    let resized = Closure::<dyn Fn()>::new(|| with_app(App::resized)).into_js_value();
+    window.set_onresize(Some(resized.unchecked_ref()));
+    repaint_forever()
+}
+
+/// Paints at the display's rate.
+fn repaint_forever() -> Result<(), JsValue> {
+    fn request() -> Result<(), JsValue> {
+        thread_local! {
+            static PAINT: Closure<dyn Fn()> = Closure::new(|| {
+                with_app(App::paint);
+                // Fails only when the page is going away.
+                request().ok();
+            });
+        }
+        let window = web_sys::window().ok_or("no window")?;
+        PAINT.with(|paint| window.request_animation_frame(paint.as_ref().unchecked_ref()))?;
+        Ok(())
+    }
+    request()
+}
+
+impl App {
+    // The control channel.
+
+    pub(crate) fn control_beat(&mut self) {
+        self.control.beat();
+        // A short loss is nobody's business; who stands in a scene is told when it lasts.
+        view::set_hidden("network", self.control.is_open() || self.scene.is_none());
+    }
+
+    pub(crate) fn control_opened(&mut self) {
+        self.control.opened();
+    }
+
+    pub(crate) fn control_closed(&mut self, code: u16) {
+        let Some(code) = self.control.closed(code) else { return };
+        view::set_hidden("network", true);
+        match code {
+            CloseCode::Unauthorized if !self.renewed => {
+                self.renewed = true;
+                entry::forget();
+                spawn_local(async {
+                    if let Ok(token) = entry::token().await {
+                        with_app(|app| app.control.restart(token));
+                    }
+                });
+                return;
+            }
+            CloseCode::Replaced => view::show_notice(
+                "Continued in another window",
+                "You opened the study again elsewhere, and it goes on there. You can close this page.",
+                false,
+            ),
+            CloseCode::ProtocolMismatch => view::show_notice(
+                "The study was updated",
+                "Please load the page again to go on. Nothing is lost.",
+                true,
+            ),
+            _ => view::show_notice(
+                "Something went wrong",
+                "Please load the page again. If this message comes back, please tell the researcher.",
+                true,
+            ),
+        }
+        self.play = None;
+    }
+
+    pub(crate) fn control_message(&mut self, message: ServerMessage) {
+        self.control.hear(&message);
+        match message {
+            ServerMessage::Welcome { participant, .. } => {
+                self.participant = Some(participant.to_string());
+                view::set_hidden("network", true);
+            }
+            ServerMessage::Pong { .. } => {}
+            ServerMessage::ActivateScene { scene } => self.activate(scene),
+            ServerMessage::TerminateScene { scene_id } => self.terminate(&scene_id),
+            ServerMessage::LobbyStatus { waiting, needed } => {
+                if self.play.is_none() {
+                    view::show_lobby(waiting, needed);
+                }
+            }
+            ServerMessage::GameStart(start) => self.start_game(*start),
+            ServerMessage::Signal { game_id, from, signal } => {
+                if let Some(play) = self.game(game_id) {
+                    play.signal(from, signal);
+                }
+            }
+            ServerMessage::GameGo { game_id } => {
+                if let Some(play) = self.game(game_id) {
+                    play.begin();
+                    view::overlay(None);
+                    view::focus("field");
+                }
+                self.tick();
+            }
+            ServerMessage::P2pGameEnded { game_id, .. } => {
+                if let Some(play) = self.game(game_id) {
+                    play.over = true;
+                    view::overlay(Some("The game has ended"));
+                }
+            }
+        }
+    }
+
+    // Scenes.
+
+    fn activate(&mut self, scene: Scene) {
+        // A scene is told again after every connection: then the page stays as it is.
+        if self.scene.as_ref() == Some(&scene) {
+            return;
+        }
+        if self.scene.as_ref().is_some_and(|old| old.id != scene.id) {
+            self.play = None;
+        }
+        if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+            let (SceneKind::Start { title, .. }
+            | SceneKind::Game { title, .. }
+            | SceneKind::End { title, .. }) = &scene.kind;
+            document.set_title(title);
+        }
+        match &scene.kind {
+            SceneKind::Start { title, body, keys, button } => view::show_start(title, body, keys, button),
+            SceneKind::Game { players, .. } => view::show_lobby(0, *players),
+            SceneKind::End { reason, body, .. } => view::show_end(*reason, body),
+        }
+        self.scene = Some(scene);
+    }
+
+    fn terminate(&mut self, scene_id: &str) {
+        if self.scene.as_ref().is_some_and(|scene| scene.id == scene_id) {
+            self.play = None;
+            self.scene = None;
+            view::overlay(None);
+        }
+    }
+
+    fn advance(&mut self) {
+        if let Some(scene) = &self.scene {
+            self.control.send(ClientMessage::AdvanceScene { scene_id: scene.id.clone() });
+        }
+    }
+
+    // The game.
+
+    fn game(&mut self, id: GameId) -> Option<&mut Play> {
+        self.play.as_mut().filter(|play| play.start.game_id == id)
+    }
+
+    fn start_game(&mut self, start: GameStart) {
+        let game_id = start.game_id;
+        // Told again after a connection was lost: this page is playing it already.
+        if self.game(game_id).is_some() {
+            return;
+        }
+        match Play::new(start) {
+            Ok(play) => {
+                self.play = Some(play);
+                view::show("game");
+                view::overlay(Some("Connecting you to each other…"));
+                view::announce("The game is about to begin.");
+            }
+            Err(reason) => self.fail(game_id, reason),
+        }
+    }
+
+    fn fail(&mut self, game_id: GameId, reason: String) {
+        let frame = self.game(game_id).and_then(|play| play.status()).map_or(0, |status| status.frame);
+        self.control.send(ClientMessage::GameFailed { game_id, frame, reason });
+    }
+
+    pub(crate) fn environment_loaded(
+        &mut self,
+        game_id: GameId,
+        environment: Result<BrowserEnvironment, String>,
+    ) {
+        let Some(play) = self.game(game_id) else { return };
+        if let Err(reason) = environment.and_then(|environment| play.loaded(environment)) {
+            return self.fail(game_id, reason);
+        }
+        self.maybe_ready();
+    }
+
+    pub(crate) fn channel_open(&mut self, seat: Seat) {
+        let Some(play) = &self.play else { return };
+        let frame = play.status().map_or(0, |status| status.frame);
+        if let Some(peer) = play.peers.iter().find(|peer| peer.seat == seat) {
+            peer.report_connection_type(frame);
+        }
+        self.maybe_ready();
+    }
+
+    fn maybe_ready(&mut self) {
+        if let Some(message) = self.play.as_mut().and_then(Play::ready_message) {
+            self.control.send(message);
+            self.tick();
+        }
+    }
+
+    pub(crate) fn signal(&mut self, to: Seat, signal: Signal) {
+        if let Some(play) = &self.play {
+            let game_id = play.start.game_id;
+            self.control.send(ClientMessage::Signal { game_id, to, signal });
+        }
+    }
+
+    pub(crate) fn connection_type(&mut self, peer: Seat, connection: ConnectionType) {
+        let Some(play) = &mut self.play else { return };
+        let game_id = play.start.game_id;
+        play.connection_types.push((peer, connection.clone()));
+        self.control.send(ClientMessage::P2pConnectionType { game_id, peer, connection });
+    }
+
+    pub(crate) fn packet(&mut self, from: Seat, bytes: &[u8]) {
+        if let Some(play) = &mut self.play {
+            play.packet(from, bytes);
+        }
+    }
+
+    pub(crate) fn uploaded(&mut self, game: GameId, answer: Option<BatchAcknowledgement>) {
+        if let Some(play) = self.game(game) {
+            play.uploaded(answer);
+        }
+        self.tick();
+    }
+
+    pub(crate) fn tick(&mut self) {
+        let Some(play) = &mut self.play else { return };
+        for message in play.tick(self.control.token()) {
+            self.control.send(message);
+        }
+    }
+
+    fn resized(&mut self) {
+        if let Some(play) = &mut self.play {
+            play.repaint();
+        }
+    }
+
+    fn paint(&mut self) {
+        let Some(play) = &mut self.play else { return };
+        play.paint();
+        let Some(status) = play.status() else { return };
+        let rules = &play.start.rules;
+        let left = rules.max_frames.saturating_sub(status.step).div_ceil(rules.fps.into());
+        view::set_text("game-round", &format!("Round {} of {}", status.episode + 1, rules.episodes));
+        view::set_text("game-time", &format!("{}:{:02}", left / 60, left % 60));
+        view::set_text("game-score", &format!("{:.0} points", status.score));
+        let worst = status.peers.iter().filter_map(|peer| peer.path.grade()).max();
+        let (grade, word, words) = match worst {
+            None => ("", "connecting", "The connection to the other players is being made."),
+            Some(Quality::Good) => ("good", "good", "The connection to the other players is good."),
+            Some(Quality::Fair) => {
+                ("fair", "fair", "The connection is a little slow. The game may sometimes jump.")
+            }
+            Some(Quality::Poor) => {
+                ("poor", "poor", "The connection is poor. It may help to move closer to your router.")
+            }
+        };
+        view::badge(grade, word, words);
+        if play.over {
+            return;
+        }
+        if let Some(left) = status.intermission {
+            let round = format!("Round {} of {}", status.episode + 1, rules.episodes);
+            let text = if left.is_zero() { None } else { Some(round.as_str()) };
+            view::overlay(text);
+        } else if status.finished {
+            view::overlay(Some("That was the last round.\nSaving…"));
+        } else if status.frame > 0 {
+            view::overlay(None);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Value {
+        let scene = self.scene.as_ref().map(|scene| {
+            let kind = match scene.kind {
+                SceneKind::Start { .. } => "start",
+                SceneKind::Game { .. } => "game",
+                SceneKind::End { .. } => "end",
+            };
+            let reason = match scene.kind {
+                SceneKind::End { reason, .. } => Some(reason),
+                _ => None,
+            };
+            json!({ "id": scene.id, "kind": kind, "reason": reason })
+        });
+        let (phase, game, lanes, uploads) = match &self.play {
+            Some(play) => snapshot::of_game(play),
+            None => (Value::Null, Value::Null, json!([]), Value::Null),
+        };
+        json!({
+            "participant": self.participant,
+            "scene": scene,
+            "phase": phase,
+            "game": game,
+            "lanes": lanes,
+            "pause": null,
+            "uploads": uploads,
+        })
+    }
+}

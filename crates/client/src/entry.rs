@@ -1,0 +1,63 @@
+//! Who the participant is (S5).
+//!
+//! A personal link carries the token behind `#visit=`; a tab keeps its token in its session storage, so that a
+//! reload is the same participant and a new tab a new one. The address bar keeps neither token nor platform ids.
+
+use wasm_bindgen::prelude::*;
+use web_sys::{Storage, UrlSearchParams, Window};
+
+use crate::http;
+
+const STORED: &str = "interplay.token";
+const LINK: &str = "#visit=";
+const PLATFORM_IDS: [&str; 6] =
+    ["PROLIFIC_PID", "STUDY_ID", "SESSION_ID", "workerId", "assignmentId", "hitId"];
+
+fn window() -> Result<Window, JsValue> {
+    web_sys::window().ok_or_else(|| "no window".into())
+}
+
+fn storage() -> Option<Storage> {
+    window().ok()?.session_storage().ok().flatten()
+}
+
+/// Forgets who this tab is: its token was refused.
+pub(crate) fn forget() {
+    if let Some(storage) = storage() {
+        storage.remove_item(STORED).ok();
+    }
+}
+
+/// This tab's token: from its personal link, its storage, or new from the server.
+pub(crate) async fn token() -> Result<String, JsValue> {
+    let location = window()?.location();
+    let linked = location.hash()?.strip_prefix(LINK).map(str::to_owned);
+    let query = UrlSearchParams::new_with_str(&location.search()?)?;
+    if linked.is_some() || !location.search()?.is_empty() {
+        let path = location.pathname()?;
+        window()?.history()?.replace_state_with_url(&JsValue::NULL, "", Some(&path))?;
+    }
+    let stored = || storage()?.get_item(STORED).ok().flatten();
+    let token = match linked.or_else(stored) {
+        Some(token) => token,
+        None => new_visit(&query).await?,
+    };
+    if let Some(storage) = storage() {
+        storage.set_item(STORED, &token).ok();
+    }
+    Ok(token)
+}
+
+async fn new_visit(query: &UrlSearchParams) -> Result<String, JsValue> {
+    let mut entry = serde_json::Map::new();
+    for name in PLATFORM_IDS {
+        if let Some(value) = query.get(name) {
+            entry.insert(name.into(), value.into());
+        }
+    }
+    let body = serde_json::json!({ "entry": entry }).to_string();
+    let answer = http::post("/api/v1/visits", "application/json", None, body.as_bytes()).await?;
+    let answer: serde_json::Value =
+        serde_json::from_slice(&answer.body).map_err(|_| JsValue::from("the server's answer is no JSON"))?;
+    answer["token"].as_str().map(str::to_owned).ok_or_else(|| "the server gave no token".into())
+}

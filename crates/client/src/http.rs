@@ -1,0 +1,35 @@
+//! Requests to the server.
+
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Request, RequestInit, Response};
+
+/// What a request came to.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+async fn fetch(request: &Request) -> Result<Answer, JsValue> {
+    let window = web_sys::window().ok_or("no window")?;
+    let response: Response = JsFuture::from(window.fetch_with_request(request)).await?.dyn_into()?;
+    let body = Uint8Array::new(&JsFuture::from(response.array_buffer()?).await?).to_vec();
+    Ok(Answer { status: response.status(), body })
+}
+
+pub(crate) async fn get(url: &str) -> Result<Answer, JsValue> {
+    fetch(&Request::new_with_str(url)?).await
+}
+
+pub(crate) async fn post(url: &str, kind: &str, token: Option<&str>, body: &[u8]) -> Result<Answer, JsValue> {
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_body(&Uint8Array::from(body));
+    let request = Request::new_with_str_and_init(url, &init)?;
+    request.headers().set("content-type", kind)?;
+    if let Some(token) = token {
+        request.headers().set("authorization", &format!("Bearer {token}"))?;
+    }
+    fetch(&request).await
+}

@@ -1,0 +1,256 @@
+//! WebRTC: one connection to each peer, made by perfect negotiation (L2), with one channel for packets.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use base::{Frame, Seat};
+use js_sys::{ArrayBuffer, Function, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelState,
+    RtcDataChannelType, RtcIceCandidateInit, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcSdpType,
+    RtcSessionDescriptionInit, RtcSignalingState,
+};
+use wire::control::{ConnectionType, IceServer, Signal};
+use wire::packet::MAX_PACKET_BYTES;
+
+use crate::app::with_app;
+
+/// A connection to one peer. Dropping it closes everything and leaves nothing behind (L9).
+pub(crate) struct Peer {
+    pub(crate) seat: Seat,
+    connection: RtcPeerConnection,
+    channel: RtcDataChannel,
+    negotiation: Rc<Negotiation>,
+    _handlers: Handlers,
+}
+
+struct Handlers {
+    _negotiate: Closure<dyn Fn()>,
+    _candidate: Closure<dyn Fn(RtcPeerConnectionIceEvent)>,
+    _open: Closure<dyn Fn()>,
+    _message: Closure<dyn Fn(MessageEvent)>,
+}
+
+/// Perfect negotiation's state.
+struct Negotiation {
+    polite: bool,
+    making_offer: Cell<bool>,
+    ignoring_offer: Cell<bool>,
+    /// Set when the connection is closed: what is under way then comes to nothing.
+    closed: Cell<bool>,
+    /// Descriptions are handled one after another.
+    turn: RefCell<Promise>,
+}
+
+impl Peer {
+    pub(crate) fn new(own: Seat, seat: Seat, ice_servers: &[IceServer]) -> Result<Self, JsValue> {
+        let configuration = RtcConfiguration::new();
+        let servers = serde_json::to_string(ice_servers).map_err(|error| error.to_string())?;
+        configuration.set_ice_servers(&js_sys::JSON::parse(&servers)?);
+        let connection = RtcPeerConnection::new_with_configuration(&configuration)?;
+        let negotiation = Rc::new(Negotiation {
+            polite: own > seat,
+            making_offer: Cell::new(false),
+            ignoring_offer: Cell::new(false),
+            closed: Cell::new(false),
+            turn: RefCell::new(Promise::resolve(&JsValue::UNDEFINED)),
+        });
+
+        let (offering, state) = (connection.clone(), Rc::clone(&negotiation));
+        let negotiate = Closure::<dyn Fn()>::new(move || {
+            let (connection, state) = (offering.clone(), Rc::clone(&state));
+            spawn_local(async move {
+                state.making_offer.set(true);
+                if set_local_description(&connection).await.is_ok() && !state.closed.get() {
+                    send_description(seat, &connection);
+                }
+                state.making_offer.set(false);
+            });
+        });
+        connection.set_onnegotiationneeded(Some(negotiate.as_ref().unchecked_ref()));
+
+        let candidate =
+            Closure::<dyn Fn(RtcPeerConnectionIceEvent)>::new(move |event: RtcPeerConnectionIceEvent| {
+                let Some(candidate) = event.candidate() else { return };
+                let signal = Signal::Candidate {
+                    candidate: candidate.candidate(),
+                    sdp_mid: candidate.sdp_mid(),
+                    sdp_m_line_index: candidate.sdp_m_line_index(),
+                };
+                with_app(|app| app.signal(seat, signal));
+            });
+        connection.set_onicecandidate(Some(candidate.as_ref().unchecked_ref()));
+
+        let options = RtcDataChannelInit::new();
+        options.set_negotiated(true);
+        options.set_id(0);
+        options.set_ordered(false);
+        options.set_max_retransmits(0);
+        let channel = connection.create_data_channel_with_data_channel_dict("packets", &options);
+        channel.set_binary_type(RtcDataChannelType::Arraybuffer);
+        let open = Closure::<dyn Fn()>::new(move || with_app(|app| app.channel_open(seat)));
+        channel.set_onopen(Some(open.as_ref().unchecked_ref()));
+        let message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            let Ok(buffer) = event.data().dyn_into::<ArrayBuffer>() else { return };
+            // Longer than any packet: not worth copying.
+            if buffer.byte_length() as usize <= MAX_PACKET_BYTES {
+                let bytes = Uint8Array::new(&buffer).to_vec();
+                with_app(|app| app.packet(seat, &bytes));
+            }
+        });
+        channel.set_onmessage(Some(message.as_ref().unchecked_ref()));
+
+        let handlers =
+            Handlers { _negotiate: negotiate, _candidate: candidate, _open: open, _message: message };
+        Ok(Self { seat, connection, channel, negotiation, _handlers: handlers })
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.channel.ready_state() == RtcDataChannelState::Open
+    }
+
+    /// The browser's word for the state of the path.
+    pub(crate) fn ice_state(&self) -> String {
+        let state = Reflect::get(&self.connection, &"iceConnectionState".into()).ok();
+        state.and_then(|state| state.as_string()).unwrap_or_default()
+    }
+
+    /// Sends a packet, unless older ones still wait: the newest holds everything, so a late one is worth nothing.
+    pub(crate) fn send(&self, packet: &[u8]) {
+        if self.is_open() && self.channel.buffered_amount() <= MAX_PACKET_BYTES as u32 {
+            self.channel.send_with_u8_array(packet).ok();
+        }
+    }
+
+    /// Takes a signal of the peer.
+    pub(crate) fn handle_signal(&self, signal: Signal) {
+        let (connection, state, seat) = (self.connection.clone(), Rc::clone(&self.negotiation), self.seat);
+        let before = self.negotiation.turn.borrow().clone();
+        let turn = wasm_bindgen_futures::future_to_promise(async move {
+            JsFuture::from(before).await.ok();
+            if !state.closed.get() {
+                // What fails here is mended by the next offer, or the link is not made and the game says so.
+                state.take(&connection, seat, signal).await.ok();
+            }
+            Ok(JsValue::UNDEFINED)
+        });
+        *self.negotiation.turn.borrow_mut() = turn;
+    }
+
+    /// How this link came about (L3).
+    pub(crate) fn report_connection_type(&self, frame: Frame) {
+        let (connection, seat) = (self.connection.clone(), self.seat);
+        spawn_local(async move {
+            if let Ok(stats) = JsFuture::from(connection.get_stats()).await {
+                let connection = connection_type(&stats, frame);
+                with_app(|app| app.connection_type(seat, connection));
+            }
+        });
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.negotiation.closed.set(true);
+        self.channel.set_onopen(None);
+        self.channel.set_onmessage(None);
+        self.connection.set_onnegotiationneeded(None);
+        self.connection.set_onicecandidate(None);
+        self.channel.close();
+        self.connection.close();
+    }
+}
+
+impl Negotiation {
+    async fn take(&self, connection: &RtcPeerConnection, seat: Seat, signal: Signal) -> Result<(), JsValue> {
+        match signal {
+            Signal::Description { sdp_type, sdp } => {
+                let offer = sdp_type == "offer";
+                let stable = connection.signaling_state() == RtcSignalingState::Stable;
+                let collision = offer && (self.making_offer.get() || !stable);
+                self.ignoring_offer.set(!self.polite && collision);
+                if self.ignoring_offer.get() {
+                    return Ok(());
+                }
+                let kind = if offer { RtcSdpType::Offer } else { RtcSdpType::Answer };
+                let description = RtcSessionDescriptionInit::new(kind);
+                description.set_sdp(&sdp);
+                JsFuture::from(connection.set_remote_description(&description)).await?;
+                if offer {
+                    set_local_description(connection).await?;
+                    if !self.closed.get() {
+                        send_description(seat, connection);
+                    }
+                }
+                Ok(())
+            }
+            Signal::Candidate { candidate, sdp_mid, sdp_m_line_index } => {
+                let init = RtcIceCandidateInit::new(&candidate);
+                init.set_sdp_mid(sdp_mid.as_deref());
+                init.set_sdp_m_line_index(sdp_m_line_index);
+                let adding = connection.add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
+                JsFuture::from(adding).await.map(drop)
+            }
+        }
+    }
+}
+
+/// `setLocalDescription()` without a description: the browser makes the one that fits.
+async fn set_local_description(connection: &RtcPeerConnection) -> Result<(), JsValue> {
+    let method: Function = Reflect::get(connection, &"setLocalDescription".into())?.dyn_into()?;
+    let promise: Promise = method.call0(connection)?.dyn_into()?;
+    JsFuture::from(promise).await.map(drop)
+}
+
+fn send_description(seat: Seat, connection: &RtcPeerConnection) {
+    let Some(description) = connection.local_description() else { return };
+    let sdp_type = match description.type_() {
+        RtcSdpType::Offer => "offer",
+        RtcSdpType::Answer => "answer",
+        _ => return,
+    };
+    let signal = Signal::Description { sdp_type: sdp_type.into(), sdp: description.sdp() };
+    with_app(|app| app.signal(seat, signal));
+}
+
+/// Reads the selected pair from statistics.
+fn connection_type(stats: &JsValue, frame: Frame) -> ConnectionType {
+    let text = |object: &JsValue, name: &str| {
+        Reflect::get(object, &name.into()).ok().and_then(|value| value.as_string())
+    };
+    let mut reports = Vec::new();
+    if let Some(map) = stats.dyn_ref::<js_sys::Map>() {
+        map.for_each(&mut |report, _| reports.push(report));
+    }
+    let by_id = |id: &str| reports.iter().find(|report| text(report, "id").as_deref() == Some(id));
+    let transport = reports.iter().find(|report| text(report, "type").as_deref() == Some("transport"));
+    let pair = transport
+        .and_then(|transport| text(transport, "selectedCandidatePairId"))
+        .and_then(|id| by_id(&id))
+        .or_else(|| {
+            // Firefox names no transport; it marks the pair.
+            reports.iter().find(|report| {
+                Reflect::get(report, &"selected".into()).is_ok_and(|selected| selected.is_truthy())
+            })
+        });
+    let end = |name: &str| pair.and_then(|pair| text(pair, name)).and_then(|id| by_id(&id).cloned());
+    let (local, remote) = (end("localCandidateId"), end("remoteCandidateId"));
+    let kind = |end: &Option<JsValue>| end.as_ref().and_then(|end| text(end, "candidateType"));
+    let (local_kind, remote_kind) = (kind(&local), kind(&remote));
+    let connection_type = match (local_kind.as_deref(), remote_kind.as_deref()) {
+        (None, _) | (_, None) => "unknown",
+        (Some("relay"), _) | (_, Some("relay")) => "relay",
+        _ => "direct",
+    };
+    ConnectionType {
+        connection_type: connection_type.into(),
+        local_candidate_type: local_kind,
+        remote_candidate_type: remote_kind,
+        protocol: local.as_ref().and_then(|local| text(local, "protocol")),
+        relay_protocol: local.as_ref().and_then(|local| text(local, "relayProtocol")),
+        detected_at_frame: frame,
+        timestamp: js_sys::Date::now(),
+    }
+}

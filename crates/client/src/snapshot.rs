@@ -1,0 +1,63 @@
+//! `window.interplay.snapshot()`: what tests and support may know (H3).
+
+use js_sys::Object;
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::*;
+
+use crate::app::with_app;
+use crate::play::Play;
+
+/// Puts `interplay` on the window.
+pub(crate) fn install() -> Result<(), JsValue> {
+    let snapshot = Closure::<dyn Fn() -> JsValue>::new(|| {
+        let mut json = Value::Null;
+        with_app(|app| json = app.snapshot());
+        js_sys::JSON::parse(&json.to_string()).unwrap_or(JsValue::NULL)
+    });
+    let interplay = Object::new();
+    js_sys::Reflect::set(&interplay, &"snapshot".into(), &snapshot.into_js_value())?;
+    js_sys::Reflect::set(&js_sys::global(), &"interplay".into(), &interplay)?;
+    Ok(())
+}
+
+/// The parts that a game has: `phase`, `game`, `lanes` and `uploads`.
+pub(crate) fn of_game(play: &Play) -> (Value, Value, Value, Value) {
+    let Some(status) = play.status() else { return (Value::Null, Value::Null, json!([]), Value::Null) };
+    let phase = if play.over { "terminated" } else { "connected" };
+    let game = json!({
+        "id": play.start.game_id,
+        "seat": play.start.seat,
+        "seats": play.start.seats,
+        "episode": status.episode,
+        "frame": status.frame,
+        "confirmedFrame": status.confirmed_frame,
+        "hash": status.hash.map(|(_, hash)| hash),
+        "hashFrame": status.hash.map(|(frame, _)| frame),
+        "stalledFrames": status.stalled_frames,
+        "pausedFrames": null,
+        "rollbacks": status.rollbacks,
+        "comparedHashes": status.compared_hashes,
+        "desyncs": status.desyncs,
+    });
+    let lanes: Vec<_> = play
+        .peers
+        .iter()
+        .map(|peer| {
+            let path = status.peers.iter().find(|path| path.peer == peer.seat).map(|peer| peer.path);
+            let millis = |duration: Option<core::time::Duration>| duration.map(|d| d.as_secs_f64() * 1000.0);
+            let kind = play.connection_types.iter().rev().find(|(seat, _)| *seat == peer.seat);
+            json!({
+                "peer": peer.seat,
+                "active": if peer.is_open() { "direct" } else { "none" },
+                "iceState": peer.ice_state(),
+                "connectionType": kind.map(|(_, kind)| kind.connection_type.clone()),
+                "rttMs": path.and_then(|path| millis(path.round_trip)),
+                "lossPercent": path.and_then(|path| path.loss).map(|loss| loss * 100.0),
+                "jitterMs": path.and_then(|path| millis(path.jitter)),
+                "restarts": null,
+            })
+        })
+        .collect();
+    let uploads = json!({ "acknowledged": status.uploads.acknowledged, "pending": status.uploads.pending });
+    (phase.into(), game, lanes.into(), uploads)
+}

@@ -1,0 +1,168 @@
+//! Texts and sections. Every text is set as text, never as HTML (A2).
+
+use std::collections::BTreeMap;
+
+use wasm_bindgen::JsCast;
+use web_sys::{Document, Element, HtmlElement};
+use wire::control::TerminationReason;
+
+const SECTIONS: [&str; 6] = ["connecting", "start", "lobby", "game", "end", "notice"];
+
+fn document() -> Option<Document> {
+    web_sys::window()?.document()
+}
+
+/// An element that `index.html` has.
+pub(crate) fn element(id: &str) -> Option<HtmlElement> {
+    document()?.get_element_by_id(id)?.dyn_into().ok()
+}
+
+/// Whether this is the participant's page.
+pub(crate) fn is_page() -> bool {
+    element("app").is_some()
+}
+
+pub(crate) fn set_text(id: &str, text: &str) {
+    if let Some(element) = element(id)
+        && element.text_content().as_deref() != Some(text)
+    {
+        element.set_text_content(Some(text));
+    }
+}
+
+pub(crate) fn set_hidden(id: &str, hidden: bool) {
+    if let Some(element) = element(id) {
+        element.set_hidden(hidden);
+    }
+}
+
+pub(crate) fn focus(id: &str) {
+    if let Some(element) = element(id) {
+        element.focus().ok();
+    }
+}
+
+/// Shows one section and hides the others.
+pub(crate) fn show(section: &str) {
+    for id in SECTIONS {
+        set_hidden(id, id != section);
+    }
+}
+
+/// Tells screen readers.
+pub(crate) fn announce(text: &str) {
+    set_text("live", text);
+}
+
+fn append(parent: &Element, tag: &str, text: &str) -> Option<Element> {
+    let child = document()?.create_element(tag).ok()?;
+    child.set_text_content(Some(text));
+    parent.append_child(&child).ok()?;
+    Some(child)
+}
+
+fn paragraphs(id: &str, body: &[String]) {
+    let Some(parent) = element(id) else { return };
+    parent.set_text_content(None);
+    for paragraph in body {
+        append(&parent, "p", paragraph);
+    }
+}
+
+/// What a key is called on the page.
+fn key_name(code: &str) -> &str {
+    match code {
+        "ArrowLeft" => "←",
+        "ArrowRight" => "→",
+        "ArrowUp" => "↑",
+        "ArrowDown" => "↓",
+        _ => code.strip_prefix("Key").or_else(|| code.strip_prefix("Digit")).unwrap_or(code),
+    }
+}
+
+pub(crate) fn show_start(title: &str, body: &[String], keys: &BTreeMap<String, String>, button: &str) {
+    set_text("start-title", title);
+    paragraphs("start-body", body);
+    if let Some(list) = element("start-keys") {
+        list.set_text_content(None);
+        let directions = |name: &str| ["left", "right", "up", "down"].contains(&name);
+        let (moves, others): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, name)| directions(name));
+        let row = |codes: &[&String], meaning: &str| {
+            let Some(term) = append(&list, "dt", "") else { return };
+            for code in codes {
+                append(&term, "kbd", key_name(code));
+            }
+            append(&list, "dd", meaning);
+        };
+        if !moves.is_empty() {
+            row(&moves.iter().map(|(code, _)| *code).collect::<Vec<_>>(), "move");
+        }
+        for (code, name) in others {
+            row(&[code], name);
+        }
+        list.set_hidden(keys.is_empty());
+    }
+    set_text("start-button", button);
+    show("start");
+    focus("start-button");
+    announce(title);
+}
+
+pub(crate) fn show_lobby(waiting: u8, needed: u8) {
+    let missing = needed.saturating_sub(waiting);
+    let (title, status) = if waiting == 0 {
+        ("Just a moment".to_owned(), String::new())
+    } else if missing == 1 {
+        ("Waiting for one more player".to_owned(), format!("{waiting} of {needed} are here."))
+    } else {
+        (format!("Waiting for {missing} more players"), format!("{waiting} of {needed} are here."))
+    };
+    let was_shown = element("lobby").is_some_and(|lobby| !lobby.hidden());
+    set_text("lobby-title", &title);
+    set_text("lobby-status", &status);
+    show("lobby");
+    if !was_shown {
+        focus("lobby-title");
+    }
+    announce(&format!("{title}. {status}"));
+}
+
+pub(crate) fn show_end(reason: TerminationReason, body: &[String]) {
+    let title = match reason {
+        TerminationReason::Normal => "All done",
+        _ => "The game has ended",
+    };
+    set_text("end-title", title);
+    paragraphs("end-body", body);
+    show("end");
+    focus("end-title");
+    announce(title);
+}
+
+/// Something that ends this page's part; with a button to load it again, or without.
+pub(crate) fn show_notice(title: &str, text: &str, button: bool) {
+    set_text("notice-title", title);
+    set_text("notice-text", text);
+    set_hidden("notice-button", !button);
+    show("notice");
+    focus(if button { "notice-button" } else { "notice-title" });
+    announce(title);
+}
+
+/// Words over the field, or none.
+pub(crate) fn overlay(text: Option<&str>) {
+    if let Some(text) = text {
+        set_text("overlay-text", text);
+    }
+    set_hidden("overlay", text.is_none());
+}
+
+/// The connection badge: a grade's name, and what it means.
+pub(crate) fn badge(grade: &str, word: &str, words: &str) {
+    let Some(badge) = element("badge") else { return };
+    if badge.get_attribute("data-grade").as_deref() != Some(grade) {
+        badge.set_attribute("data-grade", grade).ok();
+    }
+    set_text("badge-word", word);
+    set_text("badge-words", words);
+}
