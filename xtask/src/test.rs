@@ -1,0 +1,87 @@
+//! Every case once.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use crate::run::{cargo, program, run, say};
+use crate::{build, check, tools};
+
+/// How many cases passed and failed.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+impl Count {
+    pub(crate) fn into_result(self) -> anyhow::Result<()> {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        if self.failed > 0 {
+            bail!("{} cases failed", self.failed);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+pub(crate) fn test() -> anyhow::Result<()> {
+    check::check()?;
+    build::all()?;
+    let mut count = Count::default();
+    say("Testing", "crates");
+    count.add(counted(&mut cargo("test --release --workspace --no-fail-fast"))?);
+    bench()?;
+    count.add(journeys(&[])?);
+    count.into_result()
+}
+
+/// Measures; the numbers are printed and kept in docs/performance.md by hand, with the machine named.
+pub(crate) fn bench() -> anyhow::Result<()> {
+    build::assets()?;
+    say("Measuring", "hot paths");
+    run(&mut cargo("bench --quiet --package interplay-rollback --package interplay-host --package interplay-wire"))
+}
+
+/// Journeys in real browsers.
+pub(crate) fn journeys(names: &[String]) -> anyhow::Result<Count> {
+    build::all()?;
+    run(&mut cargo("build --release --quiet --package interplay-host --examples"))?;
+    tools::browsers()?;
+    say("Testing", "journeys in browsers");
+    counted(
+        program("node")
+            .arg("e2e/run.mjs")
+            .args(names)
+            .env("INTERPLAY_TARGET", crate::run::target().join("release")),
+    )
+}
+
+/// Runs a test runner, shows what it prints, and sums its `test result: …` or `N passed, N failed` lines.
+fn counted(command: &mut Command) -> anyhow::Result<Count> {
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {command:?}"))?;
+    let output = child.stdout.take().context("its output is piped")?;
+    let mut count = Count::default();
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        let number = |word: &str| -> u64 {
+            let before = line.split(word).next().unwrap_or_default().trim_end();
+            before.rsplit([' ', ';']).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+        };
+        let summary = line.starts_with("test result:") || line.starts_with("journeys:");
+        if summary {
+            count.add(Count { passed: number("passed"), failed: number("failed") });
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && count.failed == 0 {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(count)
+}

@@ -1,0 +1,98 @@
+//! What the work needs beside cargo, and how to get it.
+
+use std::process::{Command, Stdio};
+
+use anyhow::bail;
+
+use crate::run::{program, root, run, say};
+
+/// How modules for WebAssembly are built on this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wasm {
+    /// The toolchain has the target.
+    Target,
+    /// Debian's compiler builds the standard library too.
+    Debian,
+}
+
+pub(crate) fn has(name: &str) -> bool {
+    let look = Command::new("sh").args(["-c", &format!("command -v {name}")]).stdout(Stdio::null()).status();
+    look.is_ok_and(|status| status.success())
+}
+
+/// Sees to it that modules for WebAssembly can be built.
+pub(crate) fn wasm() -> anyhow::Result<Wasm> {
+    let quiet = |command: &mut Command| {
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    if has("rustup") {
+        let listed = Command::new("rustup").args(["target", "list", "--installed"]).output();
+        let installed = listed
+            .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("wasm32-unknown-unknown"));
+        if installed {
+            return Ok(Wasm::Target);
+        }
+        say("Installing", "the wasm32-unknown-unknown target, with rustup");
+        if quiet(Command::new("rustup").args(["target", "add", "wasm32-unknown-unknown"])) {
+            return Ok(Wasm::Target);
+        }
+        say("Falling back", "to Debian's compiler: rustup could not add the target");
+    }
+    packages(&[("/usr/bin/rustc", "rustc-web"), ("/usr/bin/wasm-ld-19", "lld-19")], &["rust-web-src"])?;
+    Ok(Wasm::Debian)
+}
+
+/// Sees to it that Debian packages are there: each is wanted for a program, and brings others with it.
+pub(crate) fn packages(wanted: &[(&str, &str)], with: &[&str]) -> anyhow::Result<()> {
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(program, _)| !has(program)).map(|&(_, package)| package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = [&missing[..], with].concat().join(" ");
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    let sudo = !root && has("sudo") && Command::new("sudo").args(["-n", "true"]).status().is_ok_and(|s| s.success());
+    if !has("apt-get") || !(root || sudo) {
+        bail!("these packages are missing, and only root may install them: run\n  sudo apt-get install -y {names}");
+    }
+    say("Installing", &format!("Debian packages: {names}"));
+    let prefix = if sudo { "sudo -n " } else { "" };
+    let install = format!(
+        "{prefix}apt-get update -qq && {prefix}env DEBIAN_FRONTEND=noninteractive \
+         apt-get install -y -qq --no-install-recommends {names} >/dev/null"
+    );
+    run(program("sh").args(["-c", &install]))
+}
+
+/// A C compiler, for SQLite.
+pub(crate) fn compiler() -> anyhow::Result<()> {
+    packages(&[("cc", "gcc")], &["libc6-dev"])
+}
+
+/// What the browser journeys need: a browser, Node, namespaces and packet filters; and their npm packages.
+pub(crate) fn browsers() -> anyhow::Result<()> {
+    packages(
+        &[("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm"), ("ip", "iproute2"), ("nft", "nftables")],
+        &["fonts-dejavu-core"],
+    )?;
+    let installed = root().join("e2e/node_modules/playwright-core/package.json");
+    if !installed.is_file() {
+        say("Installing", "the journeys' npm packages, from their lockfile");
+        run(program("npm").args(["ci", "--silent"]).current_dir(root().join("e2e")))?;
+    }
+    Ok(())
+}
+
+/// A program that cargo installs, in a version that is known to work.
+pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<()> {
+    let there = Command::new("cargo")
+        .args([name.trim_start_matches("cargo-"), "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if there.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    say("Installing", &format!("{name} {version}, which takes some minutes"));
+    run(program("cargo").args(["install", "--quiet", "--locked", "--version", version, name]))
+}
