@@ -67,7 +67,8 @@ fn member<T: JsCast>(object: &JsValue, name: &'static str) -> Result<T, JsValue>
 
 impl Instance {
     fn new(instance: &JsValue) -> Result<Self, JsValue> {
-        let exports: JsValue = member::<Object>(instance, "exports")?.into();
+        // No `instanceof Object`: a module's exports have no prototype.
+        let exports = Reflect::get(instance, &"exports".into())?;
         let buffer = member::<WebAssembly::Memory>(&exports, "memory")?.buffer();
         let memory = Uint8Array::new(&buffer);
         let global = |name| member::<WebAssembly::Global>(&exports, name);

@@ -1,0 +1,72 @@
+// The real server, on a free port, with a data folder of its own.
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const binary = join(process.env.INTERPLAY_TARGET ?? "target/release", "interplay");
+
+/** Starts `interplay demo`; `within` are words that run it elsewhere, in a network namespace for example. */
+export async function serve(args = [], { listen = "127.0.0.1:0", within = [] } = {}) {
+  const data = await mkdtemp(join(tmpdir(), "interplay-data-"));
+  const words = [...within, binary, "demo", "--listen", listen, "--data", data, ...args];
+  const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  child.stderr.on("data", (chunk) => (log += chunk));
+  const url = await new Promise((resolve, reject) => {
+    let said = "";
+    child.stdout.on("data", (chunk) => {
+      said += chunk;
+      const found = said.match(/Open (http:\S+)/);
+      if (found) resolve(found[1]);
+    });
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log}`)));
+  });
+  return {
+    url, data, child,
+    log: () => log,
+    /** Stops the server as an operator would, and removes its data. */
+    async stop() {
+      if (child.exitCode === null) {
+        const ended = new Promise((resolve) => child.once("exit", resolve));
+        child.kill("SIGTERM");
+        const code = await ended;
+        if (code !== 0) throw new Error(`the server ended with ${code}:\n${log}`);
+      }
+      await rm(data, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Writes the tables and reads them back: {steps: [{game_id, …}], …} and what the command said. */
+export async function exported(data) {
+  const out = await mkdtemp(join(tmpdir(), "interplay-tables-"));
+  const { stdout } = await promisify(execFile)(binary, ["export", "--data", data, "--out", out, "--format", "csv"]);
+  const tables = {};
+  for (const name of ["steps", "episodes", "sessions", "events", "visits"]) {
+    const text = await readFile(join(out, `${name}.csv`), "utf8").catch(() => "");
+    tables[name] = rows(text);
+  }
+  tables.dictionary = JSON.parse(await readFile(join(out, "dictionary.json"), "utf8"));
+  await rm(out, { recursive: true, force: true });
+  return { tables, said: stdout.trim() };
+}
+
+function rows(text) {
+  const lines = [];
+  let cell = "", line = [], quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const letter = text[at];
+    if (quoted) {
+      if (letter !== '"') cell += letter;
+      else if (text[at + 1] === '"') { cell += '"'; at++; }
+      else quoted = false;
+    } else if (letter === '"') quoted = true;
+    else if (letter === ",") { line.push(cell); cell = ""; }
+    else if (letter === "\n") { line.push(cell); lines.push(line); line = []; cell = ""; }
+    else if (letter !== "\r") cell += letter;
+  }
+  const [names = [], ...rest] = lines;
+  return rest.map((cells) => Object.fromEntries(names.map((name, at) => [name, cells[at]])));
+}
