@@ -1,37 +1,21 @@
-//! The core: what has been simulated, with which inputs, and what of it is confirmed.
+//! The core: how far the game is simulated, and how much of that is confirmed.
 
-use base::{BoundedQueue, Frame, Input, MAX_SEATS, Seat, SeatSet, StateHash};
+use base::{BoundedQueue, Frame, Input, Seat, SeatSet};
 
 use crate::config::{Config, ConfigError, MAX_WINDOW, Prediction};
+use crate::confirmed::Confirmed;
+use crate::error::RemoteInputError;
+use crate::frames::{Frames, Simulated};
 use crate::inputs::InputQueue;
-use crate::simulation::{Simulation, StepOutcome};
+use crate::simulation::Simulation;
 
-/// How far past the last confirmed frame a peer's inputs are taken. A peer makes inputs up to its window and
-/// delay past what it has confirmed, and that is at most our window and delay past what we have: 2 × (16 + 8).
+/// How far past the first unconfirmed frame a peer's inputs are taken. A peer simulates at most its window past
+/// the inputs that it has of us, which reach our window and delay past what is confirmed here, and makes inputs
+/// its delay ahead: 2 × (16 + 8) frames, and some to spare.
 const FURTHEST: Frame = 64;
 
-/// How many frames are remembered: all that may be unconfirmed.
-const REMEMBERED: usize = MAX_WINDOW as usize + 2;
-
-/// How many confirmed frames wait to be taken; the core confirms no further than that.
-const READY: usize = 2 * REMEMBERED;
-
-/// A frame whose inputs are all known, and that was simulated with them.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Confirmed {
-    /// Which.
-    pub frame: Frame,
-    /// Each seat's input; beyond the game's seats, defaults.
-    pub inputs: [Input; MAX_SEATS],
-    /// The hash of the state after it.
-    pub hash: StateHash,
-    /// What its step gave.
-    pub outcome: StepOutcome,
-    /// The seats whose input was predicted when it was first simulated.
-    pub predicted: SeatSet,
-    /// The deepest rollback that simulated it anew, in frames; 0 when none did.
-    pub rollback_depth: u8,
-}
+/// How many confirmed frames wait to be taken: two full windows. The core confirms no further than that.
+const READY: usize = 2 * MAX_WINDOW as usize;
 
 /// What [`Rollback::advance`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +27,7 @@ pub enum Advance {
     },
     /// The window is full.
     Waiting {
-        /// The seats whose inputs are missing.
+        /// The seats whose inputs are missing; none when confirmed frames wait for [`Rollback::poll_confirmed`].
         missing: SeatSet,
     },
     /// The episode's last frame is simulated but not confirmed: it may yet turn out not to be the last.
@@ -52,65 +36,24 @@ pub enum Advance {
     EpisodeOver,
 }
 
-/// Why a peer's inputs were refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum RemoteInputError {
-    /// That seat's inputs are made here, or there is no such seat.
-    #[error("seat {0} is not a peer")]
-    NotAPeer(Seat),
-    /// Frames between the known inputs and these are missing.
-    #[error("inputs begin at frame {first}, but those before frame {known} are all that is known")]
-    Gap {
-        /// The first frame that came.
-        first: Frame,
-        /// The first unknown frame.
-        known: Frame,
-    },
-    /// A known input came with another value; the first stands.
-    #[error("the input of frame {frame} came again with another value")]
-    Conflict {
-        /// The frame.
-        frame: Frame,
-    },
-    /// Further ahead than any peer can be.
-    #[error("frame {frame} is further ahead than a peer can be")]
-    TooFarAhead {
-        /// The frame.
-        frame: Frame,
-    },
-    /// The input has another size than the game's inputs.
-    #[error("the input of frame {frame} has the wrong size")]
-    WrongSize {
-        /// The frame.
-        frame: Frame,
-    },
-}
-
-/// What is remembered of a simulated frame.
-#[derive(Clone, Copy, Debug)]
-struct Simulated {
-    inputs: [Input; MAX_SEATS],
-    outcome: StepOutcome,
-    predicted: SeatSet,
-    rollback_depth: u8,
-}
-
 /// The rollback core of one seat. See the crate's documentation.
 #[derive(Debug)]
 pub struct Rollback {
     config: Config,
+    /// Each seat's inputs.
     queues: Vec<InputQueue>,
     /// The next frame to simulate.
     frame: Frame,
     /// Every frame before it is confirmed.
     confirmed: Frame,
-    /// The current episode's first frame; `None` between two.
+    /// The current episode's first frame; `None` before the first.
     episode: Option<Frame>,
     /// The first frame that was simulated with an input that has turned out otherwise.
     wrong_from: Option<Frame>,
-    simulated: [Simulated; REMEMBERED],
+    frames: Frames,
     ready: BoundedQueue<Confirmed>,
     rollbacks: u64,
+    deepest: Frame,
 }
 
 impl Rollback {
@@ -120,13 +63,8 @@ impl Rollback {
     /// Names the value that cannot be.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let nothing = Simulated {
-            inputs: [Input::none(config.input_size); MAX_SEATS],
-            outcome: StepOutcome::default(),
-            predicted: SeatSet::EMPTY,
-            rollback_depth: 0,
-        };
-        let queue = InputQueue::new(config.input_size, Frame::from(config.input_delay));
+        let none = Input::none(config.input_size);
+        let queue = InputQueue::new(none, Frame::from(config.input_delay));
         Ok(Self {
             config,
             queues: vec![queue; usize::from(config.seats)],
@@ -134,25 +72,28 @@ impl Rollback {
             confirmed: 0,
             episode: None,
             wrong_from: None,
-            simulated: [nothing; REMEMBERED],
+            frames: Frames::new(none),
             ready: BoundedQueue::new(READY),
             rollbacks: 0,
+            deepest: 0,
         })
     }
 
-    /// The next frame to simulate; it runs through the whole game (N6).
+    /// The next frame to simulate; it runs through the whole game (N6). It goes back only when a rollback finds
+    /// that the episode has ended sooner than it was predicted to.
     #[must_use]
     pub fn frame(&self) -> Frame {
         self.frame
     }
 
-    /// Every frame before this one is confirmed.
+    /// Every frame before this one is confirmed: all its inputs are known, and it was simulated with them.
     #[must_use]
     pub fn confirmed(&self) -> Frame {
         self.confirmed
     }
 
-    /// A seat's inputs are known for every frame before this one. 0 for a seat that there is not.
+    /// A seat's inputs are known for every frame before this one: what a packet acknowledges. 0 for a seat that
+    /// there is not.
     #[must_use]
     pub fn known_until(&self, seat: Seat) -> Frame {
         self.queues.get(seat.index()).map_or(0, InputQueue::end)
@@ -162,6 +103,12 @@ impl Rollback {
     #[must_use]
     pub fn rollbacks(&self) -> u64 {
         self.rollbacks
+    }
+
+    /// The most frames that were ever simulated anew at once.
+    #[must_use]
+    pub fn deepest_rollback(&self) -> Frame {
+        self.deepest
     }
 
     /// The first of our own inputs that is still kept.
@@ -176,9 +123,9 @@ impl Rollback {
         (from.max(queue.start())..queue.end()).map_while(|frame| queue.get(frame))
     }
 
-    /// Every peer holds our inputs of the frames before this one.
+    /// Every peer holds our inputs of the frames before this one. What is not confirmed is kept all the same: it
+    /// may have to be simulated anew.
     pub fn forget_local_before(&mut self, frame: Frame) {
-        // What is not confirmed is still needed here, to simulate it anew.
         let frame = frame.min(self.confirmed);
         self.queues[self.config.local.index()].forget_before(frame);
     }
@@ -187,7 +134,7 @@ impl Rollback {
         &self.queues[self.config.local.index()]
     }
 
-    /// Takes a peer's inputs of consecutive frames. Repeats are ignored.
+    /// Takes a peer's inputs of consecutive frames, from `first` on. Equal repeats are ignored.
     ///
     /// # Errors
     /// As [`RemoteInputError`] says. Inputs before the refused one are kept; they were as they should be.
@@ -204,7 +151,12 @@ impl Rollback {
         if first > queue.end() {
             return Err(RemoteInputError::Gap { first, known: queue.end() });
         }
+        // The last number of the type is never reached: `furthest` comes first.
+        let furthest = self.confirmed.saturating_add(FURTHEST);
         for (frame, input) in (first..).zip(inputs) {
+            if frame >= furthest {
+                return Err(RemoteInputError::TooFarAhead { frame });
+            }
             if input.as_bytes().len() != self.config.input_size {
                 return Err(RemoteInputError::WrongSize { frame });
             }
@@ -214,58 +166,47 @@ impl Rollback {
                 }
                 continue;
             }
-            if frame >= self.confirmed + FURTHEST {
-                return Err(RemoteInputError::TooFarAhead { frame });
-            }
             queue.push(input);
-            let was_simulated = (self.confirmed..self.frame).contains(&frame);
-            if was_simulated && self.simulated[index(frame)].inputs[seat.index()] != input {
+            // Unknown frames are unconfirmed ones, so all of them before `self.frame` are remembered.
+            if frame < self.frame && !self.frames.had(frame, seat, input) {
                 self.wrong_from = Some(self.wrong_from.map_or(frame, |wrong| wrong.min(frame)));
             }
         }
         Ok(())
     }
 
-    /// Begins an episode on a simulation that has just been reset. Says nothing while one is being played.
+    /// Begins an episode on a simulation that has just been reset: its state is what the next frame starts from.
+    /// While an episode is being played nothing begins, and the reset is undone.
     pub fn begin_episode<S: Simulation>(&mut self, simulation: &mut S) {
-        if self.episode.is_some() && !self.is_over() {
-            return;
+        let slot = self.slot(self.frame);
+        if self.is_over() && self.confirmed == self.frame {
+            simulation.save(slot);
+            self.episode = Some(self.frame);
+        } else {
+            simulation.load(slot);
         }
-        simulation.save(self.slot(self.frame));
-        self.episode = Some(self.frame);
     }
 
     /// Simulates anew what was simulated with wrong inputs, and confirms what can be. Returns how many frames
-    /// it went back.
+    /// it went back; 0 when there was nothing to do.
     ///
     /// # Errors
-    /// The simulation's own.
+    /// The simulation's own; the game cannot go on here then.
     pub fn synchronise<S: Simulation>(&mut self, simulation: &mut S) -> Result<Frame, S::Error> {
-        let mut depth = 0;
-        if let Some(wrong) = self.wrong_from.take() {
-            depth = self.frame - wrong;
-            self.rollbacks += 1;
-            simulation.load(self.slot(wrong));
-            for frame in wrong..self.frame {
-                let before = self.simulated[index(frame)];
-                let simulated = &mut self.simulated[index(frame)];
-                simulated.rollback_depth = before.rollback_depth.max(depth as u8);
-                if self.step(frame, simulation)? {
-                    // The episode ends sooner than it was predicted to: what came after never was.
-                    self.frame = frame + 1;
-                    break;
-                }
-            }
-        }
+        let depth = match self.wrong_from.take() {
+            Some(wrong) => self.roll_back(wrong, simulation)?,
+            None => 0,
+        };
         self.confirm(simulation);
         Ok(depth)
     }
 
     /// Synchronises, then simulates one more frame if it may. `local` is our input of `input_delay` frames
-    /// later, and is taken only if a frame was simulated.
+    /// later, and is taken only if a frame was simulated; one of another size than the game's counts as nothing
+    /// pressed.
     ///
     /// # Errors
-    /// The simulation's own.
+    /// The simulation's own; the game cannot go on here then.
     pub fn advance<S: Simulation>(&mut self, local: Input, simulation: &mut S) -> Result<Advance, S::Error> {
         self.synchronise(simulation)?;
         if self.is_over() {
@@ -276,18 +217,13 @@ impl Rollback {
             return Ok(Advance::Waiting { missing: self.missing_at(self.confirmed) });
         }
         let frame = self.frame;
-        let delayed = frame + Frame::from(self.config.input_delay);
-        let queue = &mut self.queues[self.config.local.index()];
-        // After an episode that ended sooner than predicted, the next frames' inputs are made already.
-        if queue.end() <= delayed {
-            queue.push(local);
-        }
+        self.make_local(frame + Frame::from(self.config.input_delay), local);
         let predicted = self.missing_at(frame);
-        let simulated = &mut self.simulated[index(frame)];
+        let simulated = self.frames.get_mut(frame);
         simulated.predicted = predicted;
         simulated.rollback_depth = 0;
-        self.frame = frame + 1;
         self.step(frame, simulation)?;
+        self.frame = frame + 1;
         self.confirm(simulation);
         Ok(Advance::Stepped { frame })
     }
@@ -297,10 +233,38 @@ impl Rollback {
         self.ready.pop()
     }
 
-    /// Simulates a frame with what is known and predicted, and saves the state after it. Returns whether the
-    /// episode ends with it.
-    fn step<S: Simulation>(&mut self, frame: Frame, simulation: &mut S) -> Result<bool, S::Error> {
-        let simulated = &mut self.simulated[index(frame)];
+    /// Our input of a frame, unless it is made already: a frame that comes again, because an episode ended
+    /// sooner than predicted, keeps the input that peers may hold.
+    fn make_local(&mut self, frame: Frame, input: Input) {
+        let queue = &mut self.queues[self.config.local.index()];
+        let right_size = input.as_bytes().len() == self.config.input_size;
+        if queue.end() <= frame {
+            queue.push(if right_size { input } else { Input::none(self.config.input_size) });
+        }
+    }
+
+    /// Restores the state before a frame and simulates anew from there.
+    fn roll_back<S: Simulation>(&mut self, wrong: Frame, simulation: &mut S) -> Result<Frame, S::Error> {
+        let depth = self.frame - wrong;
+        self.rollbacks += 1;
+        self.deepest = self.deepest.max(depth);
+        simulation.load(self.slot(wrong));
+        for frame in wrong..self.frame {
+            let simulated = self.frames.get_mut(frame);
+            simulated.rollback_depth = simulated.rollback_depth.max(depth as u8);
+            self.step(frame, simulation)?;
+            if self.ends_with(frame) {
+                // The episode ends sooner than it was predicted to: what came after never was.
+                self.frame = frame + 1;
+                break;
+            }
+        }
+        Ok(depth)
+    }
+
+    /// Simulates a frame with what is known and predicted, and saves the state after it.
+    fn step<S: Simulation>(&mut self, frame: Frame, simulation: &mut S) -> Result<(), S::Error> {
+        let simulated = self.frames.get_mut(frame);
         for (input, queue) in simulated.inputs.iter_mut().zip(&self.queues) {
             *input = queue.get(frame).unwrap_or_else(|| match self.config.prediction {
                 Prediction::RepeatLast => queue.last(),
@@ -309,46 +273,46 @@ impl Rollback {
         }
         simulated.outcome = simulation.step(frame, &simulated.inputs[..self.queues.len()])?;
         simulation.save(self.slot(frame + 1));
-        Ok(self.ends_with(frame))
+        Ok(())
     }
 
+    /// Confirms every simulated frame whose inputs are all known. Nothing is wrong when this is called.
     fn confirm<S: Simulation>(&mut self, simulation: &S) {
         let known = self.queues.iter().map(InputQueue::end).min().unwrap_or(0).min(self.frame);
         while self.confirmed < known && self.ready.len() < READY {
             let frame = self.confirmed;
-            let Simulated { inputs, outcome, predicted, rollback_depth } = self.simulated[index(frame)];
+            let &Simulated { inputs, outcome, predicted, rollback_depth } = self.frames.get(frame);
             let hash = simulation.hash(self.slot(frame + 1));
-            let confirmed = Confirmed { frame, inputs, hash, outcome, predicted, rollback_depth };
-            if self.ready.push(confirmed).is_err() {
-                return;
-            }
+            self.ready.push_dropping_oldest(Confirmed {
+                frame,
+                inputs,
+                hash,
+                outcome,
+                predicted,
+                rollback_depth,
+            });
             self.confirmed += 1;
         }
     }
 
-    /// Whether the last simulated frame ends the episode, or none is being played.
+    /// Whether the last simulated frame ends the episode, or none has begun.
     fn is_over(&self) -> bool {
-        match self.episode {
-            Some(first) => self.frame > first && self.ends_with(self.frame - 1),
-            None => true,
-        }
+        self.episode.is_none_or(|first| self.frame > first && self.ends_with(self.frame - 1))
     }
 
+    /// Whether a simulated frame of the current episode is its last.
     fn ends_with(&self, frame: Frame) -> bool {
         let step = frame - self.episode.unwrap_or(frame);
-        self.simulated[index(frame)].outcome.over || step + 1 >= self.config.max_frames
+        self.frames.get(frame).outcome.over || step + 1 >= self.config.max_frames
     }
 
     fn missing_at(&self, frame: Frame) -> SeatSet {
         Seat::all(self.config.seats).filter(|seat| self.known_until(*seat) <= frame).collect()
     }
 
-    /// Where the state before a frame is kept.
+    /// Where the state before a frame is kept. The states from the first unconfirmed frame to the next one are
+    /// needed: a window of frames has one more state than frames.
     fn slot(&self, frame: Frame) -> usize {
-        frame as usize % (usize::from(self.config.window) + 2)
+        frame as usize % (usize::from(self.config.window) + 1)
     }
-}
-
-fn index(frame: Frame) -> usize {
-    frame as usize % REMEMBERED
 }

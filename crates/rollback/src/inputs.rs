@@ -2,8 +2,9 @@
 
 use base::{Frame, Input};
 
-/// How many frames of inputs are kept for each seat: the window (16), the delay (8), the window again that a
-/// peer may be ahead, and as many that a peer has not acknowledged; a power of two.
+/// How many frames of inputs are kept for each seat. From a peer's acknowledgement to our newest input there are
+/// at most two windows and two delays (48 frames), and from the first unconfirmed frame to a peer's newest input
+/// no more; twice that and some to spare, a power of two.
 pub(crate) const KEPT: Frame = 128;
 
 /// The known inputs of one seat, without a hole, from `start` up to `end`.
@@ -17,8 +18,7 @@ pub(crate) struct InputQueue {
 
 impl InputQueue {
     /// Frames before `delay` have the default input.
-    pub(crate) fn new(size: usize, delay: Frame) -> Self {
-        let none = Input::none(size);
+    pub(crate) fn new(none: Input, delay: Frame) -> Self {
         Self { ring: vec![none; KEPT as usize].into_boxed_slice(), start: 0, end: delay, none }
     }
 
@@ -52,5 +52,57 @@ impl InputQueue {
     /// Forgets the frames before `frame`.
     pub(crate) fn forget_before(&mut self, frame: Frame) {
         self.start = self.start.max(frame.min(self.end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(value: u8) -> Input {
+        Input::new(&[value]).unwrap()
+    }
+
+    fn queue(delay: Frame, pushed: u8) -> InputQueue {
+        let mut queue = InputQueue::new(Input::none(1), delay);
+        (1..=pushed).for_each(|value| queue.push(input(value)));
+        queue
+    }
+
+    #[test]
+    fn the_delay_is_filled_with_defaults_that_are_known() {
+        let queue = queue(3, 0);
+        assert_eq!((queue.start(), queue.end()), (0, 3));
+        assert_eq!(queue.get(2), Some(Input::none(1)));
+        assert_eq!(queue.get(3), None);
+        assert_eq!(queue.last(), Input::none(1));
+    }
+
+    #[test]
+    fn inputs_follow_the_delay() {
+        let queue = queue(2, 2);
+        assert_eq!(
+            [1, 2, 3, 4].map(|frame| queue.get(frame)),
+            [Some(Input::none(1)), Some(input(1)), Some(input(2)), None]
+        );
+        assert_eq!(queue.last(), input(2));
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let queue = queue(0, 200);
+        assert_eq!((queue.start(), queue.end()), (200 - KEPT, 200));
+        assert_eq!(queue.get(200 - KEPT - 1), None);
+        assert_eq!(queue.get(200 - KEPT), Some(input(200 - KEPT as u8 + 1)));
+    }
+
+    #[test]
+    fn what_is_forgotten_stays_forgotten_and_the_future_cannot_be() {
+        let mut queue = queue(0, 10);
+        queue.forget_before(4);
+        queue.forget_before(2);
+        assert_eq!((queue.start(), queue.get(3)), (4, None));
+        queue.forget_before(Frame::MAX);
+        assert_eq!((queue.start(), queue.end()), (10, 10));
     }
 }

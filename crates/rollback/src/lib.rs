@@ -3,7 +3,7 @@
 //!
 //! Every frame needs one input of every seat. A seat's own inputs are made [`Config::input_delay`] frames ahead;
 //! the others' come when they come. A frame whose inputs have not all come is simulated with predicted ones, at
-//! most [`Config::window`] frames past the last confirmed frame. When an input comes that is not the predicted
+//! most [`Config::window`] frames past the first unconfirmed frame. When an input comes that is not the predicted
 //! one, the state before its frame is restored and everything from there on is simulated anew.
 //!
 //! ```text
@@ -14,21 +14,33 @@
 //!    hashed  │  rightly       │  out wrong      │
 //! ```
 //!
-//! The simulation keeps the states: the one before frame *f* is in slot *f* mod (`window` + 2), so a state is
+//! The simulation keeps the states: the one before frame *f* is in slot *f* mod (`window` + 1), so a state is
 //! overwritten only when its frame is confirmed. A frame's hash is taken once, when it is confirmed.
 //!
 //! An episode ends with the frame after which the environment says so, or with its `max_frames`-th. Nothing is
 //! simulated past such a frame before it is confirmed (N6), because what follows begins from another state; a
-//! prediction may have ended the episode wrongly, and a rollback then reopens it, or ends it sooner.
+//! prediction may have ended the episode wrongly, and a rollback then reopens it, or ends it sooner. Frames that
+//! a sooner end takes back are simulated again in the next episode, with the inputs that were made for them:
+//! peers may have those already.
+//!
+//! Invariants, all checked by the tests:
+//! - `confirmed` ≤ `frame` ≤ `confirmed` + `window`; `confirmed` never goes back;
+//! - a known input never changes, whatever a peer sends (N4);
+//! - what is confirmed is what a serial run of the same inputs gives.
 //!
 //! After the first frames nothing is allocated: queues and rings have their size from the beginning, and bound
 //! what a peer can make us keep (N4).
 
 mod config;
+mod confirmed;
 mod core;
+mod error;
+mod frames;
 mod inputs;
 mod simulation;
 
 pub use crate::config::{Config, ConfigError, MAX_INPUT_DELAY, MAX_WINDOW, Prediction};
-pub use crate::core::{Advance, Confirmed, RemoteInputError, Rollback};
+pub use crate::confirmed::Confirmed;
+pub use crate::core::{Advance, Rollback};
+pub use crate::error::RemoteInputError;
 pub use crate::simulation::{Environment, Simulation, StepOutcome};
