@@ -49,7 +49,10 @@ fn forced(window: u8, input_delay: u8, prediction: Prediction) {
         assert_eq!((told.frame, told.hash, told.outcome), (frame, truth.hash, truth.outcome));
         assert_eq!(told.inputs[..2], truth.inputs[..]);
         assert_eq!(told.inputs[2..], [Input::none(1); MAX_SEATS - 2], "seats that there are not");
-        assert_eq!(told.predicted.contains(seat(1)), frame >= Frame::from(input_delay));
+        let predicted = frame >= Frame::from(input_delay);
+        assert_eq!(told.predicted.contains(seat(1)), predicted);
+        // The first surprise of each round goes back the whole window; the shallower ones after it do not count.
+        assert_eq!(told.rollback_depth, if predicted { window } else { 0 });
     }
     assert_eq!(core.deepest_rollback(), Frame::from(window));
     assert!(core.rollbacks() >= u64::from(FRAMES - Frame::from(input_delay)));
@@ -79,6 +82,24 @@ fn a_right_prediction_costs_nothing() {
     assert_eq!(core.add_remote(seat(1), 2, core::iter::repeat_n(Input::none(1), 6)), Ok(()));
     assert_eq!(core.synchronise(&mut toy), Ok(0));
     assert_eq!((core.confirmed(), core.rollbacks(), toy.steps), (8, 0, 8));
+}
+
+#[test]
+fn a_key_that_is_held_is_predicted_or_not_as_the_game_says() {
+    for (prediction, rollbacks) in [(Prediction::RepeatLast, 0), (Prediction::Default, 1)] {
+        let mut core = Rollback::new(Config { prediction, ..two_seats() }).unwrap();
+        let mut toy = Toy::new(8, 7, None);
+        toy.begin(2, 0);
+        core.begin_episode(&mut toy);
+        let held = |frames| core::iter::repeat_n(Input::new(&[5]).unwrap(), frames);
+        assert_eq!(core.add_remote(seat(1), 2, held(1)), Ok(()));
+        for _ in 0..8 {
+            let Ok(_) = core.advance(Input::none(1), &mut toy);
+        }
+        assert_eq!(core.add_remote(seat(1), 3, held(5)), Ok(()));
+        let Ok(_) = core.synchronise(&mut toy);
+        assert_eq!((core.confirmed(), core.rollbacks()), (8, rollbacks), "{prediction:?}");
+    }
 }
 
 #[test]
