@@ -1,10 +1,22 @@
-//! `prepare IN.wasm OUT.wasm`: prepares a module, as the server does before it serves it.
+//! Prepares a module: `prepare IN.wasm OUT.wasm`.
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(from), Some(to)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: prepare IN.wasm OUT.wasm".into());
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [from, to] = &arguments[..] else {
+        eprintln!("usage: prepare IN.wasm OUT.wasm");
+        return ExitCode::from(2);
     };
-    std::fs::write(to, host::prepare::prepare(&std::fs::read(from)?)?)?;
-    Ok(())
+    let prepared = std::fs::read(from)
+        .map_err(|error| format!("{from}: {error}"))
+        .and_then(|module| host::prepare::prepare(&module).map_err(|error| format!("{from}: {error}")))
+        .and_then(|prepared| std::fs::write(to, prepared).map_err(|error| format!("{to}: {error}")));
+    match prepared {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

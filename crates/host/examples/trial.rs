@@ -1,87 +1,142 @@
-//! `trial MODULE.wasm SEED STEPS`: drives an environment through random steps, saves and restores, and prints one
-//! line of JSON. `e2e/environments_in_chromium.mjs` does the same in a browser, so what it does is fixed:
+//! Steps, saves and restores an environment at random, and prints what came of it: `trial MODULE.wasm SEED STEPS`.
 //!
-//! - `next()` is xorshift32 from the seed (13, 17, 5), giving unsigned 32-bit numbers.
-//! - `reset(2, 0, seed)`, `frame = 0`; `digest` (64 bits) is 0; nothing is saved in slots 0 to 3.
-//! - An operation: `r = next() % 8`, `slot = next() % 4`. For `r = 0`: save in `slot`, and keep `frame` with it.
-//!   For `r = 1` with something saved in `slot`: load it, and `frame` with it; then the hash must be what it was
-//!   when it was saved. Otherwise: step `frame` with 2 × `input_bytes` bytes, each `next() & 255`; `frame += 1`.
-//!   Every 16th operation seat `slot % 2` is drawn for: which must change nothing.
-//! - After each operation the state is saved in slot 4, and
-//!   `digest = rotate_left(digest, 1) xor hash(slot 4)`.
-//! - A fault ends it; its operation's number is told.
+//! A browser that does the same must print the same (E4). All numbers are `u32` and wrap; `seed` is the argument.
+//!
+//! **Random numbers** are xorshift32: `x ^= x << 13; x ^= x >> 17; x ^= x << 5`, each giving the new `x`. It begins
+//! as `seed`, or as 1 if that is 0.
+//!
+//! **The digest** begins as `0x811c9dc5` and takes in words: `d = rotate_left((d ^ word) * 0x9e3779b1, 15)`.
+//!
+//! **The course.** Prepare the module, instantiate it, and call `interplay_reset(2, 0, seed, 0)`. `frame` is 0. There
+//! are 8 slots, empty. Then for every `n` from 0 to `STEPS - 1`, with `r` a random number, by `r % 8`:
+//!
+//! - 0 to 4, a step: for seat 0, then seat 1, for each of the manifest's `input_bytes`: the low byte of a random
+//!   number. Call `interplay_step(frame)` with them; the digest takes what it returned (0 or 1), then for seat 0, then
+//!   seat 1, the reward's low and high word and the flags' lowest two bits. Add 1 to `frame`. If the call trapped, the
+//!   trial ends here: its fault is at step `n`, and the digest is as it was before the call.
+//! - 5, a save: to slot `random % 8`, `frame` with it. The digest takes all words of the state, little-endian, from
+//!   `memory[0 .. interplay_state_bytes]` after `interplay_save`.
+//! - 6 or 7, a load: from slot `random % 8`, `frame` with it; nothing if the slot is empty.
+//!
+//! At the end, if there was no fault, one more save into slot 0, digest included.
+//!
+//! **Output**, one line: `{"steps":…,"digest":"8 hex digits","fault":null}`, where `fault` may be
+//! `{"step":n,"kind":"out_of_fuel"}`, or `too_deep`, or `trapped`; `steps` are those of the course that were done.
 
-use base::Input;
-use host::{Fault, Module, NativeEnvironment};
+use std::process::ExitCode;
+
+use base::{Frame, Input, Seat};
+use host::{Module, NativeEnvironment};
 use rollback::{Environment, Simulation};
 
+const SEATS: u8 = 2;
+const SLOTS: u32 = 8;
+
 struct Trial {
-    environment: NativeEnvironment,
-    state: u32,
-    frame: u32,
-    saved: [Option<(u32, base::StateHash)>; 4],
-    digest: u64,
+    random: u32,
+    digest: u32,
 }
 
 impl Trial {
-    fn next(&mut self) -> u32 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 17;
-        self.state ^= self.state << 5;
-        self.state
+    fn new(seed: u32) -> Self {
+        Self { random: if seed == 0 { 1 } else { seed }, digest: 0x811c_9dc5 }
     }
 
-    fn operation(&mut self, number: u32, input_bytes: usize) -> Result<(), host::EnvironmentError> {
-        let (kind, slot) = (self.next() % 8, self.next() as usize % 4);
-        match (kind, self.saved[slot]) {
-            (0, _) => {
-                self.environment.save(slot);
-                self.saved[slot] = Some((self.frame, self.environment.hash(slot)));
-            }
-            (1, Some((frame, hash))) => {
-                self.environment.load(slot);
-                self.frame = frame;
-                self.environment.save(4);
-                assert_eq!(self.environment.hash(4), hash, "operation {number}: restored to another state");
-            }
-            _ => {
-                let mut inputs = [Input::none(input_bytes); 2];
-                for input in &mut inputs {
-                    let bytes: Vec<u8> = (0..input_bytes).map(|_| self.next() as u8).collect();
-                    *input = Input::new(&bytes).unwrap_or(*input);
+    fn random(&mut self) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        self.random
+    }
+
+    fn take(&mut self, word: u32) {
+        self.digest = (self.digest ^ word).wrapping_mul(0x9e37_79b1).rotate_left(15);
+    }
+
+    fn take_state(&mut self, state: &[u8]) {
+        for word in state.as_chunks().0 {
+            self.take(u32::from_le_bytes(*word));
+        }
+    }
+
+    fn run(mut self, module: &Module, seed: u32, steps: u32) -> Result<String, String> {
+        let mut environment = NativeEnvironment::new(module).map_err(|error| error.to_string())?;
+        let input_bytes = module.manifest().input_bytes;
+        environment.reset(SEATS, 0, seed.into()).map_err(|error| error.to_string())?;
+        let (mut frame, mut slots) = (0, [None::<Frame>; SLOTS as usize]);
+        for step in 0..steps {
+            match self.random() % 8 {
+                0..=4 => {
+                    let inputs = [(); SEATS as usize].map(|()| {
+                        let bytes: Vec<u8> = (0..input_bytes).map(|_| self.random() as u8).collect();
+                        Input::new(&bytes).unwrap_or_default()
+                    });
+                    match environment.step(frame, &inputs) {
+                        Ok(outcome) => {
+                            self.take(outcome.over.into());
+                            for seat in Seat::all(SEATS) {
+                                let reward = outcome.rewards[seat.index()].to_bits();
+                                let (terminated, truncated) = environment.flags(seat);
+                                self.take(reward as u32);
+                                self.take((reward >> 32) as u32);
+                                self.take(u32::from(terminated) | u32::from(truncated) << 1);
+                            }
+                        }
+                        Err(error) => {
+                            let fault = format!(r#"{{"step":{step},"kind":"{}"}}"#, error.fault.name());
+                            return Ok(self.line(step, &fault));
+                        }
+                    }
+                    frame += 1;
                 }
-                self.environment.step(self.frame, &inputs)?;
-                self.frame += 1;
+                5 => {
+                    let slot = (self.random() % SLOTS) as usize;
+                    environment.save(slot);
+                    slots[slot] = Some(frame);
+                    self.take_state(environment.state(slot));
+                }
+                _ => {
+                    let slot = (self.random() % SLOTS) as usize;
+                    if let Some(saved) = slots[slot] {
+                        environment.load(slot);
+                        frame = saved;
+                    }
+                }
             }
         }
-        if number % 16 == 0 {
-            self.environment.draw(base::Seat::new(slot as u8 % 2).unwrap_or_default())?;
-        }
-        self.environment.save(4);
-        self.digest = self.digest.rotate_left(1) ^ self.environment.hash(4).0;
-        Ok(())
+        environment.save(0);
+        self.take_state(environment.state(0));
+        Ok(self.line(steps, "null"))
+    }
+
+    fn line(&self, steps: u32, fault: &str) -> String {
+        format!(r#"{{"steps":{steps},"digest":"{:08x}","fault":{fault}}}"#, self.digest)
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [path, seed, steps] = &arguments[..] else { return Err("usage: trial MODULE.wasm SEED STEPS".into()) };
-    let module = Module::new(&host::prepare::prepare(&std::fs::read(path)?)?)?;
-    let input_bytes = module.manifest().input_bytes;
-    let (seed, steps): (u32, u32) = (seed.parse()?, steps.parse()?);
-    let mut environment = NativeEnvironment::new(&module)?;
-    environment.reset(2, 0, u64::from(seed))?;
-    let mut trial = Trial { environment, state: seed, frame: 0, saved: [None; 4], digest: 0 };
-    let fault = (0..steps).find_map(|number| {
-        let error = trial.operation(number, input_bytes).err()?;
-        Some((number, error.fault))
-    });
-    let fault = match fault {
-        Some((number, fault @ (Fault::OutOfFuel | Fault::TooDeep | Fault::Trapped(_)))) => {
-            format!("{{\"step\":{number},\"kind\":\"{}\"}}", fault.name())
-        }
-        None => "null".to_owned(),
+    let usage = || {
+        let [path, seed, steps] = &arguments[..] else { return None };
+        Some((path, seed.parse().ok()?, steps.parse().ok()?))
     };
-    println!("{{\"digest\":\"{:016x}\",\"fault\":{fault}}}", trial.digest);
-    Ok(())
+    let Some((path, seed, steps)) = usage() else {
+        eprintln!("usage: trial MODULE.wasm SEED STEPS");
+        return ExitCode::from(2);
+    };
+    let line = std::fs::read(path)
+        .map_err(|error| error.to_string())
+        .and_then(|module| host::prepare::prepare(&module).map_err(|error| error.to_string()))
+        .and_then(|prepared| Module::new(&prepared).map_err(|error| error.to_string()))
+        .and_then(|module| Trial::new(seed).run(&module, seed, steps));
+    match line {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{path}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

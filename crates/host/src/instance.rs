@@ -1,13 +1,19 @@
 //! One instance of a prepared module, and its memory.
 
+use base::{Frame, Input};
 use wasmtime::{Func, Global, Linker, Memory, Store, TypedFunc};
 
 use crate::module::ModuleError;
-use crate::native::{EnvironmentError, Fault};
+use crate::native::{During, EnvironmentError, Fault};
 use crate::prepare::{FAULT_OUT_OF_FUEL, FAULT_TOO_DEEP};
 
 /// The longest manifest, observation or drawing that is read, in bytes.
 const MAX_SLICE_BYTES: u32 = 1024 * 1024;
+
+/// One seat's outcome: an `f64`, a `u32` and padding.
+const OUTCOME_BYTES: usize = 16;
+
+const PAGE_BYTES: usize = 64 * 1024;
 
 pub(crate) struct Instance {
     store: Store<()>,
@@ -22,11 +28,13 @@ pub(crate) struct Instance {
     observe: TypedFunc<u32, u32>,
     draw: TypedFunc<u32, u32>,
     actions: usize,
+    input_bytes: usize,
     outcome: usize,
 }
 
 impl Instance {
-    pub(crate) fn new(compiled: &wasmtime::Module) -> Result<Self, ModuleError> {
+    /// An instance that takes so many bytes of input from a seat.
+    pub(crate) fn new(compiled: &wasmtime::Module, input_bytes: usize) -> Result<Self, ModuleError> {
         let engine = compiled.engine();
         let mut store = Store::new(engine, ());
         let mut linker = Linker::new(engine);
@@ -63,22 +71,30 @@ impl Instance {
             state_bytes,
             fault,
             actions: 0,
+            input_bytes,
             outcome: 0,
         };
-        instance.actions = instance.call(&actions, ())? as usize;
-        instance.outcome = instance.call(&outcome, ())? as usize;
+        instance.actions = instance.call(During::Setup, &actions, ())? as usize;
+        instance.outcome = instance.call(During::Setup, &outcome, ())? as usize;
+        // The last page is the runner's.
+        let own = instance.memory().len().saturating_sub(PAGE_BYTES);
         for (name, start, length) in [
-            ("interplay_actions", instance.actions, base::MAX_SEATS * base::MAX_INPUT_BYTES),
-            ("interplay_outcome", instance.outcome, base::MAX_SEATS * 16),
+            ("interplay_actions", instance.actions, base::MAX_SEATS * input_bytes),
+            ("interplay_outcome", instance.outcome, base::MAX_SEATS * OUTCOME_BYTES),
         ] {
-            if start.saturating_add(length) > instance.memory().len() {
+            if start.saturating_add(length) > own {
                 return Err(ModuleError::OutOfBounds(name));
             }
         }
         Ok(instance)
     }
 
-    fn call<P, R>(&mut self, function: &TypedFunc<P, R>, parameters: P) -> Result<R, EnvironmentError>
+    fn call<P, R>(
+        &mut self,
+        during: During,
+        function: &TypedFunc<P, R>,
+        parameters: P,
+    ) -> Result<R, EnvironmentError>
     where
         P: wasmtime::WasmParams,
         R: wasmtime::WasmResults,
@@ -89,7 +105,7 @@ impl Instance {
                 Some(FAULT_TOO_DEEP) => Fault::TooDeep,
                 _ => Fault::Trapped(error.root_cause().to_string()),
             };
-            EnvironmentError { fault }
+            EnvironmentError { fault, during }
         })
     }
 
@@ -99,7 +115,7 @@ impl Instance {
 
     /// Copies the state out.
     pub(crate) fn save(&mut self, into: &mut Vec<u8>) -> Result<(), EnvironmentError> {
-        self.call(&self.save.clone(), ())?;
+        self.call(During::Setup, &self.save.clone(), ())?;
         into.clear();
         into.extend_from_slice(&self.memory()[..self.state_bytes]);
         Ok(())
@@ -109,54 +125,51 @@ impl Instance {
     pub(crate) fn load(&mut self, state: &[u8]) -> Result<(), EnvironmentError> {
         let memory = self.memory.data_mut(&mut self.store);
         memory[..state.len()].copy_from_slice(state);
-        self.call(&self.load.clone(), ())
+        self.call(During::Setup, &self.load.clone(), ())
     }
 
     pub(crate) fn reset(&mut self, seats: u8, episode: u32, seed: u64) -> Result<(), EnvironmentError> {
-        let reset = self.reset.clone();
-        self.call(&reset, (u32::from(seats), episode, seed as u32, (seed >> 32) as u32))
+        let parameters = (u32::from(seats), episode, seed as u32, (seed >> 32) as u32);
+        self.call(During::Reset(episode), &self.reset.clone(), parameters)
     }
 
-    /// Plays a frame; `actions` are all seats' bytes in order. True ends the episode.
-    pub(crate) fn step<'a>(
-        &mut self,
-        frame: u32,
-        actions: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<bool, EnvironmentError> {
-        let mut at = self.actions;
+    /// Plays a frame with every seat's input, seat 0 first. True ends the episode.
+    pub(crate) fn step(&mut self, frame: Frame, inputs: &[Input]) -> Result<bool, EnvironmentError> {
         let memory = self.memory.data_mut(&mut self.store);
-        for action in actions {
-            memory[at..at + action.len()].copy_from_slice(action);
-            at += action.len();
+        for (seat, input) in inputs.iter().take(base::MAX_SEATS).enumerate() {
+            let place = &mut memory[self.actions + seat * self.input_bytes..][..self.input_bytes];
+            place.fill(0);
+            for (place, byte) in place.iter_mut().zip(input.as_bytes()) {
+                *place = *byte;
+            }
         }
-        Ok(self.call(&self.step.clone(), frame)? != 0)
+        Ok(self.call(During::Step(frame), &self.step.clone(), frame)? != 0)
     }
 
     /// A seat's reward and flags after the last step.
     pub(crate) fn outcome(&self, seat: base::Seat) -> (f64, u32) {
-        let at = self.outcome + seat.index() * 16;
-        let bytes = &self.memory()[at..at + 16];
-        let reward = f64::from_le_bytes([
-            bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
-        ]);
-        (reward, u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]))
+        let at = self.outcome + seat.index() * OUTCOME_BYTES;
+        // Always there: the address was checked when the instance was made.
+        let reward = self.memory()[at..].first_chunk().copied().map_or(0.0, f64::from_le_bytes);
+        let flags = self.memory()[at + 8..].first_chunk().copied().map_or(0, u32::from_le_bytes);
+        (reward, flags)
     }
 
     pub(crate) fn manifest(&mut self) -> Result<Vec<u8>, ModuleError> {
-        let at = self.call(&self.manifest.clone(), ())?;
+        let at = self.call(During::Setup, &self.manifest.clone(), ())?;
         self.slice(at, 1).ok_or(ModuleError::OutOfBounds("interplay_manifest"))
     }
 
     /// What a seat observes, and the infos. Spoils the state for playing on.
     pub(crate) fn observe(&mut self, seat: base::Seat) -> Result<Option<Vec<f64>>, EnvironmentError> {
-        let at = self.call(&self.observe.clone(), u32::from(seat.number()))?;
+        let at = self.call(During::Observe(seat), &self.observe.clone(), u32::from(seat.number()))?;
         let number = |bytes: &[u8]| bytes.try_into().map_or(f64::NAN, f64::from_le_bytes);
         Ok(self.slice(at, 8).map(|bytes| bytes.chunks_exact(8).map(number).collect()))
     }
 
     /// What a seat sees. Spoils the state for playing on.
     pub(crate) fn draw(&mut self, seat: base::Seat) -> Result<Option<Vec<u8>>, EnvironmentError> {
-        let at = self.call(&self.draw.clone(), u32::from(seat.number()))?;
+        let at = self.call(During::Draw(seat), &self.draw.clone(), u32::from(seat.number()))?;
         Ok(self.slice(at, 1))
     }
 

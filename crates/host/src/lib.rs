@@ -11,4 +11,4 @@ pub mod prepare;
 pub mod replay;
 
 pub use module::{Module, ModuleError};
-pub use native::{EnvironmentError, Fault, NativeEnvironment};
+pub use native::{During, EnvironmentError, Fault, NativeEnvironment};

@@ -7,8 +7,9 @@ use wire::manifest::{Manifest, ManifestError};
 use crate::instance::Instance;
 use crate::native::EnvironmentError;
 
-/// What the engine gives an instance for its stack, in bytes. Preparing lets it use at most 256 KiB of it.
-const STACK_BYTES: usize = 2 * 1024 * 1024;
+/// What the engine gives an instance for its stack, in bytes: four times what preparing lets it use, and half of
+/// what a thread has by default.
+const STACK_BYTES: usize = 1024 * 1024;
 
 /// An environment that can be run: a prepared module, compiled once.
 #[derive(Clone)]
@@ -49,7 +50,7 @@ impl Module {
         let compile = |error: wasmtime::Error| ModuleError::Compile(format!("{error:#}"));
         let engine = wasmtime::Engine::new(&config).map_err(compile)?;
         let compiled = wasmtime::Module::new(&engine, prepared).map_err(compile)?;
-        let mut scratch = Instance::new(&compiled)?;
+        let mut scratch = Instance::new(&compiled, 0)?;
         let manifest = Manifest::parse(&scratch.manifest()?)?;
         Ok(Self { compiled, manifest: Arc::new(manifest) })
     }

@@ -8,10 +8,32 @@ use crate::module::{Module, ModuleError};
 
 /// An environment could not go on. The same call fails in the same way in every browser.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the environment {fault}")]
+#[error("the environment {fault} (in {during})")]
 pub struct EnvironmentError {
     /// How.
     pub fault: Fault,
+    /// In which call.
+    pub during: During,
+}
+
+/// What an environment was asked to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum During {
+    /// To say where things are, or to have its state copied.
+    #[error("its set-up")]
+    Setup,
+    /// To begin an episode.
+    #[error("the reset of episode {0}")]
+    Reset(u32),
+    /// To play a frame.
+    #[error("frame {0}")]
+    Step(Frame),
+    /// To say what a seat observes.
+    #[error("what seat {0} observes")]
+    Observe(Seat),
+    /// To draw for a seat.
+    #[error("what seat {0} sees")]
+    Draw(Seat),
 }
 
 /// The ways in which an environment fails.
@@ -57,10 +79,11 @@ impl NativeEnvironment {
     /// # Errors
     /// Says what is wrong with the module.
     pub fn new(module: &Module) -> Result<Self, ModuleError> {
-        let mut playing = Instance::new(&module.compiled)?;
+        let input_bytes = module.manifest().input_bytes;
+        let mut playing = Instance::new(&module.compiled, input_bytes)?;
         let mut pristine = Vec::new();
         playing.save(&mut pristine)?;
-        let looking = Instance::new(&module.compiled)?;
+        let looking = Instance::new(&module.compiled, input_bytes)?;
         Ok(Self { playing, looking, pristine, slots: Vec::new(), scratch: Vec::new(), seats: 0 })
     }
 
@@ -71,6 +94,12 @@ impl NativeEnvironment {
     pub fn state_hash(&mut self) -> Result<StateHash, EnvironmentError> {
         self.playing.save(&mut self.scratch)?;
         Ok(hash_state(&self.scratch))
+    }
+
+    /// A slot's state; empty if nothing was saved there.
+    #[must_use]
+    pub fn state(&self, slot: usize) -> &[u8] {
+        self.slots.get(slot).map_or(&[], Vec::as_slice)
     }
 
     /// A seat's flags after the last step: terminated, truncated.
@@ -110,7 +139,7 @@ impl Simulation for NativeEnvironment {
     type Error = EnvironmentError;
 
     fn step(&mut self, frame: Frame, inputs: &[Input]) -> Result<StepOutcome, EnvironmentError> {
-        let over = self.playing.step(frame, inputs.iter().map(Input::as_bytes))?;
+        let over = self.playing.step(frame, inputs)?;
         let mut outcome = StepOutcome { over, ..StepOutcome::default() };
         for seat in Seat::all(self.seats) {
             outcome.rewards[seat.index()] = self.playing.outcome(seat).0;

@@ -33,9 +33,16 @@ pub enum Refusal {
     /// It comes from a page that has lost its memory since, or from none that was announced.
     #[error("the packet is of incarnation {0}")]
     WrongIncarnation(u8),
-    /// It was received before, or is older than the link remembers.
-    #[error("packet {0} was received before")]
-    Repeated(u32),
+}
+
+/// A packet that is believed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Received {
+    /// What it says.
+    pub packet: Packet,
+    /// Whether it has come for the first time, as far as the link remembers. What another says of inputs is true
+    /// all the same; what it says of the moment is not.
+    pub fresh: bool,
 }
 
 /// What identifies a link's packets.
@@ -69,7 +76,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Refusal`] says. A refused packet leaves the link as it was.
-    pub fn handle_packet(&mut self, bytes: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
+    pub fn handle_packet(&mut self, bytes: &[u8], now: Timestamp) -> Result<Received, Refusal> {
         let packet = Packet::decode(bytes, self.ends.input_size)?;
         if packet.epoch != self.ends.epoch {
             return Err(Refusal::WrongEpoch(packet.epoch));
@@ -80,13 +87,11 @@ impl Link {
         if packet.incarnation != self.ends.peer_incarnation {
             return Err(Refusal::WrongIncarnation(packet.incarnation));
         }
-        if !self.path.receive(packet.sequence, now) {
-            return Err(Refusal::Repeated(packet.sequence));
-        }
-        if let Some(echo) = packet.echo {
+        let fresh = self.path.receive(packet.sequence, now);
+        if let Some(echo) = packet.echo.filter(|_| fresh) {
             self.path.echoed(echo, now);
         }
-        Ok(packet)
+        Ok(Received { packet, fresh })
     }
 
     /// The sequence number and the echo of the next packet, which leaves now.

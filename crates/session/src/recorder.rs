@@ -18,6 +18,9 @@ const BATCH_FRAMES: usize = 512;
 /// How often a batch is cut while the game runs.
 const BATCH_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the last frame of all may take to be drawn before it is sent as one that never was.
+const LAST_DRAWING: Duration = Duration::from_millis(100);
+
 /// Waiting times after a failed upload: doubling from the first to the last.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(8);
@@ -50,7 +53,7 @@ pub(crate) struct Recorder {
     acknowledged: Frame,
     events: VecDeque<EventRecord>,
     acknowledged_events: u32,
-    finished: bool,
+    finished: Option<Timestamp>,
     in_flight: bool,
     next_batch: Timestamp,
     retry: Duration,
@@ -66,7 +69,7 @@ impl Recorder {
             acknowledged: 0,
             events: VecDeque::new(),
             acknowledged_events: 0,
-            finished: false,
+            finished: None,
             in_flight: false,
             next_batch: now + BATCH_EVERY,
             retry: FIRST_RETRY,
@@ -93,6 +96,9 @@ impl Recorder {
 
     /// The newest simulated frame was drawn.
     pub(crate) fn shown(&mut self, now: Timestamp) {
+        if self.finished.is_some_and(|at| now >= at + LAST_DRAWING) {
+            return;
+        }
         let millis = self.millis(now);
         let shown = match self.times.back_mut() {
             Some(times) => &mut times.shown,
@@ -128,39 +134,50 @@ impl Recorder {
     }
 
     /// No frame comes any more; the rest is sent without waiting.
-    pub(crate) fn finish(&mut self) {
-        self.finished = true;
+    pub(crate) fn finish(&mut self, now: Timestamp) {
+        self.finished = Some(now);
+        self.times.clear();
     }
 
     /// Whether the server has everything.
     pub(crate) fn is_complete(&self) -> bool {
-        self.finished && self.frames.is_empty() && self.events.is_empty()
+        self.finished.is_some() && self.frames.is_empty() && self.events.is_empty()
     }
 
     pub(crate) fn status(&self) -> UploadStatus {
         UploadStatus { acknowledged: self.acknowledged, pending: self.frames.len() }
     }
 
-    /// When the next batch may be due, while none is under way.
+    /// When the next batch is due; `None` while one is under way or there is nothing to send.
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
-        let idle = self.frames.is_empty() && self.events.is_empty();
-        (!self.in_flight && !idle).then_some(self.next_batch)
+        let waiting = self.frames.len() + self.events.len();
+        if self.in_flight || waiting == 0 {
+            return None;
+        }
+        let Some(finished) = self.finished else {
+            return (waiting > self.undrawn()).then_some(self.next_batch);
+        };
+        let settled = if self.undrawn() == 0 { finished } else { finished + LAST_DRAWING };
+        // After a failure even the last batch waits for its time.
+        Some(if self.retry > FIRST_RETRY { settled.max(self.next_batch) } else { settled })
+    }
+
+    /// How many of the confirmed frames may yet be drawn for the first time: the newest, when it was confirmed as
+    /// soon as it was simulated. What is sent never changes.
+    fn undrawn(&self) -> usize {
+        let newest = self.frames.back().filter(|_| self.times.is_empty());
+        usize::from(newest.is_some_and(|frame| frame.shown_millis.is_none()))
     }
 
     /// The next batch, if one is due; then none until it is acknowledged or has failed.
     pub(crate) fn poll_batch(&mut self, now: Timestamp) -> Option<RecordBatch> {
-        // After a failure even the last batch waits for its time.
-        let patient = !self.finished || self.retry > FIRST_RETRY;
-        if self.in_flight || (patient && now < self.next_batch) {
+        if self.poll_timeout().is_none_or(|due| now < due) {
             return None;
         }
-        // The newest frame may still be drawn for the first time.
-        let settled = if self.finished { self.frames.len() } else { self.frames.len().saturating_sub(1) };
+        let open = if self.finished.is_some() { 0 } else { self.undrawn() };
+        let settled = self.frames.len() - open;
         let frames: Vec<_> = self.frames.iter().take(settled.min(BATCH_FRAMES)).cloned().collect();
         let events: Vec<_> = self.events.iter().take(MAX_BATCH_EVENTS).cloned().collect();
-        if frames.is_empty() && events.is_empty() {
-            return None;
-        }
         self.in_flight = true;
         Some(RecordBatch {
             incarnation: 0,
@@ -257,13 +274,31 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_sent_without_waiting() {
-        let mut recorder = recorded(10);
-        recorder.finish();
-        assert_eq!(recorder.poll_batch(at(400)).map(|batch| batch.frames.len()), Some(10));
-        assert!(!recorder.is_complete());
-        acknowledge(&mut recorder, 10, at(500));
-        assert!(recorder.is_complete());
+    fn the_end_is_sent_as_soon_as_the_last_frame_was_drawn_or_will_not_be() {
+        let mut drawn = recorded(10);
+        drawn.finish(at(400));
+        assert_eq!(drawn.poll_batch(at(400)), None);
+        drawn.shown(at(410));
+        assert_eq!(drawn.poll_batch(at(410)).map(|batch| batch.frames.len()), Some(10));
+        assert!(!drawn.is_complete());
+        acknowledge(&mut drawn, 10, at(500));
+        assert!(drawn.is_complete());
+
+        let mut hidden = recorded(10);
+        hidden.finish(at(400));
+        assert_eq!(hidden.poll_timeout(), Some(at(500)));
+        let batch = hidden.poll_batch(at(500)).unwrap();
+        hidden.shown(at(510));
+        hidden.failed(at(520));
+        assert_eq!(hidden.poll_batch(at(2000)), Some(batch), "what was sent never changes");
+    }
+
+    #[test]
+    fn a_single_frame_that_may_yet_be_drawn_wakes_nobody() {
+        let mut recorder = recorded(1);
+        assert_eq!(recorder.poll_timeout(), None);
+        recorder.shown(at(20));
+        assert_eq!(recorder.poll_timeout(), Some(at(1000)));
     }
 
     #[test]
@@ -271,7 +306,7 @@ mod tests {
         let mut recorder = recorded(10);
         recorder.shown(at(700));
         recorder.shown(at(800));
-        recorder.finish();
+        recorder.finish(at(850));
         let batch = recorder.poll_batch(at(900)).unwrap();
         assert_eq!(batch.frames[9].shown_millis, Some(700));
         assert_eq!(batch.frames[8].shown_millis, None);

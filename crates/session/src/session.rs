@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use base::{Deadline, Frame, Input, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, derive_seed};
-use link::{Ends, Link, Refusal};
+use link::{Ends, Link, Received};
 use rollback::{Advance, Environment, Rollback};
 use wire::batch::{BatchAcknowledgement, PlayEvent, RecordBatch};
 use wire::packet::{Inputs, MAX_PACKET_BYTES, MAX_PACKET_FRAMES, Packet};
@@ -206,11 +206,7 @@ impl Session {
 
     fn try_packet(&mut self, from: Seat, bytes: &[u8], now: Timestamp) -> Option<()> {
         let peer = self.peers.iter_mut().find(|peer| peer.seat == from)?;
-        let packet = match peer.link.handle_packet(bytes, now) {
-            Ok(packet) => packet,
-            Err(Refusal::Repeated(_)) => return Some(()),
-            Err(_) => return None,
-        };
+        let Received { packet, fresh } = peer.link.handle_packet(bytes, now).ok()?;
         // What the peer says of us must be possible: it cannot hold what we never made, nor have simulated
         // further past our inputs than its window goes.
         let made = self.rollback.known_until(self.setup.seat);
@@ -227,7 +223,7 @@ impl Session {
             self.rollback.add_remote(from, packet.first, inputs).ok()?;
         }
         peer.acknowledged = peer.acknowledged.max(packet.acknowledged);
-        if matches!(self.phase, Phase::Playing { .. }) {
+        if fresh && matches!(self.phase, Phase::Playing { .. }) {
             let one_way = peer.link.quality().round_trip.unwrap_or_default() / 2;
             let interval = self.clock.interval();
             peer.advantage.learn(self.rollback.frame(), packet.frame, one_way, interval, packet.advantage);
@@ -342,7 +338,7 @@ impl Session {
             return;
         }
         self.phase = Phase::Finished { at: now };
-        self.recorder.finish();
+        self.recorder.finish(now);
         if let Some((_, hash)) = self.comparison.newest() {
             self.tell(SessionEvent::Finished { frames: frame, hash });
         }

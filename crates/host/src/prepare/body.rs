@@ -1,63 +1,58 @@
 //! Rewrites one function's body: counters, pages and NaNs.
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
-use wasm_encoder::{BlockType, Function, Instruction};
+use wasm_encoder::{BlockType, Function, Instruction, ValType};
 use wasmparser::Operator;
 
 use super::emit::Added;
 use super::interface::{FAULT_OUT_OF_FUEL, FAULT_TOO_DEEP};
-use super::nan::{self, Float};
+use super::nan;
 use super::source::Body;
 use super::{MAX_STACK_SLOTS, PrepareError};
 
 /// What a call puts on the stack beside locals and operands, in slots: return address, saved registers.
 const CALL_SLOTS: u32 = 16;
 
+/// What a line in the log costs: at most 5,000 in one call, since a browser writes them to its console.
+const LOG_COST: u32 = 10_000;
+
 /// A function that calls none and needs no more than this is not counted: the margin holds one such frame.
 const UNCOUNTED_SLOTS: u32 = 64;
 
-/// Locals that the rewriting adds, behind the function's own.
-struct Locals {
-    count: u32,
-    float: [u32; 3],
+/// Locals that the rewriting adds behind the function's own, one of each type that it needs.
+struct Scratch {
+    declared: Vec<(u32, ValType)>,
+    next: u32,
 }
 
-impl Locals {
-    const TYPES: [wasm_encoder::ValType; 4] = [
-        wasm_encoder::ValType::I32,
-        wasm_encoder::ValType::F32,
-        wasm_encoder::ValType::F64,
-        wasm_encoder::ValType::V128,
-    ];
-
-    fn after(own: u32) -> Self {
-        Self { count: own, float: [own + 1, own + 2, own + 3] }
-    }
-
-    fn of(&self, float: Float) -> u32 {
-        match float {
-            Float::F32 => self.float[0],
-            Float::F64 => self.float[1],
-            Float::F32x4 | Float::F64x2 => self.float[2],
+impl Scratch {
+    /// A local of a type, or `None` where the body has no use for one.
+    fn add(&mut self, ty: ValType, needed: bool) -> Option<u32> {
+        if !needed {
+            return None;
         }
+        self.declared.push((1, ty));
+        self.next += 1;
+        Some(self.next - 1)
     }
 }
 
 /// Rewrites a body whose function gives back `result`.
 pub(super) fn rewrite(source: &Body<'_>, result: BlockType, added: &Added) -> Result<Function, PrepareError> {
     let mut reencoder = RoundtripReencoder;
-    let mut declared = Vec::new();
+    let mut scratch = Scratch { declared: Vec::new(), next: source.locals };
     for locals in source.body.get_locals_reader()? {
         let (count, ty) = locals?;
-        declared.push((count, reencoder.val_type(ty)?));
+        scratch.declared.push((count, reencoder.val_type(ty)?));
     }
-    declared.extend(Locals::TYPES.map(|ty| (1, ty)));
-    let locals = Locals::after(source.locals);
-    let mut function = Function::new(declared);
+    let count = scratch.add(ValType::I32, source.needs.count);
+    let floats = [ValType::F32, ValType::F64, ValType::V128];
+    let floats = [0, 1, 2].map(|kind| scratch.add(floats[kind], source.needs.floats[kind]));
+    let mut function = Function::new(scratch.declared);
 
-    let mut costs = loop_costs(source)?.into_iter();
+    let mut costs = loop_costs(source, added)?.into_iter();
     charge_fuel(&mut function, added, costs.next().unwrap_or(1));
-    let slots = source.locals + source.height + CALL_SLOTS;
+    let slots = scratch.next + source.height + CALL_SLOTS;
     let counted = source.calls || slots > UNCOUNTED_SLOTS;
     if counted {
         charge_stack(&mut function, added, slots);
@@ -80,9 +75,11 @@ pub(super) fn rewrite(source: &Body<'_>, result: BlockType, added: &Added) -> Re
                 function.instruction(&Instruction::Call(added.grow));
             }
             Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } => {
-                function.instruction(&Instruction::LocalTee(locals.count));
-                function.instruction(&Instruction::LocalGet(locals.count));
-                function.instruction(&Instruction::Call(added.charge));
+                if let Some(count) = count {
+                    function.instruction(&Instruction::LocalTee(count));
+                    function.instruction(&Instruction::LocalGet(count));
+                    function.instruction(&Instruction::Call(added.charge));
+                }
                 function.instruction(&reencoder.instruction(operator)?);
             }
             Operator::Loop { .. } => {
@@ -102,8 +99,8 @@ pub(super) fn rewrite(source: &Body<'_>, result: BlockType, added: &Added) -> Re
             operator => {
                 let made = nan::made_by(&operator);
                 function.instruction(&reencoder.instruction(operator)?);
-                if let Some(float) = made {
-                    nan::canonicalise(&mut function, float, locals.of(float));
+                if let Some((float, local)) = made.and_then(|float| Some((float, floats[float.local()]?))) {
+                    nan::canonicalise(&mut function, float, local);
                 }
             }
         }
@@ -117,13 +114,16 @@ pub(super) fn rewrite(source: &Body<'_>, result: BlockType, added: &Added) -> Re
 
 /// How many instructions the function has outside its loops, then how many each loop has outside its own, in the
 /// order in which they begin.
-fn loop_costs(source: &Body<'_>) -> Result<Vec<u32>, PrepareError> {
+fn loop_costs(source: &Body<'_>, added: &Added) -> Result<Vec<u32>, PrepareError> {
     let mut costs = vec![1_u32];
     let mut enclosing = vec![0_usize];
     for operator in source.body.get_operators_reader()? {
         let innermost = enclosing.last().copied().unwrap_or(0);
         costs[innermost] += 1;
         match operator? {
+            Operator::Call { function_index } if function_index < added.imported => {
+                costs[innermost] += LOG_COST;
+            }
             Operator::Loop { .. } => {
                 enclosing.push(costs.len());
                 costs.push(1);

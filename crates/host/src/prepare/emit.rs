@@ -22,6 +22,7 @@ const BULK_SHIFT: i32 = 4;
 
 /// The indices of what is added.
 pub(super) struct Added {
+    pub(super) imported: u32,
     pub(super) pages: u32,
     pub(super) fuel: u32,
     pub(super) depth: u32,
@@ -38,6 +39,7 @@ impl Added {
     fn behind(source: &Source<'_>) -> Self {
         let (globals, functions) = (source.globals.len() as u32, source.functions.len() as u32);
         Self {
+            imported: source.imported_functions,
             pages: globals,
             fuel: globals + 1,
             depth: globals + 2,
@@ -99,7 +101,7 @@ pub(super) fn emit(source: &Source<'_>) -> Result<Vec<u8>, PrepareError> {
     for (wanted, &index) in INTERFACE.iter().zip(&source.interface) {
         let parameters = vec![ValType::I32; wanted.parameters.len()];
         let results = vec![ValType::I32; wanted.results.len()];
-        add_function(&parameters, &results, wrapper(&added, index, wanted.parameters.len() as u32));
+        add_function(&parameters, &results, wrapper(&added, index, wanted.parameters.len() as u32, source.pages.most));
     }
 
     let mut module = Module::new();
@@ -224,13 +226,15 @@ fn charge(added: &Added) -> Function {
     function
 }
 
-/// Calls a function of the interface with full fuel and an empty stack.
-fn wrapper(added: &Added, index: u32, parameters: u32) -> Function {
+/// Calls a function of the interface with full fuel, an empty stack and an empty last page. What stood in that
+/// page depends on when a state was last saved, so the environment must not be able to read it.
+fn wrapper(added: &Added, index: u32, parameters: u32, most: u32) -> Function {
     let mut function = Function::new([]);
     let mut code = function.instructions();
     code.i32_const(FUEL).global_set(added.fuel);
     code.i32_const(0).global_set(added.depth);
     code.i32_const(0).global_set(added.fault);
+    code.i32_const((most * PAGE).cast_signed()).i32_const(0).i32_const(PAGE.cast_signed()).memory_fill(0);
     for parameter in 0..parameters {
         code.local_get(parameter);
     }

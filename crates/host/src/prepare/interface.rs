@@ -34,3 +34,7 @@ pub(super) const INTERFACE: [InterfaceFunction; 7] = [
     function("interplay_observe", &[I32], &[I32], "(i32) -> i32"),
     function("interplay_draw", &[I32], &[I32], "(i32) -> i32"),
 ];
+
+/// What preparing exports beside those.
+pub(super) const ADDED: [&str; 4] =
+    ["interplay_save", "interplay_load", "interplay_state_bytes", "interplay_fault"];

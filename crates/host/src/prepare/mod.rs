@@ -10,6 +10,7 @@
 //! | NaN bits differ between processors and operand orders | every operation that can make a NaN is followed by one that makes it the canonical NaN |
 //! | how deep a stack may go differs | functions count what they put on it, up to [`MAX_STACK_SLOTS`] |
 //! | a loop without end | functions and loops count what they execute, up to [`FUEL`] in one call |
+//! | memory behind that page's globals, which no state holds | cleared whenever the environment is called |
 //! | state elsewhere: segments, tables, references; randomness: relaxed SIMD, threads, imports | refused, with the reason |
 //!
 //! The counters trap by `unreachable`, after saying why in `interplay_fault`. Preparing is deterministic: the
@@ -44,7 +45,7 @@ pub const MAX_MODULE_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PrepareError {
     /// It is no valid module, or uses what is not allowed.
-    #[error("the module was refused: {0}")]
+    #[error("the module was refused: {0}; docs/environments.md says what an environment may use")]
     Invalid(String),
     /// It imports something.
     #[error(
@@ -59,6 +60,9 @@ pub enum PrepareError {
         /// What it must be.
         signature: &'static str,
     },
+    /// An export has a name that preparing gives.
+    #[error("the module exports `{0}` already: prepare the module as it was compiled, and only once")]
+    Taken(String),
     /// Its memory is not one of its own, or too large.
     #[error("the module's memory {0}")]
     Memory(String),
@@ -68,6 +72,13 @@ pub enum PrepareError {
     /// A mutable global holds a reference, which no copy of memory can keep.
     #[error("mutable global {0} holds a reference, which no snapshot can keep")]
     ReferenceGlobal(u32),
+}
+
+impl PrepareError {
+    fn in_function(index: usize, error: &wasmparser::Error) -> Self {
+        let (message, at) = (error.message(), error.offset());
+        Self::Invalid(format!("function {index}: {message} (at byte {at})"))
+    }
 }
 
 impl From<wasmparser::Error> for PrepareError {

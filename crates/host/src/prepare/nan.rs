@@ -12,6 +12,17 @@ pub(super) enum Float {
     F64x2,
 }
 
+impl Float {
+    /// Which local holds such a value for a moment: of `f32`, `f64` and `v128` the first, second or third.
+    pub(super) fn local(self) -> usize {
+        match self {
+            Self::F32 => 0,
+            Self::F64 => 1,
+            Self::F32x4 | Self::F64x2 => 2,
+        }
+    }
+}
+
 const CANONICAL_F32: u32 = 0x7fc0_0000;
 const CANONICAL_F64: u64 = 0x7ff8_0000_0000_0000;
 

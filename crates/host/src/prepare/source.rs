@@ -5,7 +5,7 @@ use wasmparser::{
     Operator, Parser, Payload, TypeRef, ValType, ValidPayload, Validator, WasmFeatures,
 };
 
-use super::interface::INTERFACE;
+use super::interface::{ADDED, INTERFACE};
 use super::{DEFAULT_GROWTH_PAGES, MAX_MODULE_BYTES, MAX_PAGES, PrepareError};
 
 /// What a module may use. Left out on purpose: threads and relaxed SIMD (not deterministic); passive segments,
@@ -60,6 +60,16 @@ pub(super) struct Body<'a> {
     /// The most operands that are on the stack at once.
     pub(super) height: u32,
     pub(super) calls: bool,
+    pub(super) needs: Needs,
+}
+
+/// The locals that rewriting a function takes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Needs {
+    /// For a bulk memory instruction's byte count.
+    pub(super) count: bool,
+    /// For results that may be NaN, by [`super::nan::Float::local`].
+    pub(super) floats: [bool; 3],
 }
 
 pub(super) fn read(module: &[u8]) -> Result<Source<'_>, PrepareError> {
@@ -75,7 +85,9 @@ pub(super) fn read(module: &[u8]) -> Result<Source<'_>, PrepareError> {
         let payload = payload?;
         if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
             let mut function = function.into_validator(std::mem::take(&mut allocations));
-            source.bodies.push(measure(&mut function, body)?);
+            let index = source.imported_functions as usize + source.bodies.len();
+            let body = measure(&mut function, body).map_err(|error| PrepareError::in_function(index, &error))?;
+            source.bodies.push(body);
             allocations = function.into_allocations();
             continue;
         }
@@ -105,18 +117,22 @@ pub(super) fn read(module: &[u8]) -> Result<Source<'_>, PrepareError> {
 fn measure<'a>(
     function: &mut wasmparser::FuncValidator<wasmparser::ValidatorResources>,
     body: FunctionBody<'a>,
-) -> Result<Body<'a>, PrepareError> {
+) -> Result<Body<'a>, wasmparser::BinaryReaderError> {
     let mut reader = body.get_binary_reader();
     function.read_locals(&mut reader)?;
     let mut operators = wasmparser::OperatorsReader::new(reader);
-    let (mut height, mut calls) = (0, false);
+    let (mut height, mut calls, mut needs) = (0, false, Needs::default());
     while !operators.eof() {
         let (operator, at) = operators.read_with_offset()?;
         function.op(at, &operator)?;
         height = height.max(function.operand_stack_height());
         calls |= matches!(operator, Operator::Call { .. } | Operator::CallIndirect { .. });
+        needs.count |= matches!(operator, Operator::MemoryCopy { .. } | Operator::MemoryFill { .. });
+        if let Some(float) = super::nan::made_by(&operator) {
+            needs.floats[float.local()] = true;
+        }
     }
-    Ok(Body { body, locals: function.len_locals(), height, calls })
+    Ok(Body { body, locals: function.len_locals(), height, calls, needs })
 }
 
 fn pages(memory: Option<wasmparser::MemoryType>) -> Result<Pages, PrepareError> {
@@ -186,6 +202,9 @@ impl<'a> Source<'a> {
         let memory = |export: &Export<'_>| export.name == "memory" && export.kind == ExternalKind::Memory;
         if !exports.iter().any(memory) {
             return Err(PrepareError::Export { name: "memory", signature: "" });
+        }
+        if let Some(taken) = exports.iter().find(|export| ADDED.contains(&export.name)) {
+            return Err(PrepareError::Taken(taken.name.to_owned()));
         }
         for wanted in &INTERFACE {
             let index = exports

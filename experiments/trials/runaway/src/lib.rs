@@ -1,60 +1,61 @@
-//! Recurses and loops as its inputs say, deeper and further every time, until it may no longer.
+//! Recurses and loops by its inputs, always within bounds until an input says otherwise: then it goes too deep or
+//! too far, and every runner has to say so at the same step (TRAPS.md 12).
 
-use guest::{Actions, DrawList, Environment, Observation, Outcome, Random};
+use guest::{Actions, DrawList, Environment, Observation, Outcome};
+
+/// One step in so many runs away, with inputs at random.
+const RARE: u32 = 2048;
 
 struct Runaway {
-    random: Random,
-    depth: u32,
-    turns: u32,
-    sum: u64,
-}
-
-/// Cannot be turned into a loop: what it returns depends on what it has kept.
-#[inline(never)]
-fn recurse(left: u32, kept: u64) -> u64 {
-    if left == 0 {
-        return kept;
-    }
-    let mut local = [kept; 8];
-    local[(kept % 8) as usize] = recurse(left - 1, kept.rotate_left(left));
-    local.iter().fold(0, |sum, part| sum.wrapping_mul(31).wrapping_add(*part))
-}
-
-#[inline(never)]
-fn spin(turns: u32, kept: u64) -> u64 {
-    let mut random = Random::from_seed(kept);
-    (0..turns).fold(kept, |sum, _| sum ^ random.next_u64())
+    number: u32,
 }
 
 impl Environment for Runaway {
     const MANIFEST: &'static str = r#"{"abi": 1, "name": "Runaway", "seats": [1, 8], "size": [100, 100],
-        "input_bytes": 2, "buttons": [], "observation": ["sum"]}"#;
+        "input_bytes": 2, "buttons": [], "observation": ["number"]}"#;
     const INPUT_BYTES: usize = 2;
 
-    fn reset(_seats: u8, _episode: u32, seed: u64) -> Self {
-        Self { random: Random::from_seed(seed), depth: 1, turns: 1, sum: seed }
+    fn reset(seats: u8, episode: u32, seed: u64) -> Self {
+        Self { number: seed as u32 ^ episode << 8 ^ u32::from(seats) }
     }
 
     fn step(&mut self, frame: u32, actions: &Actions, outcome: &mut Outcome) -> bool {
-        let &[kind, value] = actions.bytes(0) else { return false };
-        // Which of the two bounds it runs into is the seed's to say.
-        if self.random.below(2) == 0 {
-            self.depth += u32::from(kind) / 64 + frame / 500;
-        } else {
-            self.turns += u32::from(value) * 8 + frame * 40;
+        let input = actions.bytes(0);
+        let input = u32::from(input[0]) | u32::from(input[1]) << 8;
+        let (depth, rounds) = match input % RARE {
+            0 => (u32::MAX, 0),
+            1 => (0, u32::MAX),
+            _ => (input % 300, input % 5000),
+        };
+        self.number = descend(depth, self.number ^ frame);
+        for round in 0..rounds {
+            self.number = mixed(self.number, round);
         }
-        self.sum = recurse(self.depth, self.sum) ^ spin(self.turns, self.sum);
-        outcome.reward(0, (self.sum % 1000) as f64);
+        outcome.reward(0, f64::from(self.number % 100));
         false
     }
 
     fn observe(&self, _seat: u8, observation: &mut Observation) {
-        observation.push(self.sum as f64);
+        observation.push(f64::from(self.number));
     }
 
     fn draw(&self, _seat: u8, list: &mut DrawList) {
-        list.circle(50.0, 50.0, 10.0);
+        list.circle((self.number % 100) as f32, 50.0, 3.0);
     }
+}
+
+/// Calls itself `depth` deep. What it does with the result keeps the compiler from making a loop of it.
+#[inline(never)]
+fn descend(depth: u32, number: u32) -> u32 {
+    if depth == 0 {
+        return number;
+    }
+    let below = descend(depth - 1, mixed(number, depth));
+    mixed(below.rotate_left(depth % 31), number)
+}
+
+fn mixed(number: u32, with: u32) -> u32 {
+    (number ^ with).wrapping_mul(0x9e37_79b1).rotate_left(13)
 }
 
 guest::environment!(Runaway);

@@ -1,0 +1,94 @@
+//! An environment in which every bit of every input changes everything after it.
+
+use core::convert::Infallible;
+
+use base::{Frame, Input, MAX_SEATS, StateHash, derive_seed, hash_state};
+use rollback::{Environment, Simulation, StepOutcome};
+
+/// How an episode may end before its last frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// Not before so many steps.
+    pub after: u32,
+    /// Then with a chance of one in so many.
+    pub one_in: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    chaos: u64,
+    steps: u32,
+}
+
+impl State {
+    fn hash(&self) -> StateHash {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.chaos.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.steps.to_le_bytes());
+        hash_state(&bytes)
+    }
+}
+
+/// An environment whose state is a hash of all that went into the episode.
+#[derive(Clone, Debug, Default)]
+pub struct Chaos {
+    state: State,
+    slots: Vec<State>,
+    ending: Option<Ending>,
+}
+
+impl Chaos {
+    /// Before its first reset.
+    #[must_use]
+    pub fn new(ending: Option<Ending>) -> Self {
+        Self { ending, ..Self::default() }
+    }
+
+    /// The hash of the state as it is.
+    #[must_use]
+    pub fn state_hash(&self) -> StateHash {
+        self.state.hash()
+    }
+}
+
+impl Simulation for Chaos {
+    type Error = Infallible;
+
+    fn step(&mut self, frame: Frame, inputs: &[Input]) -> Result<StepOutcome, Infallible> {
+        let state = &mut self.state;
+        state.chaos = derive_seed(state.chaos, u64::from(frame));
+        for &byte in inputs.iter().flat_map(Input::as_bytes) {
+            state.chaos = derive_seed(state.chaos, u64::from(byte));
+        }
+        state.steps += 1;
+        let chaos = state.chaos;
+        let over =
+            self.ending.is_some_and(|end| state.steps >= end.after && chaos.is_multiple_of(end.one_in));
+        let mut rewards = [0.0; MAX_SEATS];
+        rewards[(chaos >> 32) as usize % MAX_SEATS] = 1.0;
+        Ok(StepOutcome { over, rewards })
+    }
+
+    fn save(&mut self, slot: usize) {
+        if self.slots.len() <= slot {
+            self.slots.resize(slot + 1, State::default());
+        }
+        self.slots[slot] = self.state;
+    }
+
+    fn load(&mut self, slot: usize) {
+        self.state = self.slots[slot];
+    }
+
+    fn hash(&self, slot: usize) -> StateHash {
+        self.slots[slot].hash()
+    }
+}
+
+impl Environment for Chaos {
+    fn reset(&mut self, seats: u8, episode: u32, seed: u64) -> Result<(), Infallible> {
+        let chaos = derive_seed(derive_seed(seed, u64::from(episode)), u64::from(seats));
+        self.state = State { chaos, steps: 0 };
+        Ok(())
+    }
+}
