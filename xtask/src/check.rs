@@ -19,13 +19,16 @@ pub(crate) fn check() -> anyhow::Result<()> {
     say("Checking", "lints");
     let strict = "--quiet --release --all-targets -- -D warnings";
     run(&mut cargo(&format!("clippy --workspace {strict}")))?;
-    run(&mut cargo("clippy --quiet --package interplay-client --profile page --target wasm32-unknown-unknown -- -D warnings"))?;
+    run(&mut cargo(
+        "clippy --quiet --package interplay-client --profile page --target wasm32-unknown-unknown -- -D warnings",
+    ))?;
     say("Checking", "licences and sources of dependencies");
     tools::cargo_tool("cargo-deny", "0.20.2")?;
     run(&mut cargo("deny --log-level error check licenses bans sources"))?;
     say("Checking", "for leftovers");
     for words in LEFTOVERS {
-        let found = program("git").args(["grep", "-nF", &words.concat(), "--", "*.rs", "*.mjs", "*.js"]).output()?;
+        let found =
+            program("git").args(["grep", "-nF", &words.concat(), "--", "*.rs", "*.mjs", "*.js"]).output()?;
         if !found.stdout.is_empty() {
             bail!("left over:\n{}", String::from_utf8_lossy(&found.stdout));
         }

@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod fuzz;
+mod page;
 mod prove;
 mod run;
 mod test;

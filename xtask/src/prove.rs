@@ -7,18 +7,31 @@ use std::time::Instant;
 use crate::run::{cargo, program, root, run, say};
 use crate::{build, tools};
 
-/// What is run: a name, cargo's arguments and the environment.
-const PARTS: [(&str, &str, &[(&str, &str)]); 4] = [
-    ("rollback against the serial reference, 200,000 seeds", "test --release --package interplay-rollback", &[(
-        "INTERPLAY_SEEDS", "200000",
-    )]),
-    ("sessions in virtual time, 20,000 seeds", "test --release --package interplay-sim", &[(
-        "INTERPLAY_SEEDS", "20000",
-    )]),
-    ("power loss, 2,000 crashes", "test --release --package interplay-store", &[("INTERPLAY_CRASHES", "2000")]),
-    ("kill -9 of the server, 50 times", "test --release --package interplay-server --test durability", &[(
-        "INTERPLAY_KILLS", "50",
-    )]),
+/// A name, cargo's arguments and the environment.
+type Part = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// What is run.
+const PARTS: [Part; 4] = [
+    (
+        "rollback against the serial reference, 200,000 seeds",
+        "test --release --package interplay-rollback",
+        &[("INTERPLAY_SEEDS", "200000")],
+    ),
+    (
+        "sessions in virtual time, 20,000 seeds",
+        "test --release --package interplay-sim",
+        &[("INTERPLAY_SEEDS", "20000")],
+    ),
+    (
+        "power loss, 2,000 crashes",
+        "test --release --package interplay-store",
+        &[("INTERPLAY_CRASHES", "2000")],
+    ),
+    (
+        "kill -9 of the server, 50 times",
+        "test --release --package interplay-server --test durability",
+        &[("INTERPLAY_KILLS", "50")],
+    ),
 ];
 
 pub(crate) fn prove() -> anyhow::Result<()> {

@@ -45,7 +45,9 @@ pub(crate) fn test() -> anyhow::Result<()> {
 pub(crate) fn bench() -> anyhow::Result<()> {
     build::assets()?;
     say("Measuring", "hot paths");
-    run(&mut cargo("bench --quiet --package interplay-rollback --package interplay-host --package interplay-wire"))
+    run(&mut cargo(
+        "bench --quiet --package interplay-rollback --package interplay-host --package interplay-wire",
+    ))
 }
 
 /// Journeys in real browsers.
@@ -64,7 +66,8 @@ pub(crate) fn journeys(names: &[String]) -> anyhow::Result<Count> {
 
 /// Runs a test runner, shows what it prints, and sums its `test result: …` or `N passed, N failed` lines.
 fn counted(command: &mut Command) -> anyhow::Result<Count> {
-    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {command:?}"))?;
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {command:?}"))?;
     let output = child.stdout.take().context("its output is piped")?;
     let mut count = Count::default();
     for line in BufReader::new(output).lines() {

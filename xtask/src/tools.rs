@@ -51,9 +51,12 @@ pub(crate) fn packages(wanted: &[(&str, &str)], with: &[&str]) -> anyhow::Result
     }
     let names = [&missing[..], with].concat().join(" ");
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    let sudo = !root && has("sudo") && Command::new("sudo").args(["-n", "true"]).status().is_ok_and(|s| s.success());
+    let sudo =
+        !root && has("sudo") && Command::new("sudo").args(["-n", "true"]).status().is_ok_and(|s| s.success());
     if !has("apt-get") || !(root || sudo) {
-        bail!("these packages are missing, and only root may install them: run\n  sudo apt-get install -y {names}");
+        bail!(
+            "these packages are missing, and only root may install them: run\n  sudo apt-get install -y {names}"
+        );
     }
     say("Installing", &format!("Debian packages: {names}"));
     let prefix = if sudo { "sudo -n " } else { "" };
@@ -72,7 +75,13 @@ pub(crate) fn compiler() -> anyhow::Result<()> {
 /// What the browser journeys need: a browser, Node, namespaces and packet filters; and their npm packages.
 pub(crate) fn browsers() -> anyhow::Result<()> {
     packages(
-        &[("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm"), ("ip", "iproute2"), ("nft", "nftables")],
+        &[
+            ("chromium", "chromium"),
+            ("node", "nodejs"),
+            ("npm", "npm"),
+            ("ip", "iproute2"),
+            ("nft", "nftables"),
+        ],
         &["fonts-dejavu-core"],
     )?;
     let installed = root().join("e2e/node_modules/playwright-core/package.json");

@@ -331,7 +331,7 @@ impl App {
         let left = rules.max_frames.saturating_sub(status.step).div_ceil(rules.fps.into());
         view::set_text("game-round", &format!("Round {} of {}", status.episode + 1, rules.episodes));
         view::set_text("game-time", &format!("{}:{:02}", left / 60, left % 60));
-        view::set_text("game-score", &format!("{:.0} points", status.score));
+        view::set_text("game-score", &format!("{} points", status.score.round() as i64));
         let worst = status.peers.iter().filter_map(|peer| peer.path.grade()).max();
         let (grade, word, words) = match worst {
             None => ("", "connecting", "The connection to the other players is being made."),

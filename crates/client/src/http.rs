@@ -5,6 +5,19 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Request, RequestInit, Response};
 
+/// The SHA-256 of what came, in hex. A browser calculates it only on pages that came over HTTPS or from this
+/// machine.
+pub(crate) async fn digest(bytes: &[u8]) -> Option<String> {
+    let subtle = web_sys::window()?.crypto().ok()?.subtle();
+    if subtle.is_undefined() {
+        return None;
+    }
+    let promise = subtle.digest_with_str_and_buffer_source("SHA-256", &Uint8Array::from(bytes)).ok()?;
+    let digest = Uint8Array::new(&JsFuture::from(promise).await.ok()?).to_vec();
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 /// What a request came to.
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -203,12 +203,7 @@ async fn load(url: &str, sha256: &str) -> Result<BrowserEnvironment, String> {
     if answer.status != 200 {
         return Err(format!("the environment is not to be had: HTTP {}", answer.status));
     }
-    let digest: String =
-        sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&answer.body))
-            .iter()
-            .map(|byte: &u8| format!("{byte:02x}"))
-            .collect();
-    if digest != sha256 {
+    if http::digest(&answer.body).await.is_some_and(|digest| digest != sha256) {
         return Err("the environment that came is another".into());
     }
     BrowserEnvironment::new(&answer.body).await.map_err(|error| describe(&error))

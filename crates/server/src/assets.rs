@@ -1,6 +1,8 @@
 //! What is inside the binary: the page, its client, and the demo.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
@@ -24,8 +26,12 @@ pub(crate) fn demo(name: &str) -> Option<Vec<u8>> {
 pub(crate) fn page(name: &str, headers: &HeaderMap) -> Option<Response> {
     let file = Page::get(name)?;
     let hash: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{hash}\"");
-    let keep = [(ETAG, tag.clone()), (CACHE_CONTROL, "no-cache".to_owned())];
+    let tag = format!("W/\"{hash}\"");
+    let keep = [
+        (ETAG, tag.clone()),
+        (CACHE_CONTROL, "no-cache".to_owned()),
+        (VARY, ACCEPT_ENCODING.as_str().to_owned()),
+    ];
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return Some((StatusCode::NOT_MODIFIED, keep).into_response());
     }
@@ -37,5 +43,14 @@ pub(crate) fn page(name: &str, headers: &HeaderMap) -> Option<Response> {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    Some((keep, [(CONTENT_TYPE, kind)], file.data.into_owned()).into_response())
+    let kind = [(CONTENT_TYPE, kind)];
+    let accepted =
+        headers.get(ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    // Compressed at build time, better than there is time for here.
+    if accepted.contains("gzip")
+        && let Some(small) = Page::get(&format!("{name}.gz"))
+    {
+        return Some((keep, kind, [(CONTENT_ENCODING, "gzip")], small.data.into_owned()).into_response());
+    }
+    Some((keep, kind, file.data.into_owned()).into_response())
 }

@@ -360,7 +360,7 @@ pub enum Prediction {
 pub struct EnvironmentRef {
     /// The prepared module, relative to the page.
     pub url: String,
-    /// The prepared module's SHA-256, in hex; the page refuses another.
+    /// The prepared module's SHA-256, in hex; the page refuses another, where its browser can tell (HTTPS, or the same machine).
     pub sha256: String,
 }
 

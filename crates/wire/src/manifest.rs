@@ -67,7 +67,7 @@ impl Manifest {
         }
         let (width, height) = manifest.size;
         if !(1.0..=10_000.0).contains(&width) || !(1.0..=10_000.0).contains(&height) {
-            return field("size", format!("is [{width}, {height}]; both must be from 1 to 10000"));
+            return field("size", "must be two numbers from 1 to 10000".into());
         }
         if !(1..=MAX_INPUT_BYTES).contains(&manifest.input_bytes) {
             return field("input_bytes", format!("is {}; it must be from 1 to 16", manifest.input_bytes));

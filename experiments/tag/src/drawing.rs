@@ -9,16 +9,8 @@ use super::player::{DASH_WAIT, Player, RADIUS};
 use super::{FLASH_FRAMES, HEIGHT, Tag, WIDTH};
 
 /// Okabe and Ito's palette, told apart by colour-blind people too, brightened for a dark field.
-const COLOURS: [u32; 8] = [
-    0x56b4_e9ff,
-    0xf0b2_3fff,
-    0x1fc7_98ff,
-    0xf2e5_62ff,
-    0x5b8c_ffff,
-    0xff7b_45ff,
-    0xe695_c4ff,
-    0xd8dd_e6ff,
-];
+const COLOURS: [u32; 8] =
+    [0x56b4_e9ff, 0xf0b2_3fff, 0x1fc7_98ff, 0xf2e5_62ff, 0x5b8c_ffff, 0xff7b_45ff, 0xe695_c4ff, 0xd8dd_e6ff];
 
 const GROUND: u32 = 0x1720_2eff;
 const GRID: u32 = 0x1e29_3aff;

@@ -93,7 +93,8 @@ impl Wall {
     fn nearest(&self, x: f32, y: f32) -> (f32, f32) {
         let (dx, dy) = (self.to.0 - self.from.0, self.to.1 - self.from.1);
         let length = dx * dx + dy * dy;
-        let along = if length > 0.0 { ((x - self.from.0) * dx + (y - self.from.1) * dy) / length } else { 0.0 };
+        let along =
+            if length > 0.0 { ((x - self.from.0) * dx + (y - self.from.1) * dy) / length } else { 0.0 };
         let along = along.clamp(0.0, 1.0);
         (self.from.0 + along * dx, self.from.1 + along * dy)
     }

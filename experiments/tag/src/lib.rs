@@ -55,7 +55,8 @@ impl Environment for Tag {
         let mut random = Random::from_seed(seed);
         let turn = random.unit();
         let count = f32::from(seats.max(1));
-        let players = (0..seats).map(|seat| Player::at_start((f32::from(seat) / count + turn).fract())).collect();
+        let players =
+            (0..seats).map(|seat| Player::at_start((f32::from(seat) / count + turn).fract())).collect();
         Self {
             field: Field::layout(random.below(field::LAYOUTS)),
             players,

@@ -101,7 +101,11 @@ pub(super) fn emit(source: &Source<'_>) -> Result<Vec<u8>, PrepareError> {
     for (wanted, &index) in INTERFACE.iter().zip(&source.interface) {
         let parameters = vec![ValType::I32; wanted.parameters.len()];
         let results = vec![ValType::I32; wanted.results.len()];
-        add_function(&parameters, &results, wrapper(&added, index, wanted.parameters.len() as u32, source.pages.most));
+        add_function(
+            &parameters,
+            &results,
+            wrapper(&added, index, wanted.parameters.len() as u32, source.pages.most),
+        );
     }
 
     let mut module = Module::new();

@@ -86,7 +86,8 @@ pub(super) fn read(module: &[u8]) -> Result<Source<'_>, PrepareError> {
         if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
             let mut function = function.into_validator(std::mem::take(&mut allocations));
             let index = source.imported_functions as usize + source.bodies.len();
-            let body = measure(&mut function, body).map_err(|error| PrepareError::in_function(index, &error))?;
+            let body =
+                measure(&mut function, body).map_err(|error| PrepareError::in_function(index, &error))?;
             source.bodies.push(body);
             allocations = function.into_allocations();
             continue;

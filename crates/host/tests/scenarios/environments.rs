@@ -19,10 +19,17 @@ fn error(memory: &str, from: &str, to: &str) -> ModuleError {
 fn addresses_outside_the_modules_own_memory_are_refused() {
     for (name, address) in [("actions", "512"), ("outcome", "520"), ("manifest", "256")] {
         for outside in ["-1", "131072", "65535"] {
-            let error = error("1 1", &format!("(result i32) i32.const {address}"), &format!("(result i32) i32.const {outside}"));
+            let error = error(
+                "1 1",
+                &format!("(result i32) i32.const {address}"),
+                &format!("(result i32) i32.const {outside}"),
+            );
             // The manifest may stand in the last page, where there is nothing: it is read and found wanting.
             let found = error.to_string();
-            assert!(found.contains(name) || matches!(error, ModuleError::Manifest(_)), "{name} at {outside}: {found}");
+            assert!(
+                found.contains(name) || matches!(error, ModuleError::Manifest(_)),
+                "{name} at {outside}: {found}"
+            );
         }
     }
 }

@@ -21,15 +21,19 @@ fn instructions_that_could_differ_or_escape_are_refused_by_function() {
         ("(tag $t)", "throw $t", "exceptions"),
         ("(table 1 funcref)", "i32.const 0 ref.null func table.set 0 i32.const 0", "reference types"),
         ("(table 1 funcref)", "ref.null func i32.const 1 table.grow 0", "reference types"),
-        ("(table 1 funcref)", "i32.const 0 ref.null func i32.const 1 table.fill 0 i32.const 0", "reference types"),
+        (
+            "(table 1 funcref)",
+            "i32.const 0 ref.null func i32.const 1 table.fill 0 i32.const 0",
+            "reference types",
+        ),
         ("(table 1 funcref)", "i32.const 0 i32.const 0 i32.const 1 table.copy i32.const 0", "bulk memory"),
         (
             "(table 1 funcref) (elem $e func)",
             "i32.const 0 i32.const 0 i32.const 0 table.init $e i32.const 0",
             "bulk memory",
         ),
-        ("(data $d \"a\")", "i32.const 0 i32.const 0 i32.const 1 memory.init $d i32.const 0", "bulk memory"),
-        ("(data $d \"a\")", "data.drop $d i32.const 0", "bulk memory"),
+        ("(data $d \"a\")", "i32.const 0 i32.const 0 i32.const 1 memory.init $d i32.const 0", "bulk-memory"),
+        ("(data $d \"a\")", "data.drop $d i32.const 0", "bulk-memory"),
         ("(table 1 funcref) (table 1 funcref)", "i32.const 0", "multiple tables"),
         ("(global (mut externref) (ref.null extern))", "i32.const 0", "reference types"),
         ("(global (mut funcref) (ref.null func))", "i32.const 0", "reference types"),
@@ -54,8 +58,10 @@ fn memories_that_cannot_be_fixed_are_refused() {
         let error = prepare(&module(memory, "", "i32.const 0")).unwrap_err().to_string();
         assert!(error.contains(expected), "{memory}: {error}");
     }
-    let missing = text("1", "", "i32.const 0").replace(r#"(memory (export "memory") 1)"#, r#"(func (export "memory"))"#);
-    let missing = wat::parse_str(missing.lines().filter(|line| !line.contains("(data")).collect::<String>()).unwrap();
+    let missing = text("1", "", "i32.const 0")
+        .replace(r#"(memory (export "memory") 1)"#, r#"(func (export "memory"))"#);
+    let missing =
+        wat::parse_str(missing.lines().filter(|line| !line.contains("(data")).collect::<String>()).unwrap();
     assert!(prepare(&missing).unwrap_err().to_string().contains("memory is missing"));
     assert!(reason("(memory 1)", "i32.const 0").contains("multi"));
 }

@@ -1,6 +1,8 @@
 //! What preparing does to a module's code, seen from outside.
 
-use host::prepare::{DEFAULT_GROWTH_PAGES, FAULT_OUT_OF_FUEL, FAULT_TOO_DEEP, FUEL, MAX_STACK_SLOTS, prepare};
+use host::prepare::{
+    DEFAULT_GROWTH_PAGES, FAULT_OUT_OF_FUEL, FAULT_TOO_DEEP, FUEL, MAX_STACK_SLOTS, prepare,
+};
 
 use crate::support::{Bare, PAGE, built, module};
 
@@ -115,8 +117,17 @@ fn vector_operations_give_the_canonical_nan_in_each_lane() {
     ] {
         let ty = &lane[..3];
         for (name, operands) in [
-            ("add", 2), ("sub", 2), ("mul", 2), ("div", 2), ("min", 2), ("max", 2),
-            ("sqrt", 1), ("ceil", 1), ("floor", 1), ("trunc", 1), ("nearest", 1),
+            ("add", 2),
+            ("sub", 2),
+            ("mul", 2),
+            ("div", 2),
+            ("min", 2),
+            ("max", 2),
+            ("sqrt", 1),
+            ("ceil", 1),
+            ("floor", 1),
+            ("trunc", 1),
+            ("nearest", 1),
         ] {
             let operands = nan.repeat(operands);
             let step = format!(
@@ -212,7 +223,8 @@ fn recursion_goes_too_deep_at_the_same_depth_whatever_came_before() {
                 (then (i32.add (call $down (i32.sub (local.get $n) (i32.const 1))) (i32.const 1)))
                 (else (i32.const 0))))";
     let mut bare = Bare::new("1", function, "(call $down (local.get $frame))");
-    let deepest = |bare: &mut Bare| (0..MAX_STACK_SLOTS).rev().step_by(1).find(|&depth| bare.step(depth).is_ok());
+    let deepest =
+        |bare: &mut Bare| (0..MAX_STACK_SLOTS).rev().step_by(1).find(|&depth| bare.step(depth).is_ok());
     let first = deepest(&mut bare).unwrap();
     assert!(first > 500, "{first}");
     assert_eq!(bare.step(first), Ok(first));
@@ -230,9 +242,12 @@ fn every_way_out_of_a_function_gives_its_stack_back() {
             (block $inner
                 (if (i32.eqz (local.get $way)) (then (return (i32.const 7))))
                 (br_if 1 (i32.const 7) (i32.eq (local.get $way) (i32.const 1))) (drop)
-                (block (block (br_table 0 1 3 1 (i32.const 7) (i32.sub (local.get $way) (i32.const 2)))) unreachable)
+                (block (block (br_table 0 1 2 1 (i32.sub (local.get $way) (i32.const 2)))) unreachable)
                 (loop (br_if $inner (i32.eq (local.get $way) (i32.const 3))) (return (i32.const 7))))
             (i32.const 7))
+        (func $table (param i32) (result i32)
+            (call $leaf)
+            (block (result i32) (br_table 0 1 0 (i32.const 7) (local.get 0))))
         (func $pair (param i32) (result i32 i64)
             (call $leaf)
             (if (local.get 0) (then (return (i32.const 7) (i64.const 1))))
@@ -251,6 +266,8 @@ fn every_way_out_of_a_function_gives_its_stack_back() {
     for way in [0, 1, 3, 4, 5] {
         assert_eq!(out.step(way), Ok(7), "way {way}");
     }
+    let mut table = step("call $table (local.get $frame)");
+    assert_eq!([0, 1, 2].map(|way| table.step(way)), [Ok(7); 3]);
     let mut pair = step("(call $pair (local.get $frame)) (drop)");
     assert_eq!((pair.step(0), pair.step(1)), (Ok(7), Ok(7)));
 }

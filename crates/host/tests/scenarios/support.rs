@@ -11,10 +11,12 @@ pub(crate) const PAGE: usize = 64 * 1024;
 /// The text of a module with the whole interface. `items` come first, so that they may import; `step` is the body
 /// of `interplay_step`, with its parameter `$frame`.
 pub(crate) fn text(memory: &str, items: &str, step: &str) -> String {
+    let manifest = r#"{"abi":1,"name":"Test","seats":[1,8],"size":[100,100],"input_bytes":1,"buttons":[],"observation":["x"]}"#;
+    let (length, manifest) = (manifest.len(), manifest.replace('"', "\\\""));
     format!(
         r#"(module {items}
             (memory (export "memory") {memory})
-            (data (i32.const 256) "\08\01\00\00\63\00\00\00{{\"abi\":1,\"name\":\"Test\",\"seats\":[1,8],\"size\":[100,100],\"input_bytes\":1,\"buttons\":[],\"observation\":[\"x\"]}}")
+            (data (i32.const 256) "\08\01\00\00\{length:02x}\00\00\00{manifest}")
             (func (export "interplay_manifest") (result i32) i32.const 256)
             (func (export "interplay_actions") (result i32) i32.const 512)
             (func (export "interplay_outcome") (result i32) i32.const 520)
@@ -60,7 +62,11 @@ impl Bare {
     }
 
     fn call(&mut self, name: &str) {
-        self.instance.get_typed_func::<(), ()>(&mut self.store, name).unwrap().call(&mut self.store, ()).unwrap();
+        self.instance
+            .get_typed_func::<(), ()>(&mut self.store, name)
+            .unwrap()
+            .call(&mut self.store, ())
+            .unwrap();
     }
 
     fn memory(&mut self) -> &mut [u8] {

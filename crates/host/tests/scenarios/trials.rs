@@ -62,7 +62,11 @@ fn course(module: &Module, seed: u64) -> (u32, Option<EnvironmentError>) {
                 let Some(saved) = slots[slot] else { continue };
                 for environment in [&mut played, &mut looked_at] {
                     environment.load(slot);
-                    assert_eq!(environment.state_hash(), Ok(saved.hash), "what was saved is what is restored");
+                    assert_eq!(
+                        environment.state_hash(),
+                        Ok(saved.hash),
+                        "what was saved is what is restored"
+                    );
                 }
                 frame = saved.frame;
             }
@@ -88,7 +92,8 @@ fn an_environment_full_of_nans_is_restored_whole() {
 #[test]
 fn an_environment_that_runs_away_fails_at_the_same_step() {
     let module = built_module("runaway.wasm");
-    let errors: Vec<_> = (0..20).filter_map(|seed| course(&module, seed).1).map(|error| error.fault).collect();
+    let errors: Vec<_> =
+        (0..20).filter_map(|seed| course(&module, seed).1).map(|error| error.fault).collect();
     assert!(errors.len() > 15, "most courses end early: {errors:?}");
     assert!(errors.contains(&Fault::OutOfFuel) && errors.contains(&Fault::TooDeep), "{errors:?}");
     assert!(!errors.iter().any(|fault| matches!(fault, Fault::Trapped(_))), "{errors:?}");

@@ -1,8 +1,8 @@
 //! Seeded schedules: several cores exchange inputs over a network that loses, delays, repeats and reorders, and
 //! every one of them must confirm what a serial run of the same inputs gives.
 //!
-//! `ROLLBACK_SEED=123 cargo test -p interplay-rollback schedules` replays one schedule;
-//! `ROLLBACK_SCHEDULES=100000` runs more than the usual number.
+//! `INTERPLAY_SEED=123 cargo test -p interplay-rollback schedules` replays one schedule;
+//! `INTERPLAY_SEEDS=100000` runs more than the usual number.
 
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,17 +22,17 @@ const MOST_TICKS: u64 = 20_000;
 #[test]
 fn every_schedule_confirms_what_a_serial_run_gives() {
     let number = |name| std::env::var(name).ok().map(|text: String| text.parse().expect("a number"));
-    if let Some(seed) = number("ROLLBACK_SEED") {
+    if let Some(seed) = number("INTERPLAY_SEED") {
         println!("{:#?}", Schedule::of(seed));
         println!("{:#?}", run(seed));
         return;
     }
-    let schedules: u64 = number("ROLLBACK_SCHEDULES").unwrap_or(SCHEDULES);
+    let schedules: u64 = number("INTERPLAY_SEEDS").unwrap_or(SCHEDULES);
     let mut seen = Seen::default();
     for seed in 0..schedules {
         match catch_unwind(AssertUnwindSafe(|| run(seed))) {
             Ok(more) => seen.add(&more),
-            Err(_) => panic!("schedule {seed} failed: replay it with ROLLBACK_SEED={seed}"),
+            Err(_) => panic!("schedule {seed} failed: replay it with INTERPLAY_SEED={seed}"),
         }
     }
     println!("{schedules} schedules: {seen:?}");

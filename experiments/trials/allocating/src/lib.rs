@@ -45,7 +45,8 @@ impl Environment for Allocating {
             }
         }
         // In the map's own order, which has to be the same everywhere too.
-        let sum = self.words.values().fold(0_u32, |sum, word| sum.wrapping_mul(31).wrapping_add(word.len() as u32));
+        let sum =
+            self.words.values().fold(0_u32, |sum, word| sum.wrapping_mul(31).wrapping_add(word.len() as u32));
         outcome.reward(0, f64::from(sum));
         false
     }
