@@ -40,9 +40,9 @@ export async function serve(args = [], { listen = "127.0.0.1:0", within = [] } =
 }
 
 /** Writes the tables and reads them back: {steps: [{game_id, …}], …} and what the command said. */
-export async function exported(data) {
+export async function exported(data, flags = []) {
   const out = await mkdtemp(join(tmpdir(), "interplay-tables-"));
-  const { stdout } = await promisify(execFile)(binary, ["export", "--data", data, "--out", out, "--format", "csv"]);
+  const { stdout } = await promisify(execFile)(binary, ["export", "--data", data, "--out", out, "--format", "csv", ...flags]);
   const tables = {};
   for (const name of ["steps", "episodes", "sessions", "events", "visits"]) {
     const text = await readFile(join(out, `${name}.csv`), "utf8").catch(() => "");

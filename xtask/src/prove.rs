@@ -29,7 +29,7 @@ const PARTS: [Part; 4] = [
     ),
     (
         "kill -9 of the server, 50 times",
-        "test --release --package interplay-server --test durability",
+        "test --release --package interplay-server --test scenarios durability",
         &[("INTERPLAY_KILLS", "50")],
     ),
 ];

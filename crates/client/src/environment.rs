@@ -248,7 +248,7 @@ impl Environment for BrowserEnvironment {
 
 /// The same for scripts: tests drive environments with it in every browser.
 #[wasm_bindgen(js_name = BrowserEnvironment)]
-pub struct ScriptedEnvironment(BrowserEnvironment);
+pub struct ScriptedEnvironment(BrowserEnvironment, StepOutcome);
 
 #[wasm_bindgen(js_class = BrowserEnvironment)]
 impl ScriptedEnvironment {
@@ -257,7 +257,8 @@ impl ScriptedEnvironment {
     /// # Errors
     /// Says what is wrong with it.
     pub async fn create(prepared: Vec<u8>) -> Result<ScriptedEnvironment, JsValue> {
-        BrowserEnvironment::new(&prepared).await.map(Self)
+        let environment = BrowserEnvironment::new(&prepared).await?;
+        Ok(Self(environment, StepOutcome::default()))
     }
 
     /// Begins an episode.
@@ -277,7 +278,14 @@ impl ScriptedEnvironment {
         let size = self.0.manifest.input_bytes;
         let inputs: Vec<_> = inputs.chunks_exact(size).filter_map(Input::new).collect();
         let outcome = Simulation::step(&mut self.0, frame, &inputs);
-        outcome.map(|outcome| outcome.over).map_err(|fault| JsError::new(&fault.to_string()))
+        self.1 = outcome.map_err(|fault| JsError::new(&fault.to_string()))?;
+        Ok(self.1.over)
+    }
+
+    /// A seat's reward in the last step.
+    #[must_use]
+    pub fn reward(&self, seat: usize) -> f64 {
+        self.1.rewards.get(seat).copied().unwrap_or_default()
     }
 
     /// Saves the state in a slot.

@@ -12,10 +12,10 @@
 //!
 //! - 0 to 4, a step: for seat 0, then seat 1, for each of the manifest's `input_bytes`: the low byte of a random
 //!   number. Call `interplay_step(frame)` with them; the digest takes what it returned (0 or 1), then for seat 0, then
-//!   seat 1, the reward's low and high word and the flags' lowest two bits. Add 1 to `frame`. If the call trapped, the
+//!   seat 1, the reward's low and high word. Add 1 to `frame`. If the call trapped, the
 //!   trial ends here: its fault is at step `n`, and the digest is as it was before the call.
-//! - 5, a save: to slot `random % 8`, `frame` with it. The digest takes all words of the state, little-endian, from
-//!   `memory[0 .. interplay_state_bytes]` after `interplay_save`.
+//! - 5, a save: to slot `random % 8`, `frame` with it. The digest takes the low and the high word of the
+//!   state's hash (XXH64 of `memory[0 .. interplay_state_bytes]` after `interplay_save`).
 //! - 6 or 7, a load: from slot `random % 8`, `frame` with it; nothing if the slot is empty.
 //!
 //! At the end, if there was no fault, one more save into slot 0, digest included.
@@ -53,10 +53,9 @@ impl Trial {
         self.digest = (self.digest ^ word).wrapping_mul(0x9e37_79b1).rotate_left(15);
     }
 
-    fn take_state(&mut self, state: &[u8]) {
-        for word in state.as_chunks().0 {
-            self.take(u32::from_le_bytes(*word));
-        }
+    fn take_both(&mut self, words: u64) {
+        self.take(words as u32);
+        self.take((words >> 32) as u32);
     }
 
     fn run(mut self, module: &Module, seed: u32, steps: u32) -> Result<String, String> {
@@ -75,11 +74,7 @@ impl Trial {
                         Ok(outcome) => {
                             self.take(outcome.over.into());
                             for seat in Seat::all(SEATS) {
-                                let reward = outcome.rewards[seat.index()].to_bits();
-                                let (terminated, truncated) = environment.flags(seat);
-                                self.take(reward as u32);
-                                self.take((reward >> 32) as u32);
-                                self.take(u32::from(terminated) | u32::from(truncated) << 1);
+                                self.take_both(outcome.rewards[seat.index()].to_bits());
                             }
                         }
                         Err(error) => {
@@ -93,7 +88,7 @@ impl Trial {
                     let slot = (self.random() % SLOTS) as usize;
                     environment.save(slot);
                     slots[slot] = Some(frame);
-                    self.take_state(environment.state(slot));
+                    self.take_both(environment.hash(slot).0);
                 }
                 _ => {
                     let slot = (self.random() % SLOTS) as usize;
@@ -105,7 +100,7 @@ impl Trial {
             }
         }
         environment.save(0);
-        self.take_state(environment.state(0));
+        self.take_both(environment.hash(0).0);
         Ok(self.line(steps, "null"))
     }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use room::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind, StartScene};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use toml::Spanned;
 use wire::control::{EnvironmentRef, GameRules, Prediction, TerminationReason};
 
 use crate::assets;
@@ -47,55 +48,95 @@ pub struct Overrides {
 struct File {
     id: String,
     title: String,
-    scene: Vec<SceneFile>,
+    scene: Vec<Spanned<SceneFile>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum SceneFile {
-    Start { id: String, body: Option<String>, button: Option<String> },
-    Game(Box<GameFile>),
-    End { id: String, texts: Option<BTreeMap<String, String>> },
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Start,
+    Game,
+    End,
 }
 
+/// Every scene's keys: one plain structure, because serde's tagged enums forget the lines that mistakes are in.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GameFile {
+struct SceneFile {
+    kind: Kind,
     id: String,
-    environment: String,
-    players: u8,
-    #[serde(default = "default_fps")]
-    fps: u16,
-    #[serde(default = "default_episodes")]
-    episodes: u32,
-    max_frames: u32,
-    #[serde(default = "default_input_delay")]
-    input_delay: u8,
-    #[serde(default = "default_window")]
-    window: u8,
-    #[serde(default)]
-    prediction: Prediction,
-    #[serde(default = "default_intermission")]
-    intermission_ms: u32,
+    body: Option<String>,
+    button: Option<String>,
+    environment: Option<String>,
+    players: Option<u8>,
+    fps: Option<u16>,
+    episodes: Option<u32>,
+    max_frames: Option<u32>,
+    input_delay: Option<u8>,
+    window: Option<u8>,
+    prediction: Option<Prediction>,
+    intermission_ms: Option<u32>,
     seed: Option<u64>,
-    #[serde(default)]
-    keys: BTreeMap<String, String>,
+    keys: Option<BTreeMap<String, String>>,
+    texts: Option<BTreeMap<String, String>>,
 }
 
-fn default_fps() -> u16 {
-    GameRules::default().fps
+/// A value that cannot be, and the field that it is in.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Mistake {
+    field: &'static str,
+    text: String,
 }
-fn default_episodes() -> u32 {
-    GameRules::default().episodes
+
+fn mistake(field: &'static str, text: String) -> anyhow::Error {
+    Mistake { field, text }.into()
 }
-fn default_input_delay() -> u8 {
-    GameRules::default().input_delay
+
+impl SceneFile {
+    /// # Errors
+    /// When a key is there that this kind of scene does not have.
+    fn check_keys(&self) -> anyhow::Result<()> {
+        use Kind::{End, Game, Start};
+        let keys = [
+            ("body", self.body.is_some(), Start),
+            ("button", self.button.is_some(), Start),
+            ("environment", self.environment.is_some(), Game),
+            ("players", self.players.is_some(), Game),
+            ("fps", self.fps.is_some(), Game),
+            ("episodes", self.episodes.is_some(), Game),
+            ("max_frames", self.max_frames.is_some(), Game),
+            ("input_delay", self.input_delay.is_some(), Game),
+            ("window", self.window.is_some(), Game),
+            ("prediction", self.prediction.is_some(), Game),
+            ("intermission_ms", self.intermission_ms.is_some(), Game),
+            ("seed", self.seed.is_some(), Game),
+            ("keys", self.keys.is_some(), Game),
+            ("texts", self.texts.is_some(), End),
+        ];
+        match keys.into_iter().find(|&(_, there, kind)| there && kind != self.kind) {
+            Some((field, _, kind)) => {
+                let kind = format!("{kind:?}").to_lowercase();
+                Err(mistake(field, format!("{field} belongs to scenes of kind {kind:?}")))
+            }
+            None => Ok(()),
+        }
+    }
 }
-fn default_window() -> u8 {
-    GameRules::default().window
+
+/// The line of a field within the scene that begins at `start`, or the scene's first.
+fn line(text: &str, start: usize, field: &str) -> usize {
+    let is_field = |line: &&str| {
+        line.trim_start().strip_prefix(field).is_some_and(|rest| !rest.starts_with(is_bare_key))
+    };
+    let first = text[..start].matches('\n').count() + 1;
+    let scene =
+        text[start..].lines().enumerate().take_while(|(at, line)| *at == 0 || !line.starts_with("[["));
+    first + scene.skip(1).find(|(_, line)| !field.is_empty() && is_field(line)).map_or(0, |(at, _)| at)
 }
-fn default_intermission() -> u32 {
-    GameRules::default().intermission_millis
+
+fn is_bare_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
 /// Where an experiment's files come from.
@@ -166,16 +207,16 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
         experiment: Experiment { title: file.title, scenes: Vec::new() },
         environments: BTreeMap::new(),
     };
-    for (number, scene) in (1..).zip(file.scene) {
-        let spec = scene_spec(source, scene, overrides, &mut loaded.environments)
-            .with_context(|| format!("{}: scene {number}", path.display()))?;
-        let twice = loaded.experiment.scenes.iter().any(|other| other.id == spec.id);
-        if twice {
-            bail!(
-                "{}: scene {number}: id {:?} is used twice; give each scene its own",
-                path.display(),
-                spec.id
-            );
+    for scene in file.scene {
+        let start = scene.span().start;
+        let at = |error: anyhow::Error| {
+            let field = error.downcast_ref::<Mistake>().map_or("", |mistake| mistake.field);
+            error.context(format!("{}: line {}", path.display(), line(&text, start, field)))
+        };
+        let spec = scene_spec(source, scene.into_inner(), overrides, &mut loaded.environments).map_err(at)?;
+        if loaded.experiment.scenes.iter().any(|other| other.id == spec.id) {
+            let text = format!("id {:?} is used twice; give each scene its own", spec.id);
+            return Err(at(mistake("id", text)));
         }
         loaded.experiment.scenes.push(spec);
     }
@@ -217,19 +258,26 @@ fn scene_spec(
     overrides: Overrides,
     environments: &mut BTreeMap<String, Vec<u8>>,
 ) -> anyhow::Result<SceneSpec> {
-    Ok(match scene {
-        SceneFile::Start { id, body, button } => {
-            let body = body.map(|file| source.text(&file)).transpose()?.unwrap_or_default();
-            let button = button.unwrap_or_else(|| "Start".to_owned());
-            SceneSpec { id, kind: SceneSpecKind::Start(StartScene { body: paragraphs(&body), button }) }
+    scene.check_keys()?;
+    let id = scene.id.clone();
+    let kind = match scene.kind {
+        Kind::Start => {
+            let body = scene.body.map(|file| source.text(&file)).transpose().map_err(in_field("body"))?;
+            let button = scene.button.unwrap_or_else(|| "Start".to_owned());
+            SceneSpecKind::Start(StartScene { body: paragraphs(&body.unwrap_or_default()), button })
         }
-        SceneFile::Game(game) => {
-            let id = game.id.clone();
-            let scene = game_scene(source, *game, overrides, environments)?;
-            SceneSpec { id, kind: SceneSpecKind::Game(Box::new(scene)) }
-        }
-        SceneFile::End { id, texts } => SceneSpec { id, kind: SceneSpecKind::End(end_scene(texts)?) },
-    })
+        Kind::Game => SceneSpecKind::Game(Box::new(game_scene(source, scene, overrides, environments)?)),
+        Kind::End => SceneSpecKind::End(end_scene(scene.texts)?),
+    };
+    Ok(SceneSpec { id, kind })
+}
+
+fn in_field(field: &'static str) -> impl Fn(anyhow::Error) -> anyhow::Error {
+    move |error| mistake(field, format!("{field}: {error:#}"))
+}
+
+fn needed<T>(field: &'static str, value: Option<T>) -> anyhow::Result<T> {
+    value.ok_or_else(|| mistake(field, format!("{field} is missing; a scene of kind \"game\" needs it")))
 }
 
 fn paragraphs(text: &str) -> Vec<String> {
@@ -239,31 +287,40 @@ fn paragraphs(text: &str) -> Vec<String> {
 
 fn game_scene(
     source: &Source<'_>,
-    game: GameFile,
+    game: SceneFile,
     overrides: Overrides,
     environments: &mut BTreeMap<String, Vec<u8>>,
 ) -> anyhow::Result<GameScene> {
-    let name = source.name(&game.environment);
-    let prepared = host::prepare::prepare(&source.read(&game.environment)?)
-        .with_context(|| format!("environment {}", name.display()))?;
-    let module = host::Module::new(&prepared).with_context(|| format!("environment {}", name.display()))?;
+    let file = needed("environment", game.environment)?;
+    let prepare = || -> anyhow::Result<_> {
+        let name = || format!("environment {}", source.name(&file).display());
+        let prepared = host::prepare::prepare(&source.read(&file)?).with_context(name)?;
+        let module = host::Module::new(&prepared).with_context(name)?;
+        Ok((prepared, module))
+    };
+    let (prepared, module) = prepare().map_err(in_field("environment"))?;
     let manifest = module.manifest();
-    let players = overrides.players.unwrap_or(game.players);
+    let players = needed("players", overrides.players.or(game.players))?;
     let (fewest, most) = manifest.seats;
     if !(fewest..=most).contains(&players) {
-        bail!("players is {players}; {} takes {fewest} to {most}", manifest.name);
+        let text = format!("players is {players}; {} takes {fewest} to {most}", manifest.name);
+        return Err(mistake("players", text));
     }
-    if let Some((key, button)) = game.keys.iter().find(|(_, button)| !manifest.buttons.contains(button)) {
-        bail!("keys.{key} is {button:?}; {} has the buttons {}", manifest.name, manifest.buttons.join(", "));
+    let keys = game.keys.unwrap_or_default();
+    if let Some((key, button)) = keys.iter().find(|(_, button)| !manifest.buttons.contains(button)) {
+        let buttons = manifest.buttons.join(", ");
+        let text = format!("keys.{key} is {button:?}; {} has the buttons {buttons}", manifest.name);
+        return Err(mistake("keys", text));
     }
+    let usual = GameRules::default();
     let rules = GameRules {
-        fps: overrides.fps.unwrap_or(game.fps),
-        episodes: overrides.episodes.unwrap_or(game.episodes),
-        max_frames: overrides.max_frames.unwrap_or(game.max_frames),
-        input_delay: game.input_delay,
-        window: game.window,
-        prediction: game.prediction,
-        intermission_millis: game.intermission_ms,
+        fps: overrides.fps.or(game.fps).unwrap_or(usual.fps),
+        episodes: overrides.episodes.or(game.episodes).unwrap_or(usual.episodes),
+        max_frames: needed("max_frames", overrides.max_frames.or(game.max_frames))?,
+        input_delay: game.input_delay.unwrap_or(usual.input_delay),
+        window: game.window.unwrap_or(usual.window),
+        prediction: game.prediction.unwrap_or_default(),
+        intermission_millis: game.intermission_ms.unwrap_or(usual.intermission_millis),
     };
     check(&rules)?;
     let sha256 = hex(&Sha256::digest(&prepared));
@@ -275,7 +332,7 @@ fn game_scene(
         seed: game.seed,
         environment: EnvironmentRef { url: format!("/environments/{sha256}.wasm"), sha256 },
         input_size,
-        keys: game.keys,
+        keys,
         ice_servers: Vec::new(),
     })
 }
@@ -286,12 +343,14 @@ fn check(rules: &GameRules) -> anyhow::Result<()> {
         ("fps", u64::from(rules.fps), (1..=240).contains(&rules.fps), "1 to 240"),
         ("episodes", u64::from(rules.episodes), rules.episodes >= 1, "at least 1"),
         ("max_frames", u64::from(rules.max_frames), rules.max_frames >= 1, "at least 1"),
-        ("episodes × max_frames", frames, frames < 16_777_152, "less than 16,777,152"),
+        ("max_frames", frames, frames < 16_777_152, "less than 16,777,152 in all episodes together"),
         ("input_delay", u64::from(rules.input_delay), rules.input_delay <= 8, "0 to 8"),
         ("window", u64::from(rules.window), (1..=16).contains(&rules.window), "1 to 16"),
     ];
     match checks.into_iter().find(|&(_, _, good, _)| !good) {
-        Some((field, value, _, range)) => bail!("{field} is {value}; it must be {range}"),
+        Some((field, value, _, range)) => {
+            Err(mistake(field, format!("{field} is {value}; it must be {range}")))
+        }
         None => Ok(()),
     }
 }
@@ -336,7 +395,8 @@ fn end_scene(texts: Option<BTreeMap<String, String>>) -> anyhow::Result<EndScene
         own.keys().find(|key| defaults.iter().all(|(reason, _)| reason.name() != key.as_str()))
     {
         let names: Vec<_> = defaults.iter().map(|(reason, _)| reason.name()).collect();
-        bail!("texts.{unknown} is no way of ending; they are {}", names.join(", "));
+        let text = format!("texts.{unknown} is no way of ending; they are {}", names.join(", "));
+        return Err(mistake("texts", text));
     }
     let text = |reason: R, default: &str| {
         (reason.name(), paragraphs(own.get(reason.name()).map_or(default, String::as_str)))
@@ -375,8 +435,10 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_place_and_cure() {
         for (from, to, expected) in [
-            ("players = 2", "players = 9", "players is 9; Tag takes 2 to 8"),
-            ("fps = 30", "fps = 0", "fps is 0; it must be 1 to 240"),
+            ("players = 2", "players = 9", "line 14: players is 9; Tag takes 2 to 8"),
+            ("fps = 30", "fps = 0", "line 15: fps is 0; it must be 1 to 240"),
+            ("fps = 30", "button = \"Go\"", "line 15: button belongs to scenes of kind \"start\""),
+            ("max_frames = 900\n", "", "line 10: max_frames is missing"),
             ("fps = 30", "fsp = 30", "did you mean `fps`?"),
             ("fps = 30", "fps = \"thirty\"", "line"),
             ("= \"left\"", "= \"jump\"", "has the buttons left, right, up, down, dash"),

@@ -12,6 +12,7 @@ use room::Stager;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::experiment::Loaded;
 use crate::routes::{App, router};
@@ -47,6 +48,7 @@ pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::R
         experiment_sha256: loaded.sha256.clone(),
     };
     let stage = Stage::start(stager, context);
+    let sockets = watch::Sender::new(());
     let app = App {
         stage: stage.clone(),
         store: store.clone(),
@@ -56,6 +58,7 @@ pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::R
             loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
         ),
         metrics,
+        sockets: sockets.clone(),
     };
 
     println!("Open http://{address} in two tabs to play.");
@@ -66,7 +69,7 @@ pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::R
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
-    let (stopped, mut stopping) = tokio::sync::watch::channel(false);
+    let (stopped, mut stopping) = watch::channel(false);
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
         stopping.wait_for(|stopped| *stopped).await.ok();
     });
@@ -74,6 +77,7 @@ pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::R
     told_to_stop().await?;
     tracing::info!("stopping");
     stage.stop().await;
+    tokio::time::timeout(LAST_REQUESTS, sockets.closed()).await.ok();
     stopped.send(true).ok();
     tokio::time::timeout(LAST_REQUESTS, server).await.ok();
     store.flush().await?;

@@ -27,7 +27,8 @@ const RATE: f64 = 200.0;
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves a socket until it closes.
-pub(crate) async fn serve(mut socket: WebSocket, stage: Stage, tokens: Tokens) {
+/// Holds `_open` until then, so that a server that stops can wait for its sockets.
+pub(crate) async fn serve(mut socket: WebSocket, stage: Stage, tokens: Tokens, _open: watch::Receiver<()>) {
     let (identity, page) = match timeout(HANDSHAKE, greet(&mut socket, &tokens)).await {
         Ok(Ok(greeting)) => greeting,
         Ok(Err(code)) => return close(&mut socket, code).await,
@@ -51,6 +52,7 @@ pub(crate) async fn serve(mut socket: WebSocket, stage: Stage, tokens: Tokens) {
     };
     stage.dropped(identity.visit, id).await;
     let Some(code) = code else { return writer.abort() };
+    counter!("interplay_closes_total", "code" => code.number().to_string()).increment(1);
     // The writer may be stuck on a reader that does not read: it gets no longer than a closing takes.
     drop(stage);
     if let Ok(Ok(mut sink)) = timeout(CLOSING, async {
@@ -62,6 +64,7 @@ pub(crate) async fn serve(mut socket: WebSocket, stage: Stage, tokens: Tokens) {
     .await
     {
         finish(&mut sink, identity.visit, code).await;
+        drain(&mut incoming).await;
     }
 }
 
@@ -131,7 +134,6 @@ fn close_frame(code: CloseCode) -> Message {
 }
 
 async fn finish(sink: &mut SplitSink<WebSocket, Message>, visit: VisitId, code: CloseCode) {
-    counter!("interplay_closes_total", "code" => code.number().to_string()).increment(1);
     tracing::debug!(%visit, code = code.number(), reason = code.reason(), "closing a connection");
     timeout(CLOSING, sink.send(close_frame(code))).await.ok();
 }
@@ -139,4 +141,11 @@ async fn finish(sink: &mut SplitSink<WebSocket, Message>, visit: VisitId, code: 
 async fn close(socket: &mut WebSocket, code: CloseCode) {
     counter!("interplay_closes_total", "code" => code.number().to_string()).increment(1);
     timeout(CLOSING, socket.send(close_frame(code))).await.ok();
+    drain(socket).await;
+}
+
+/// Reads what the page had sent before it knew that the channel closes: a socket that is closed with something
+/// unread is reset, and the page would never see the code.
+async fn drain(incoming: &mut (impl StreamExt<Item = Result<Message, axum::Error>> + Unpin)) {
+    timeout(CLOSING, async { while let Some(Ok(_)) = incoming.next().await {} }).await.ok();
 }

@@ -13,6 +13,12 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// Another server keeps its data there.
+    #[error("the data folder {} is in use by another server; stop that one, or give another with --data", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
     /// The database cannot be opened.
     #[error(
         "cannot open {}: {source}; give a folder that can be written to, or that holds Interplay's data, with --data",

@@ -11,7 +11,9 @@ mod read;
 mod rows;
 mod writer;
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 
 use base::{GameId, Seat, VisitId, WallTime};
 use tokio::sync::oneshot;
@@ -28,10 +30,26 @@ use writer::{Job, Writer};
 /// The database's name within the data folder.
 pub const DATABASE: &str = "interplay.sqlite";
 
+/// The file that a server locks, so that no other serves from the same folder. The system lets go of it when the
+/// process ends, however it ends.
+const LOCK: &str = "interplay.lock";
+
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let unusable = |source| StoreError::Folder { path: folder.to_owned(), source };
+    let file = File::create(folder.join(LOCK)).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
 /// A handle on the store; clones share it.
 #[derive(Clone)]
 pub struct Store {
     writer: Writer,
+    /// Held while the folder is this server's.
+    _lock: Option<Arc<File>>,
 }
 
 impl Store {
@@ -42,10 +60,11 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder)
             .map_err(|source| StoreError::Folder { path: folder.to_owned(), source })?;
+        let lock = lock(folder)?;
         let path = folder.join(DATABASE);
         let connection = rusqlite::Connection::open(&path)
             .map_err(|source| StoreError::Open { path: path.clone(), source })?;
-        Self::from_connection(connection, &path)
+        Ok(Self { writer: Writer::start(connection, &path)?, _lock: Some(Arc::new(lock)) })
     }
 
     /// A store on a connection that the caller has made: for tests that put a layer of their own under it.
@@ -53,7 +72,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn from_connection(connection: rusqlite::Connection, path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { writer: Writer::start(connection, path)? })
+        Ok(Self { writer: Writer::start(connection, path)?, _lock: None })
     }
 
     /// Does a job on the writer's thread and answers when it is durable.

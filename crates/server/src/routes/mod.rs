@@ -17,6 +17,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
+use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -33,6 +34,8 @@ pub(crate) struct App {
     pub(crate) experiment: Arc<(String, String)>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
     pub(crate) metrics: PrometheusHandle,
+    /// Every open socket has a receiver.
+    pub(crate) sockets: watch::Sender<()>,
 }
 
 /// Nothing but what this server serves may run, and nobody may frame it (A2).

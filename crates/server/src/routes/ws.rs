@@ -30,5 +30,6 @@ pub(super) async fn upgrade(
         .read_buffer_size(2048)
         .max_message_size(MAX_CONTROL_BYTES)
         .max_frame_size(MAX_CONTROL_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, app.stage, app.tokens)))
+    let open = app.sockets.subscribe();
+    Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, app.stage, app.tokens, open)))
 }

@@ -1,0 +1,135 @@
+//! The control channel: who may speak, what is refused, and with which code it closes (A1, A2, R7, R8).
+
+use wire::PROTOCOL_VERSION;
+use wire::close::CloseCode;
+use wire::control::{ClientMessage, MAX_CONTROL_BYTES, ServerMessage, Signal};
+
+use crate::support::{Page, Server};
+
+fn server() -> (Server, tempfile::TempDir) {
+    let data = tempfile::tempdir().unwrap();
+    (Server::start(data.path()), data)
+}
+
+#[test]
+fn only_a_token_of_this_server_opens_the_channel() {
+    let (server, _data) = server();
+    let token = server.visit();
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    for token in ["", "nonsense", &forged] {
+        assert_eq!(Page::open(&server, token).closed_with(), CloseCode::Unauthorized, "{token:?}");
+    }
+    // Another server's token, well-formed and signed, is not this one's.
+    let (other, _other_data) = self::server();
+    assert_eq!(Page::open(&other, &token).closed_with(), CloseCode::Unauthorized);
+    assert!(matches!(Page::open(&server, &token).hear(), Ok(ServerMessage::Welcome { .. })));
+}
+
+#[test]
+fn another_protocol_version_is_told_to_load_the_page_again() {
+    let (server, _data) = server();
+    let mut page = Page::connect(&server);
+    page.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION + 1, token: server.visit(), page: 1 });
+    assert_eq!(page.closed_with(), CloseCode::ProtocolMismatch);
+}
+
+#[test]
+fn what_is_no_message_closes_the_channel() {
+    let (server, _data) = server();
+    let ping = serde_json::to_string(&ClientMessage::Ping { time: 1.0 }).unwrap();
+    let mut early = Page::connect(&server);
+    early.say_text(&ping);
+    assert_eq!(early.closed_with(), CloseCode::BadMessage, "hello comes first");
+    let long = format!("{{\"type\":\"ping\",\"time\":1,\"pad\":\"{}\"}}", "x".repeat(MAX_CONTROL_BYTES));
+    for text in ["", "{", "[]", "{\"type\":\"no_such\"}", "{\"type\":\"ping\"}", &long] {
+        let mut page = Page::open(&server, &server.visit());
+        page.hear().unwrap();
+        page.say_text(text);
+        assert_eq!(page.closed_with(), CloseCode::BadMessage, "{:.40}", text);
+    }
+    let mut page = Page::open(&server, &server.visit());
+    page.say_text("{\"type\":\"ping\",\"time\":5,\"newer\":true}");
+    while !matches!(page.hear().unwrap(), ServerMessage::Pong { time: 5.0 }) {}
+}
+
+#[test]
+fn a_second_connection_of_a_visit_takes_over() {
+    let (server, _data) = server();
+    let token = server.visit();
+    let mut first = Page::open(&server, &token);
+    let Ok(ServerMessage::Welcome { participant: one, .. }) = first.hear() else { panic!("no welcome") };
+    let mut second = Page::open(&server, &token);
+    let Ok(ServerMessage::Welcome { participant: same, .. }) = second.hear() else { panic!("no welcome") };
+    assert_eq!(one, same);
+    assert_eq!(first.closed_with(), CloseCode::Replaced);
+    // What the first did not say any more, the second may.
+    second.enter_lobby();
+    while !matches!(second.hear().unwrap(), ServerMessage::LobbyStatus { waiting: 1, needed: 2 }) {}
+}
+
+#[test]
+fn who_speaks_too_fast_is_stopped() {
+    let (server, _data) = server();
+    let mut page = Page::open(&server, &server.visit());
+    for _ in 0..1000 {
+        page.say(&ClientMessage::Ping { time: 0.0 });
+    }
+    assert_eq!(page.closed_with(), CloseCode::TooFast);
+}
+
+#[test]
+fn nobody_signals_into_a_game_of_others_or_as_another() {
+    let (server, _data) = server();
+    let mut pages = [(); 3].map(|()| Page::open(&server, &server.visit()));
+    for page in &mut pages[..2] {
+        page.enter_lobby();
+    }
+    let [first, second] = [0, 1].map(|at| pages[at].game_start());
+    let signal = |to, candidate: &str| ClientMessage::Signal {
+        game_id: first.game_id,
+        to,
+        signal: Signal::Candidate { candidate: candidate.into(), sdp_mid: None, sdp_m_line_index: None },
+    };
+    pages[2].say(&signal(second.seat, "a stranger's"));
+    pages[2].say(&ClientMessage::Ping { time: 7.0 });
+    // The stranger is heard, or hung up on; either way nothing of it reaches the game.
+    while let Ok(message) = pages[2].hear() {
+        if matches!(message, ServerMessage::Pong { time: 7.0 }) {
+            break;
+        }
+    }
+    pages[0].say(&signal(second.seat, "a partner's"));
+    loop {
+        if let ServerMessage::Signal { from, signal, .. } = pages[1].hear().unwrap() {
+            assert_eq!(from, first.seat);
+            assert!(matches!(signal, Signal::Candidate { candidate, .. } if candidate == "a partner's"));
+            break;
+        }
+    }
+}
+
+#[test]
+fn who_does_not_read_is_let_go_and_holds_nobody_up() {
+    let (server, _data) = server();
+    let mut pages = [(); 2].map(|()| Page::open(&server, &server.visit()));
+    for page in &mut pages {
+        page.enter_lobby();
+    }
+    let [first, second] = [0, 1].map(|at| pages[at].game_start());
+    let [talker, _sleeper] = &mut pages;
+    let long = Signal::Description { sdp_type: "offer".into(), sdp: "x".repeat(60_000) };
+    let message = ClientMessage::Signal { game_id: first.game_id, to: second.seat, signal: long };
+    // Queues and sockets hold some megabytes; at this pace they are full within seconds.
+    let full = |server: &Server| server.get("/metrics").1.contains("interplay_closes_total{code=\"4108\"} 1");
+    for sent in 0.. {
+        talker.say(&message);
+        std::thread::sleep(std::time::Duration::from_millis(6));
+        if sent % 50 == 49 && full(&server) {
+            break;
+        }
+        assert!(sent < 3000, "{sent} messages of 60 KB, and the queue is not full");
+    }
+    talker.say(&ClientMessage::Ping { time: 9.0 });
+    while !matches!(talker.hear().unwrap(), ServerMessage::Pong { time: 9.0 }) {}
+}

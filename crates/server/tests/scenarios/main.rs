@@ -1,0 +1,8 @@
+//! The real binary, spoken to over real sockets, one file a subject.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod control;
+mod durability;
+mod support;

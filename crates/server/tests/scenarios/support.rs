@@ -1,0 +1,165 @@
+//! A server process, and a page's side of its control channel.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+use wire::PROTOCOL_VERSION;
+use wire::close::CloseCode;
+use wire::control::{ClientMessage, GameStart, SceneKind, ServerMessage};
+
+/// Longer than anything takes that is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The binary with some arguments.
+pub(crate) fn interplay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interplay"));
+    command.args(arguments).env("RUST_LOG", "error");
+    command
+}
+
+/// One process of the server.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) address: String,
+}
+
+impl Server {
+    /// Serves the demo on a free port.
+    pub(crate) fn start(data: &Path) -> Self {
+        let mut process = interplay(&["demo", "--players", "2", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned();
+        Self { process, address }
+    }
+
+    /// SIGKILL; waits for the process's end.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// SIGTERM; waits for the process's end.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        self.process.wait().unwrap()
+    }
+
+    /// A new visit's token.
+    pub(crate) fn visit(&self) -> String {
+        let url = format!("http://{}/api/v1/visits", self.address);
+        let answer: Value =
+            ureq::post(&url).send_json(serde_json::json!({})).unwrap().body_mut().read_json().unwrap();
+        answer["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Status and body of a GET.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.get(format!("http://{}{path}", self.address)).call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A failing test must not leave a server behind; one that has ended cannot be killed again.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// A page's control channel.
+pub(crate) struct Page {
+    socket: WebSocket<MaybeTlsStream<TcpStream>>,
+}
+
+impl Page {
+    /// Connects and says nothing.
+    pub(crate) fn connect(server: &Server) -> Self {
+        let (socket, _) = tungstenite::connect(format!("ws://{}/ws", server.address)).unwrap();
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        Self { socket }
+    }
+
+    /// Connects and says hello.
+    pub(crate) fn open(server: &Server, token: &str) -> Self {
+        let mut page = Self::connect(server);
+        page.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token: token.to_owned(), page: 1 });
+        page
+    }
+
+    pub(crate) fn say(&mut self, message: &ClientMessage) {
+        self.say_text(&serde_json::to_string(message).unwrap());
+    }
+
+    /// The server may have hung up meanwhile; what it said then is still to be read.
+    pub(crate) fn say_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).ok();
+    }
+
+    /// The next message, or the frame that closed the connection.
+    pub(crate) fn hear(&mut self) -> Result<ServerMessage, Option<CloseFrame>> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Close(frame)) => return Err(frame),
+                Ok(_) => {}
+                Err(error) => panic!("the connection ended without a word: {error}"),
+            }
+        }
+    }
+
+    /// The code with which the server closes, whatever it says before.
+    pub(crate) fn closed_with(&mut self) -> CloseCode {
+        loop {
+            if let Err(frame) = self.hear() {
+                return CloseCode::from_number(frame.expect("a close frame").code.into())
+                    .expect("one of ours");
+            }
+        }
+    }
+
+    /// Presses the start scene's button.
+    pub(crate) fn enter_lobby(&mut self) {
+        loop {
+            if let ServerMessage::ActivateScene { scene } = self.hear().unwrap()
+                && matches!(scene.kind, SceneKind::Start { .. })
+            {
+                return self.say(&ClientMessage::AdvanceScene { scene_id: scene.id });
+            }
+        }
+    }
+
+    /// Waits to be matched.
+    pub(crate) fn game_start(&mut self) -> GameStart {
+        loop {
+            if let ServerMessage::GameStart(start) = self.hear().unwrap() {
+                return *start;
+            }
+        }
+    }
+}
+
+/// Runs a command that ends by itself: its code, and what it said on the error stream.
+pub(crate) fn ended(command: &mut Command) -> (Option<i32>, String) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), said)
+}

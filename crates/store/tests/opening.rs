@@ -1,0 +1,88 @@
+//! Opening a data folder: who may, and what is said to who may not.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use base::{ParticipantId, VisitId, WallTime};
+use rusqlite::Connection;
+use store::{DATABASE, NewVisit, Reader, Store};
+
+fn visit(number: u8) -> NewVisit {
+    NewVisit {
+        visit: VisitId::from_random([number; 16]),
+        participant: ParticipantId::from_random([number; 16]),
+        experiment: "tag".into(),
+        experiment_sha256: "ab".into(),
+        entry: serde_json::Map::new(),
+        created: WallTime(u64::from(number)),
+    }
+}
+
+fn refusal(folder: &Path) -> String {
+    match Store::open(folder) {
+        Ok(_) => panic!("opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_folder_has_one_server_until_that_lets_go_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Store::open(folder.path()).unwrap();
+    let text = refusal(folder.path());
+    assert!(text.contains(&folder.path().display().to_string()), "{text}");
+    assert!(text.contains("in use by another server; stop that one"), "{text}");
+    first.flush().await.unwrap();
+    drop(first);
+    Store::open(folder.path()).unwrap().create_visit(visit(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flush_finishes_what_was_asked_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let asked: Vec<_> = (0..200)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.create_visit(visit(number)).await })
+        })
+        .collect();
+    // Tasks of one thread run in the order of their making, so all have asked before the flush does.
+    tokio::task::yield_now().await;
+    store.flush().await.unwrap();
+    drop(store);
+    for asked in asked {
+        asked.await.unwrap().unwrap();
+    }
+    assert_eq!(Reader::open(folder.path()).unwrap().visits().unwrap().len(), 200);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_release_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    Store::open(folder.path()).unwrap().flush().await.unwrap();
+    Connection::open(folder.path().join(DATABASE)).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let text = refusal(folder.path());
+    assert!(text.contains("newer release (schema 99"), "{text}");
+}
+
+#[tokio::test]
+async fn a_reader_sees_the_moment_of_its_opening_while_a_server_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.create_visit(visit(1)).await.unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    store.create_visit(visit(2)).await.unwrap();
+    assert_eq!(reader.visits().unwrap().len(), 1);
+    assert_eq!(Reader::open(folder.path()).unwrap().visits().unwrap().len(), 2);
+}
+
+#[test]
+fn there_is_nothing_to_read_where_no_server_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let Err(error) = Reader::open(folder.path()) else { panic!("opened") };
+    let text = error.to_string();
+    assert!(text.contains(DATABASE) && text.contains("--data"), "{text}");
+    assert!(!folder.path().join(DATABASE).exists(), "reading must not make a database");
+}

@@ -1,0 +1,68 @@
+// Every command line in the documents works as it stands there: it ends well, or serves until it is told to stop.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "..");
+const target = resolve(process.env.INTERPLAY_TARGET ?? join(root, "target/release"));
+
+/** Those that are this test's own beginning, or repeat it for hours; each is a command of xtask. */
+const KNOWN = ["demo", "test", "build", "check", "e2e", "bench", "prove", "fuzz", "dist"];
+
+async function lines() {
+  const docs = (await readdir(join(root, "docs"))).map((file) => `docs/${file}`);
+  const found = [];
+  for (const file of ["README.md", "ARCHITECTURE.md", ...docs]) {
+    if (!file.endsWith(".md")) continue;
+    const text = await readFile(join(root, file), "utf8");
+    for (const [, block] of text.matchAll(/```sh\n([^]*?)```/g)) {
+      for (const line of block.split("\n").map((line) => line.replace(/ #.*/, "").trim())) {
+        if (line) found.push({ file, line });
+      }
+    }
+  }
+  return found;
+}
+
+/** Runs a line; one that serves is told to stop as soon as it says where. */
+function run(line, cwd) {
+  return new Promise((resolve, reject) => {
+    const words = line.split(/\s+/);
+    const child = spawn(words[0], words.slice(1), { cwd });
+    let said = "";
+    const hear = (chunk) => {
+      said += chunk;
+      if (said.includes("Open http://")) child.kill("SIGTERM");
+    };
+    child.stdout.on("data", hear);
+    child.stderr.on("data", hear);
+    child.once("error", reject);
+    child.once("exit", (code) => (code === 0 ? resolve() : reject(new Error(`${line}: ${code}\n${said}`))));
+  });
+}
+
+export default async function ({ say }) {
+  const folder = await mkdtemp(join(tmpdir(), "interplay-documents-"));
+  try {
+    await symlink(join(root, "experiments"), join(folder, "experiments"));
+    const all = await lines();
+    assert.ok(all.length >= 5, "there are hardly any commands in the documents");
+    // An export needs what a server has written: those that serve go first.
+    const order = [...all].sort((one, other) => one.line.includes(" export ") - other.line.includes(" export "));
+    for (const { file, line } of order) {
+      const [program, command] = line.split(/\s+/);
+      if (program === "cargo" && command === "xtask") {
+        assert.ok(KNOWN.includes(line.split(/\s+/)[2]), `${file}: xtask has no such command: ${line}`);
+        continue;
+      }
+      assert.ok(program.endsWith("interplay"), `${file}: nothing runs this line: ${line}`);
+      const free = / (demo|run) /.test(`${line} `) ? " --listen 127.0.0.1:0" : "";
+      await run(line.replace(/ --listen \S+/, "").replace(program, join(target, "interplay")) + free, folder);
+    }
+    say(`${all.length} command lines`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

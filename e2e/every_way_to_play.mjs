@@ -1,0 +1,77 @@
+// With the keyboard alone, on a phone's screen by touch, in the dark, in a hidden tab; and what is left of a game
+// whose partner closes the page.
+import assert from "node:assert/strict";
+import { open, snapshot, until } from "./lib/browser.mjs";
+import { enter } from "./lib/game.mjs";
+import { serve } from "./lib/server.mjs";
+
+const PHONE = { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, colorScheme: "dark" };
+
+const overflow = (tab) => tab.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+export default async function ({ say, shot }) {
+  const server = await serve(["--max-frames", "900"]);
+  const [desk, phone] = await Promise.all([open(), open({ page: PHONE })]);
+  try {
+    await desk.tab.goto(server.url);
+    await until(desk.tab, "the start", (now) => now.scene?.kind === "start");
+    await desk.tab.keyboard.press("Tab");
+    assert.equal(await desk.tab.evaluate(() => document.activeElement.id), "start-button");
+    await desk.tab.keyboard.press("Space");
+    await until(desk.tab, "the lobby", (now) => now.scene?.kind === "game");
+
+    await phone.tab.goto(server.url);
+    await until(phone.tab, "the start", (now) => now.scene?.kind === "start");
+    await shot(phone.tab, "phone-start");
+    assert.ok((await overflow(phone.tab)) <= 0, "the start scrolls sideways");
+    await phone.tab.getByRole("button", { name: "Start" }).tap();
+    await Promise.all([desk, phone].map(({ tab }) => until(tab, "the game", (now) => now.game?.frame > 30)));
+    assert.ok((await overflow(phone.tab)) <= 0, "the game scrolls sideways");
+
+    // The game has the focus, the badge is the next stop, and says in words what it means.
+    assert.equal(await desk.tab.evaluate(() => document.activeElement.id), "field");
+    await desk.tab.keyboard.press("Shift+Tab");
+    assert.equal(await desk.tab.evaluate(() => document.activeElement.id), "badge");
+    assert.ok(await desk.tab.locator("#badge-words").isVisible(), "the badge says nothing on focus");
+    await desk.tab.keyboard.press("Tab");
+
+    const buttons = phone.tab.locator("#touch button");
+    assert.ok((await buttons.count()) >= 5, "a phone has no buttons");
+    for (const button of await buttons.all()) {
+      const box = await button.boundingBox();
+      assert.ok(box.width >= 44 && box.height >= 44, `a button of ${box.width} × ${box.height}`);
+      assert.ok(box.y + box.height <= 640 && box.x + box.width <= 360, "a button is off the screen");
+    }
+    await buttons.first().tap();
+    await shot(phone.tab, "phone-game");
+
+    // A hidden tab keeps time: browsers slow its timers, not the page's clock.
+    const before = await snapshot(desk.tab);
+    const cover = await desk.context.newPage();
+    await cover.bringToFront();
+    const session = await desk.context.newCDPSession(desk.tab);
+    await session.send("Emulation.setFocusEmulationEnabled", { enabled: false });
+    const began = Date.now();
+    await cover.waitForTimeout(3000);
+    const hidden = await desk.tab.evaluate(() => document.visibilityState);
+    const after = await snapshot(desk.tab);
+    const frames = after.game.frame - before.game.frame;
+    const seconds = (Date.now() - began) / 1000;
+    say(`${frames} frames in ${seconds.toFixed(1)} s while the tab was ${hidden}`);
+    assert.equal(hidden, "hidden");
+    assert.ok(frames > 25 * seconds, `${frames} frames in ${seconds} s`);
+    await desk.tab.bringToFront();
+    await cover.close();
+
+    // The partner goes for good: nobody is stranded.
+    const gone = Date.now();
+    await phone.close();
+    const end = await until(desk.tab, "the end", (now) => now.scene?.kind === "end", 30);
+    say(`the partner's end came ${((Date.now() - gone) / 1000).toFixed(1)} s after the page was closed`);
+    assert.equal(end.scene.reason, "partner_lost");
+    await shot(desk.tab, "partner-lost");
+  } finally {
+    await Promise.all([desk.close(), phone.close()]);
+    await server.stop();
+  }
+}
