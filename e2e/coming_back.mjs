@@ -34,7 +34,7 @@ export default async function ({ shot }) {
     assert.equal((await arrived(one.tab)).participant, visit.participant);
     await two.tab.goto(`${server.url}${visit.link}`);
     assert.equal((await arrived(two.tab)).participant, visit.participant, "the link is the same participant");
-    await one.tab.getByText("Continued in another window").waitFor();
+    await one.tab.getByRole("heading", { name: "Continued in another window" }).waitFor();
     await shot(one.tab, "replaced");
 
     const plain = await exported(server.data);

@@ -17,7 +17,7 @@ const OPERATIONS = 10_000;
 /** Runs in the page. */
 async function trial({ base64, seed, operations }) {
   const { default: start, BrowserEnvironment } = await import("/page/interplay.js");
-  await start();
+  await start({ module_or_path: "/page/interplay_bg.wasm" });
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const environment = await BrowserEnvironment.create(bytes);
   let state = seed || 1, digest = 0x811c9dc5;
@@ -79,7 +79,7 @@ async function trial({ base64, seed, operations }) {
 /** Runs in the page: milliseconds of a rollback of eight frames, environment included; each is the mean of ten. */
 async function rollbacks({ base64, seats }) {
   const { default: start, BrowserEnvironment } = await import("/page/interplay.js");
-  await start();
+  await start({ module_or_path: "/page/interplay_bg.wasm" });
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const environment = await BrowserEnvironment.create(bytes);
   const inputs = (frame) => Uint8Array.from({ length: seats }, (_, seat) => (Math.floor(frame / 7) + seat * 5) % 32);

@@ -37,6 +37,7 @@ pub(crate) fn assets() -> anyhow::Result<()> {
     }
     let demo = assets.join("experiments/tag");
     copy(&assets.join("environments/tag.wasm"), &demo.join("tag.wasm"))?;
+    copy(&assets.join("environments/tag.wasm"), &root().join("experiments/tag/tag.wasm"))?;
     for file in ["experiment.toml", "welcome.md"] {
         copy(&root().join("experiments/tag").join(file), &demo.join(file))?;
     }

@@ -109,7 +109,7 @@ impl Control {
         let opened = Closure::<dyn Fn()>::new(|| with_app(|app| app.control_opened()));
         let message = Closure::<dyn Fn(MessageEvent)>::new(|event: MessageEvent| {
             let text = event.data().as_string();
-            let message = text.and_then(|text| serde_json::from_str::<ServerMessage>(&text).ok());
+            let message = text.and_then(|text| ServerMessage::from_json(&text).ok());
             if let Some(message) = message {
                 with_app(|app| app.control_message(message));
             }

@@ -85,8 +85,13 @@ pub(crate) fn show_start(title: &str, body: &[String], keys: &BTreeMap<String, S
     paragraphs("start-body", body);
     if let Some(list) = element("start-keys") {
         list.set_text_content(None);
-        let directions = |name: &str| ["left", "right", "up", "down"].contains(&name);
-        let (moves, others): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, name)| directions(name));
+        // In the order in which they lie on a keyboard.
+        const MOVES: [&str; 4] = ["left", "up", "down", "right"];
+        let moves: Vec<_> = MOVES
+            .iter()
+            .flat_map(|name| keys.iter().filter(move |(_, meaning)| meaning == name).map(|(code, _)| code))
+            .collect();
+        let others = keys.iter().filter(|(_, name)| !MOVES.contains(&name.as_str()));
         let row = |codes: &[&String], meaning: &str| {
             let Some(term) = append(&list, "dt", "") else { return };
             for code in codes {
@@ -95,7 +100,7 @@ pub(crate) fn show_start(title: &str, body: &[String], keys: &BTreeMap<String, S
             append(&list, "dd", meaning);
         };
         if !moves.is_empty() {
-            row(&moves.iter().map(|(code, _)| *code).collect::<Vec<_>>(), "move");
+            row(&moves, "move");
         }
         for (code, name) in others {
             row(&[code], name);

@@ -1,6 +1,6 @@
 //! The SDK with which an environment is written: see docs/environments.md.
 //!
-//! ```
+//! ```standalone_crate
 //! use guest::{Actions, DrawList, Environment, Observation, Outcome};
 //!
 //! struct Count(u32);
@@ -36,6 +36,11 @@
 //! ```
 
 #![cfg_attr(not(test), no_std)]
+
+/// The guide, whose example is compiled and run like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/environments.md")]
+struct Guide;
 
 mod draw;
 mod random;

@@ -1,7 +1,5 @@
 //! Opening a data folder: who may, and what is said to who may not.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 
 use base::{ParticipantId, VisitId, WallTime};

@@ -31,7 +31,7 @@ fn codec(criterion: &mut Criterion) {
     let bytes = packet.encode(&mut buffer).expect("it fits").to_vec();
     println!("{} bytes", bytes.len());
     criterion.bench_function("packet: encode", |bencher| {
-        bencher.iter(|| black_box(&packet).encode(&mut buffer).map(|bytes| bytes.len()));
+        bencher.iter(|| black_box(&packet).encode(&mut buffer).map(<[u8]>::len));
     });
     criterion.bench_function("packet: decode", |bencher| {
         bencher.iter(|| Packet::decode(black_box(&bytes), 2));

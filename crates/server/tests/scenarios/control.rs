@@ -46,7 +46,7 @@ fn what_is_no_message_closes_the_channel() {
         let mut page = Page::open(&server, &server.visit());
         page.hear().unwrap();
         page.say_text(text);
-        assert_eq!(page.closed_with(), CloseCode::BadMessage, "{:.40}", text);
+        assert_eq!(page.closed_with(), CloseCode::BadMessage, "{text:.40}");
     }
     let mut page = Page::open(&server, &server.visit());
     page.say_text("{\"type\":\"ping\",\"time\":5,\"newer\":true}");

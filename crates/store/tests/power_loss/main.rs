@@ -69,7 +69,7 @@ fn a_batch_repeated_after_a_kill_is_durable_when_it_is_acknowledged() {
         let killed = &log[..moment];
         let (Some(told), sent) = (told(killed), sent(killed)) else { continue };
         let unanswered = [told[0]..sent[0], told[1]..sent[1]];
-        if unanswered.iter().all(|frames| frames.is_empty()) {
+        if unanswered.iter().all(core::ops::Range::is_empty) {
             continue;
         }
         let resumed = a_repetition(killed, unanswered);
