@@ -9,7 +9,7 @@ use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, HEARTBEAT_MILLIS, ServerMessage};
 
-use crate::app::with_app;
+use crate::app::{App, with_app};
 use crate::clock::{Alarm, now};
 
 /// Waiting before coming back: doubling from the first to the last, of which a random half is taken off.
@@ -46,8 +46,11 @@ enum State {
 struct Socket {
     socket: WebSocket,
     welcomed: bool,
-    _handlers: (Closure<dyn Fn()>, Closure<dyn Fn(MessageEvent)>, Closure<dyn Fn(CloseEvent)>),
+    _handlers: Handlers,
 }
+
+/// What the browser calls; gone with the socket.
+type Handlers = (Closure<dyn Fn()>, Closure<dyn Fn(MessageEvent)>, Closure<dyn Fn(CloseEvent)>);
 
 impl Drop for Socket {
     fn drop(&mut self) {
@@ -59,7 +62,7 @@ impl Drop for Socket {
 }
 
 fn beat() {
-    with_app(|app| app.control_beat());
+    with_app(App::control_beat);
 }
 
 impl Control {
@@ -73,7 +76,7 @@ impl Control {
             wait: FIRST_WAIT,
             heard: now(),
             unsent: base::BoundedQueue::new(KEPT),
-            heartbeat: heartbeat,
+            heartbeat,
         })
     }
 
@@ -106,7 +109,7 @@ impl Control {
         let scheme = if location.protocol().is_ok_and(|scheme| scheme == "https:") { "wss" } else { "ws" };
         let host = location.host().unwrap_or_default();
         let Ok(socket) = WebSocket::new(&format!("{scheme}://{host}/ws")) else { return self.lost() };
-        let opened = Closure::<dyn Fn()>::new(|| with_app(|app| app.control_opened()));
+        let opened = Closure::<dyn Fn()>::new(|| with_app(App::control_opened));
         let message = Closure::<dyn Fn(MessageEvent)>::new(|event: MessageEvent| {
             let text = event.data().as_string();
             let message = text.and_then(|text| ServerMessage::from_json(&text).ok());

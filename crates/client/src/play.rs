@@ -43,7 +43,7 @@ impl Play {
         let peers: Result<Vec<_>, _> =
             others.map(|seat| Peer::new(start.seat, seat, &start.ice_servers)).collect();
         let peers = peers.map_err(|error| format!("cannot make a connection: {}", describe(&error)))?;
-        let alarm = Alarm::new(|| with_app(|app| app.tick())).map_err(|error| describe(&error))?;
+        let alarm = Alarm::new(|| with_app(crate::app::App::tick)).map_err(|error| describe(&error))?;
         let (url, sha256, game) =
             (start.environment.url.clone(), start.environment.sha256.clone(), start.game_id);
         spawn_local(async move {
