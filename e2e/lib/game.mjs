@@ -21,6 +21,7 @@ export async function playToTheEnd(browsers, seconds) {
     assert.equal(end.scene.reason, "normal", `page ${at} ended with ${end.scene.reason}`);
     assert.deepEqual(problems, [], `page ${at} reported problems`);
     assert.equal(games[at].game.desyncs, 0, `page ${at} found a difference`);
+    for (const lane of games[at].lanes) assert.equal(lane.connectionType, "direct");
     assert.ok(games[at].game.comparedHashes > 0, `page ${at} compared no hash`);
   }
   return games;

@@ -39,6 +39,9 @@ export async function playOnALossyNetwork(players, { say }) {
       assert.ok(share > 0.15 && share < 0.25, `${share} of the packets were lost`);
     }
     assert.ok(games.some(({ game }) => game.rollbacks > 0), "nothing was ever predicted wrongly");
+  } catch (error) {
+    say(`the server's log:\n${server?.log()}`);
+    throw error;
   } finally {
     await Promise.all(browsers.map((browser) => browser.close()));
     await server?.stop();

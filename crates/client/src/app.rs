@@ -265,6 +265,7 @@ impl App {
             return self.fail(game_id, reason);
         }
         self.maybe_ready();
+        self.tick();
     }
 
     pub(crate) fn channel_open(&mut self, seat: Seat) {

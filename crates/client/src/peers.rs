@@ -2,8 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
-use base::{Frame, Seat};
+use base::{Frame, Seat, Timestamp};
 use js_sys::{ArrayBuffer, Function, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -16,10 +17,17 @@ use wire::control::{ConnectionType, IceServer, Signal};
 use wire::packet::MAX_PACKET_BYTES;
 
 use crate::app::with_app;
+use crate::clock::now;
+
+/// How long a connection may take to come about.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A connection to one peer. Dropping it closes everything and leaves nothing behind (L9).
 pub(crate) struct Peer {
     pub(crate) seat: Seat,
+    /// How many connections to this peer there were before this one.
+    attempt: u32,
+    began: Timestamp,
     connection: RtcPeerConnection,
     channel: RtcDataChannel,
     negotiation: Rc<Negotiation>,
@@ -35,6 +43,7 @@ struct Handlers {
 
 /// Perfect negotiation's state.
 struct Negotiation {
+    attempt: u32,
     polite: bool,
     making_offer: Cell<bool>,
     ignoring_offer: Cell<bool>,
@@ -45,12 +54,19 @@ struct Negotiation {
 }
 
 impl Peer {
-    pub(crate) fn new(own: Seat, seat: Seat, ice_servers: &[IceServer]) -> Result<Self, JsValue> {
+    /// A connection that is about to be made.
+    pub(crate) fn new(
+        own: Seat,
+        seat: Seat,
+        attempt: u32,
+        ice_servers: &[IceServer],
+    ) -> Result<Self, JsValue> {
         let configuration = RtcConfiguration::new();
         let servers = serde_json::to_string(ice_servers).map_err(|error| error.to_string())?;
         configuration.set_ice_servers(&js_sys::JSON::parse(&servers)?);
         let connection = RtcPeerConnection::new_with_configuration(&configuration)?;
         let negotiation = Rc::new(Negotiation {
+            attempt,
             polite: own > seat,
             making_offer: Cell::new(false),
             ignoring_offer: Cell::new(false),
@@ -64,7 +80,7 @@ impl Peer {
             spawn_local(async move {
                 state.making_offer.set(true);
                 if set_local_description(&connection).await.is_ok() && !state.closed.get() {
-                    send_description(seat, &connection);
+                    send_description(seat, attempt, &connection);
                 }
                 state.making_offer.set(false);
             });
@@ -75,6 +91,7 @@ impl Peer {
             Closure::<dyn Fn(RtcPeerConnectionIceEvent)>::new(move |event: RtcPeerConnectionIceEvent| {
                 let Some(candidate) = event.candidate() else { return };
                 let signal = Signal::Candidate {
+                    attempt,
                     candidate: candidate.candidate(),
                     sdp_mid: candidate.sdp_mid(),
                     sdp_m_line_index: candidate.sdp_m_line_index(),
@@ -104,11 +121,27 @@ impl Peer {
 
         let handlers =
             Handlers { _negotiate: negotiate, _candidate: candidate, _open: open, _message: message };
-        Ok(Self { seat, connection, channel, negotiation, _handlers: handlers })
+        Ok(Self { seat, attempt, began: now(), connection, channel, negotiation, _handlers: handlers })
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.channel.ready_state() == RtcDataChannelState::Open
+    }
+
+    /// Whether another connection should take this one's place. On a path that loses packets a handshake waits
+    /// twice as long after each loss; a new one does not.
+    pub(crate) fn is_overdue(&self) -> bool {
+        !self.is_open() && now().saturating_since(self.began) > PATIENCE
+    }
+
+    /// The number of the connection that comes after this one.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        self.attempt.saturating_add(1)
+    }
+
+    /// The number that this connection has.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// The browser's word for the state of the path.
@@ -166,7 +199,7 @@ impl Drop for Peer {
 impl Negotiation {
     async fn take(&self, connection: &RtcPeerConnection, seat: Seat, signal: Signal) -> Result<(), JsValue> {
         match signal {
-            Signal::Description { sdp_type, sdp } => {
+            Signal::Description { sdp_type, sdp, .. } => {
                 let offer = sdp_type == "offer";
                 let stable = connection.signaling_state() == RtcSignalingState::Stable;
                 let collision = offer && (self.making_offer.get() || !stable);
@@ -181,12 +214,12 @@ impl Negotiation {
                 if offer {
                     set_local_description(connection).await?;
                     if !self.closed.get() {
-                        send_description(seat, connection);
+                        send_description(seat, self.attempt, connection);
                     }
                 }
                 Ok(())
             }
-            Signal::Candidate { candidate, sdp_mid, sdp_m_line_index } => {
+            Signal::Candidate { candidate, sdp_mid, sdp_m_line_index, .. } => {
                 let init = RtcIceCandidateInit::new(&candidate);
                 init.set_sdp_mid(sdp_mid.as_deref());
                 init.set_sdp_m_line_index(sdp_m_line_index);
@@ -204,14 +237,14 @@ async fn set_local_description(connection: &RtcPeerConnection) -> Result<(), JsV
     JsFuture::from(promise).await.map(drop)
 }
 
-fn send_description(seat: Seat, connection: &RtcPeerConnection) {
+fn send_description(seat: Seat, attempt: u32, connection: &RtcPeerConnection) {
     let Some(description) = connection.local_description() else { return };
     let sdp_type = match description.type_() {
         RtcSdpType::Offer => "offer",
         RtcSdpType::Answer => "answer",
         _ => return,
     };
-    let signal = Signal::Description { sdp_type: sdp_type.into(), sdp: description.sdp() };
+    let signal = Signal::Description { attempt, sdp_type: sdp_type.into(), sdp: description.sdp() };
     with_app(|app| app.signal(seat, signal));
 }
 
@@ -221,9 +254,8 @@ fn connection_type(stats: &JsValue, frame: Frame) -> ConnectionType {
         Reflect::get(object, &name.into()).ok().and_then(|value| value.as_string())
     };
     let mut reports = Vec::new();
-    if let Some(map) = stats.dyn_ref::<js_sys::Map>() {
-        map.for_each(&mut |report, _| reports.push(report));
-    }
+    // A report is like a map, without being one.
+    stats.unchecked_ref::<js_sys::Map>().for_each(&mut |report, _| reports.push(report));
     let by_id = |id: &str| reports.iter().find(|report| text(report, "id").as_deref() == Some(id));
     let transport = reports.iter().find(|report| text(report, "type").as_deref() == Some("transport"));
     let pair = transport

@@ -41,7 +41,7 @@ impl Play {
         mark("interplay:match");
         let others = Seat::all(start.seats).filter(|&seat| seat != start.seat);
         let peers: Result<Vec<_>, _> =
-            others.map(|seat| Peer::new(start.seat, seat, &start.ice_servers)).collect();
+            others.map(|seat| Peer::new(start.seat, seat, 0, &start.ice_servers)).collect();
         let peers = peers.map_err(|error| format!("cannot make a connection: {}", describe(&error)))?;
         let alarm = Alarm::new(|| with_app(crate::app::App::tick)).map_err(|error| describe(&error))?;
         let (url, sha256, game) =
@@ -97,9 +97,28 @@ impl Play {
         }
     }
 
-    pub(crate) fn signal(&self, from: Seat, signal: Signal) {
-        if let Some(peer) = self.peers.iter().find(|peer| peer.seat == from) {
+    pub(crate) fn signal(&mut self, from: Seat, signal: Signal) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.seat == from) else { return };
+        let (Signal::Description { attempt, .. } | Signal::Candidate { attempt, .. }) = &signal;
+        if *attempt > peer.attempt() {
+            // The other side has given this connection up.
+            match Peer::new(self.start.seat, from, *attempt, &self.start.ice_servers) {
+                Ok(next) => *peer = next,
+                Err(_) => return,
+            }
+        }
+        if *attempt == peer.attempt() {
             peer.handle_signal(signal);
+        }
+    }
+
+    /// Makes anew, until the game begins, what does not come about.
+    fn mend_connections(&mut self) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.is_overdue()) {
+            let next = Peer::new(self.start.seat, peer.seat, peer.next_attempt(), &self.start.ice_servers);
+            if let Ok(next) = next {
+                *peer = next;
+            }
         }
     }
 
@@ -117,6 +136,9 @@ impl Play {
     /// Does what is due; gives back what to tell the server.
     pub(crate) fn tick(&mut self, token: &str) -> Vec<ClientMessage> {
         let mut messages = Vec::new();
+        if !self.ready && !self.over {
+            self.mend_connections();
+        }
         let Some(Loaded { session, environment, keyboard, .. }) = &mut self.loaded else { return messages };
         if self.over {
             return messages;

@@ -20,7 +20,7 @@ use crate::lobby::Lobbies;
 const AWAY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a group has to load the environment and make its links.
-const GATHER_LIMIT: Duration = Duration::from_secs(20);
+const GATHER_LIMIT: Duration = Duration::from_secs(30);
 
 /// How much of a page's own words about a failure is kept, in characters.
 const REASON_LIMIT: usize = 1000;

@@ -178,7 +178,7 @@ fn a_late_or_repeated_advance_changes_nothing() {
 #[test]
 fn signals_pass_only_between_seats_of_one_game_and_carry_the_senders_seat() {
     let (mut world, game_id) = World::two_playing();
-    let signal = Signal::Description { sdp_type: "offer".into(), sdp: "v=0".into() };
+    let signal = Signal::Description { attempt: 0, sdp_type: "offer".into(), sdp: "v=0".into() };
     let to = Seat::new(1).unwrap();
     world.say(1, ClientMessage::Signal { game_id, to, signal: signal.clone() });
     let from = Seat::new(0).unwrap();
@@ -253,7 +253,7 @@ fn a_group_that_cannot_connect_is_not_left_waiting() {
     world.start(2);
     let (game_id, _) = world.game(1).unwrap();
     world.say(1, ClientMessage::GameReady { game_id });
-    world.wait(21);
+    world.wait(31);
     for number in [1, 2] {
         assert_eq!(world.ended(number), Some(TerminationReason::PartnerLost));
     }
@@ -298,7 +298,8 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
                 6 => world.wait(rng.below(8)),
                 _ => {
                     let to = Seat::new(rng.below(8) as u8).unwrap();
-                    let signal = Signal::Description { sdp_type: "offer".into(), sdp: String::new() };
+                    let signal =
+                        Signal::Description { attempt: 0, sdp_type: "offer".into(), sdp: String::new() };
                     world.say(number, ClientMessage::Signal { game_id: game, to, signal });
                 }
             }

@@ -194,6 +194,8 @@ fn with_type_outside(text: &str) -> Option<String> {
 pub enum Signal {
     /// An `RTCSessionDescription`.
     Description {
+        /// Which connection between the two it is about, from 0: one that does not come about is made anew.
+        attempt: u32,
         /// `offer`, `answer`, `pranswer` or `rollback`.
         sdp_type: String,
         /// The text.
@@ -201,6 +203,8 @@ pub enum Signal {
     },
     /// An `RTCIceCandidate`; the empty candidate ends them.
     Candidate {
+        /// As with a description.
+        attempt: u32,
         /// The candidate's line.
         candidate: String,
         /// Its media section's name.

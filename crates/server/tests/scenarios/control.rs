@@ -89,7 +89,12 @@ fn nobody_signals_into_a_game_of_others_or_as_another() {
     let signal = |to, candidate: &str| ClientMessage::Signal {
         game_id: first.game_id,
         to,
-        signal: Signal::Candidate { candidate: candidate.into(), sdp_mid: None, sdp_m_line_index: None },
+        signal: Signal::Candidate {
+            attempt: 0,
+            candidate: candidate.into(),
+            sdp_mid: None,
+            sdp_m_line_index: None,
+        },
     };
     pages[2].say(&signal(second.seat, "a stranger's"));
     pages[2].say(&ClientMessage::Ping { time: 7.0 });
@@ -118,7 +123,7 @@ fn who_does_not_read_is_let_go_and_holds_nobody_up() {
     }
     let [first, second] = [0, 1].map(|at| pages[at].game_start());
     let [talker, _sleeper] = &mut pages;
-    let long = Signal::Description { sdp_type: "offer".into(), sdp: "x".repeat(60_000) };
+    let long = Signal::Description { attempt: 0, sdp_type: "offer".into(), sdp: "x".repeat(60_000) };
     let message = ClientMessage::Signal { game_id: first.game_id, to: second.seat, signal: long };
     // Queues and sockets hold some megabytes; at this pace they are full within seconds.
     let full = |server: &Server| server.get("/metrics").1.contains("interplay_closes_total{code=\"4108\"} 1");
