@@ -47,6 +47,11 @@ impl Comparison {
         self.newest
     }
 
+    /// Up to where a peer has told hashes: the frame after the newest.
+    pub(crate) fn heard_until(&self, peer: Seat) -> Frame {
+        self.heard[peer.index()].map_or(0, |newest| newest + 1)
+    }
+
     /// How many hashes were compared, and how many of them differed.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.compared, self.differing)

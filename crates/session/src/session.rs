@@ -19,6 +19,10 @@ use crate::status::{PeerStatus, Status};
 /// so long: the last acknowledgement of all may be lost.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// After its last frame is confirmed a seat goes on sending at least so long, so that the peers hear of its last
+/// state: no packet says that a hash has come.
+const FAREWELL: Duration = Duration::from_millis(300);
+
 /// The most events that wait for the driver; it takes them after every call.
 const EVENTS: usize = 64;
 
@@ -423,14 +427,16 @@ impl Session {
         self.recorder.failed(now);
     }
 
-    /// Whether this seat may leave: its last frame is confirmed, the server has its whole record, and the peers
-    /// have all its inputs (or were given [3 s] to take them).
+    /// Whether this seat may leave: its last frame is confirmed, the server has its whole record, the peers have all
+    /// its inputs, and their last states are compared with its own (or there were 3 s for both).
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let Phase::Finished { at } = self.phase else { return false };
         let end = self.rollback.frame();
         let served = self.peers.iter().all(|peer| peer.acknowledged >= end);
-        self.recorder.is_complete() && (served || self.now >= at + LINGER)
+        let compared = self.peers.iter().all(|peer| self.comparison.heard_until(peer.seat) >= end);
+        let done = served && compared && self.now >= at + FAREWELL;
+        self.recorder.is_complete() && (done || self.now >= at + LINGER)
     }
 
     /// Packets that were refused, by whoever sent them.
