@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { open, snapshot, until } from "./lib/browser.mjs";
 import { enter } from "./lib/game.mjs";
-import { serve } from "./lib/server.mjs";
+import { exported, serve } from "./lib/server.mjs";
 
 const PHONE = { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, colorScheme: "dark" };
 
@@ -74,10 +74,21 @@ export default async function ({ say, shot }) {
     // The partner goes for good: nobody is stranded.
     const gone = Date.now();
     await phone.close();
+    await desk.tab.waitForTimeout(500);
+    const confirmed = (await snapshot(desk.tab)).game.confirmedFrame;
     const end = await until(desk.tab, "the end", (now) => now.scene?.kind === "end", 30);
     say(`the partner's end came ${((Date.now() - gone) / 1000).toFixed(1)} s after the page was closed`);
     assert.equal(end.scene.reason, "partner_lost");
     await shot(desk.tab, "partner-lost");
+    // What the page said to be saved is: every frame up to the last that both confirmed.
+    const uploaded = Date.now() + 5000;
+    let session;
+    do {
+      const { tables } = await exported(server.data);
+      session = tables.sessions.find((row) => row.participant_id === end.participant);
+    } while (Number(session.frames_reported) < confirmed && Date.now() < uploaded);
+    assert.ok(Number(session.frames_reported) >= confirmed, `${session.frames_reported} of ${confirmed} frames`);
+    assert.equal(session.is_partial, "true");
   } finally {
     await Promise.all([desk.close(), phone.close()]);
     await server.stop();

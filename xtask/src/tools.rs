@@ -1,5 +1,6 @@
 //! What the work needs beside cargo, and how to get it.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::bail;
@@ -13,6 +14,12 @@ pub(crate) enum Wasm {
     Target,
     /// Debian's compiler builds the standard library too.
     Debian,
+}
+
+/// Where cargo keeps the sources of dependencies.
+pub(crate) fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
 }
 
 pub(crate) fn has(name: &str) -> bool {

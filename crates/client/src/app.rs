@@ -38,6 +38,8 @@ pub(crate) struct App {
     participant: Option<String>,
     scene: Option<Scene>,
     play: Option<Play>,
+    /// A game that is over and whose record is still on its way.
+    ending: Option<Play>,
     /// A refused token is replaced once.
     renewed: bool,
 }
@@ -52,8 +54,14 @@ pub(crate) fn start() -> Result<(), JsValue> {
     spawn_local(async {
         match entry::token().await.and_then(Control::new) {
             Ok(control) => APP.with(|app| {
-                *app.borrow_mut() =
-                    Some(App { control, participant: None, scene: None, play: None, renewed: false });
+                *app.borrow_mut() = Some(App {
+                    control,
+                    participant: None,
+                    scene: None,
+                    play: None,
+                    ending: None,
+                    renewed: false,
+                });
             }),
             Err(_) => view::show_notice(
                 "The study cannot be reached",
@@ -182,9 +190,10 @@ impl App {
             }
             ServerMessage::P2pGameEnded { game_id, .. } => {
                 if let Some(play) = self.game(game_id) {
-                    play.over = true;
+                    play.stop();
                     view::overlay(Some("The game has ended"));
                 }
+                self.tick();
             }
         }
     }
@@ -197,7 +206,7 @@ impl App {
             return;
         }
         if self.scene.as_ref().is_some_and(|old| old.id != scene.id) {
-            self.play = None;
+            self.leave_game();
         }
         if let Some(document) = web_sys::window().and_then(|window| window.document()) {
             let (SceneKind::Start { title, .. }
@@ -215,7 +224,7 @@ impl App {
 
     fn terminate(&mut self, scene_id: &str) {
         if self.scene.as_ref().is_some_and(|scene| scene.id == scene_id) {
-            self.play = None;
+            self.leave_game();
             self.scene = None;
             view::overlay(None);
         }
@@ -228,6 +237,14 @@ impl App {
     }
 
     // The game.
+
+    /// Takes the game away; its record goes on to the server.
+    fn leave_game(&mut self) {
+        let Some(mut play) = self.play.take() else { return };
+        play.stop();
+        self.ending = Some(play).filter(|play| !play.is_saved());
+        self.tick();
+    }
 
     fn game(&mut self, id: GameId) -> Option<&mut Play> {
         self.play.as_mut().filter(|play| play.start.game_id == id)
@@ -305,16 +322,20 @@ impl App {
     }
 
     pub(crate) fn uploaded(&mut self, game: GameId, answer: Option<BatchAcknowledgement>) {
-        if let Some(play) = self.game(game) {
-            play.uploaded(answer);
+        for play in [&mut self.play, &mut self.ending].into_iter().flatten() {
+            if play.start.game_id == game {
+                play.uploaded(answer);
+            }
         }
+        self.ending.take_if(|play| play.is_saved());
         self.tick();
     }
 
     pub(crate) fn tick(&mut self) {
-        let Some(play) = &mut self.play else { return };
-        for message in play.tick(self.control.token()) {
-            self.control.send(message);
+        for play in [&mut self.play, &mut self.ending].into_iter().flatten() {
+            for message in play.tick(self.control.token()) {
+                self.control.send(message);
+            }
         }
     }
 

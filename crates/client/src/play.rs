@@ -141,6 +141,13 @@ impl Play {
         }
         let Some(Loaded { session, environment, keyboard, .. }) = &mut self.loaded else { return messages };
         if self.over {
+            // What is recorded still goes to the server.
+            if let Some(batch) = session.poll_batch(now()) {
+                upload(&self.start, token, &batch);
+            }
+            if let Some(deadline) = session.poll_timeout() {
+                self.alarm.set(deadline.at);
+            }
             return messages;
         }
         let game_id = self.start.game_id;
@@ -151,6 +158,7 @@ impl Play {
         let before = session.status().frame;
         if let Err(fault) = session.handle_timeout(environment, time) {
             self.over = true;
+            session.stop(time);
             let frame = session.status().frame;
             messages.push(ClientMessage::GameFailed { game_id, frame, reason: fault.to_string() });
             return messages;
@@ -188,6 +196,20 @@ impl Play {
             self.alarm.set(deadline.at);
         }
         messages
+    }
+
+    /// The game is over: nothing is played any more, and the links are gone.
+    pub(crate) fn stop(&mut self) {
+        self.over = true;
+        self.peers.clear();
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.stop(now());
+        }
+    }
+
+    /// Whether the server has the whole record.
+    pub(crate) fn is_saved(&self) -> bool {
+        self.loaded.as_ref().is_none_or(|loaded| loaded.session.is_complete())
     }
 
     /// The server's answer to the batch under way, or none.

@@ -88,6 +88,8 @@ enum Phase {
     Playing { stalled: Option<Stall> },
     /// The last frame is confirmed.
     Finished { at: Timestamp },
+    /// The game ended before that: no frame comes any more, and what is recorded goes to the server.
+    Stopped,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -192,6 +194,14 @@ impl Session {
         }
     }
 
+    /// The game is over before its end, for whatever reason. Only the record is still to be sent.
+    pub fn stop(&mut self, now: Timestamp) {
+        if !matches!(self.phase, Phase::Finished { .. } | Phase::Stopped) {
+            self.phase = Phase::Stopped;
+            self.recorder.finish(now);
+        }
+    }
+
     /// What the participant holds now; each frame takes it as it is then. An input of another size is refused
     /// and changes nothing.
     pub fn set_input(&mut self, held: Input) {
@@ -259,9 +269,10 @@ impl Session {
         if self.is_complete() {
             return None;
         }
-        let frame = Deadline { at: self.clock.next(), reason: Reason::Frame };
+        let playing = self.phase != Phase::Stopped;
+        let frame = playing.then(|| Deadline { at: self.clock.next(), reason: Reason::Frame });
         let upload = self.recorder.poll_timeout().map(|at| Deadline { at, reason: Reason::Upload });
-        base::earliest([Some(frame), upload])
+        base::earliest([frame, upload])
     }
 
     /// Does what is due: simulates frames, and owes every peer a packet.
@@ -274,6 +285,9 @@ impl Session {
         now: Timestamp,
     ) -> Result<(), E::Error> {
         self.now = now;
+        if self.phase == Phase::Stopped {
+            return Ok(());
+        }
         while self.clock.tick(now, self.stretch()) {
             self.tick(environment, now)?;
             self.owed = self.peers.iter().map(|peer| peer.seat).collect();
@@ -284,7 +298,7 @@ impl Session {
     fn stretch(&self) -> f64 {
         match self.phase {
             Phase::Playing { .. } => pace::stretch(self.peers.iter().map(|peer| peer.advantage)),
-            Phase::Gathering | Phase::Intermission { .. } | Phase::Finished { .. } => 1.0,
+            Phase::Gathering | Phase::Intermission { .. } | Phase::Finished { .. } | Phase::Stopped => 1.0,
         }
     }
 
@@ -431,7 +445,11 @@ impl Session {
     /// its inputs, and their last states are compared with its own (or there were 3 s for both).
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let Phase::Finished { at } = self.phase else { return false };
+        let at = match self.phase {
+            Phase::Finished { at } => at,
+            Phase::Stopped => return self.recorder.is_complete(),
+            Phase::Gathering | Phase::Intermission { .. } | Phase::Playing { .. } => return false,
+        };
         let end = self.rollback.frame();
         let served = self.peers.iter().all(|peer| peer.acknowledged >= end);
         let compared = self.peers.iter().all(|peer| self.comparison.heard_until(peer.seat) >= end);
