@@ -5,7 +5,8 @@ use anyhow::bail;
 use crate::run::{cargo, root, run, say};
 use crate::tools;
 
-const TARGETS: [&str; 6] = ["packet", "batch", "control", "draw", "manifest", "prepare"];
+const TARGETS: [&str; 7] =
+    ["packet", "batch", "control_client", "control_server", "draw", "manifest", "prepare"];
 
 pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
     let seconds = arguments.get(1).map_or("60", String::as_str);
