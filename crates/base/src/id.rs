@@ -31,6 +31,12 @@ macro_rules! identifier {
             pub const fn from_random(bytes: [u8; 16]) -> Self {
                 Self(u128::from_be_bytes(bytes))
             }
+
+            /// The bytes that it is made of.
+            #[must_use]
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.to_be_bytes()
+            }
         }
 
         impl fmt::Display for $name {

@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 
 use base::{GameId, Seat};
-use link::Quality;
+use link::{Lane, Quality};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use wire::batch::BatchAcknowledgement;
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, ConnectionType, GameStart, Scene, SceneKind, ServerMessage, Signal};
+use wire::lane::read_relayed;
 
 use crate::control::Control;
 use crate::environment::BrowserEnvironment;
@@ -122,12 +123,12 @@ impl App {
         view::set_hidden("network", self.control.is_open() || self.scene.is_none());
     }
 
-    pub(crate) fn control_opened(&mut self) {
-        self.control.opened();
+    pub(crate) fn control_opened(&mut self, number: u32) {
+        self.control.opened(number);
     }
 
-    pub(crate) fn control_closed(&mut self, code: u16) {
-        let Some(code) = self.control.closed(code) else { return };
+    pub(crate) fn control_closed(&mut self, number: u32, code: u16) {
+        let Some(code) = self.control.closed(number, code) else { return };
         view::set_hidden("network", true);
         match code {
             CloseCode::Unauthorized if !self.renewed => {
@@ -159,8 +160,10 @@ impl App {
         self.play = None;
     }
 
-    pub(crate) fn control_message(&mut self, message: ServerMessage) {
-        self.control.hear(&message);
+    pub(crate) fn control_message(&mut self, number: u32, message: ServerMessage) {
+        if !self.control.hear(number, &message) {
+            return;
+        }
         match message {
             ServerMessage::Welcome { participant, .. } => {
                 self.participant = Some(participant.to_string());
@@ -178,6 +181,11 @@ impl App {
             ServerMessage::Signal { game_id, from, signal } => {
                 if let Some(play) = self.game(game_id) {
                     play.signal(from, signal);
+                }
+            }
+            ServerMessage::IceServers { ice_servers, ice_lifetime_millis } => {
+                if let Some(play) = &mut self.play {
+                    play.renew(ice_servers, ice_lifetime_millis);
                 }
             }
             ServerMessage::GameGo { game_id } => {
@@ -281,23 +289,24 @@ impl App {
         if let Err(reason) = environment.and_then(|environment| play.loaded(environment)) {
             return self.fail(game_id, reason);
         }
-        self.maybe_ready();
         self.tick();
     }
 
-    pub(crate) fn channel_open(&mut self, seat: Seat) {
-        let Some(play) = &self.play else { return };
-        let frame = play.status().map_or(0, |status| status.frame);
-        if let Some(peer) = play.peers.iter().find(|peer| peer.seat == seat) {
-            peer.report_connection_type(frame);
+    pub(crate) fn connection_changed(&mut self, seat: Seat, attempt: u32) {
+        let Some(play) = &mut self.play else { return };
+        if play.connection_changed(seat, attempt) {
+            let frame = play.status().map_or(0, |status| status.frame);
+            if let Some(peer) = play.peers.iter().find(|peer| peer.seat == seat) {
+                peer.report_connection_type(frame, true);
+            }
         }
-        self.maybe_ready();
+        self.tick();
     }
 
-    fn maybe_ready(&mut self) {
-        if let Some(message) = self.play.as_mut().and_then(Play::ready_message) {
-            self.control.send(message);
-            self.tick();
+    /// Packets that came over the server.
+    pub(crate) fn lane_message(&mut self, bytes: &[u8]) {
+        if let Ok((from, packet)) = read_relayed(bytes) {
+            self.packet(from, Lane::Server, packet);
         }
     }
 
@@ -308,16 +317,20 @@ impl App {
         }
     }
 
-    pub(crate) fn connection_type(&mut self, peer: Seat, connection: ConnectionType) {
+    pub(crate) fn connection_type(&mut self, peer: Seat, connection: ConnectionType, told: bool) {
         let Some(play) = &mut self.play else { return };
         let game_id = play.start.game_id;
+        if !told && play.connection_type(peer).is_some_and(|known| known.is_like(&connection)) {
+            return;
+        }
+        play.connection_types.retain(|(seat, _)| *seat != peer);
         play.connection_types.push((peer, connection.clone()));
         self.control.send(ClientMessage::P2pConnectionType { game_id, peer, connection });
     }
 
-    pub(crate) fn packet(&mut self, from: Seat, bytes: &[u8]) {
+    pub(crate) fn packet(&mut self, from: Seat, lane: Lane, bytes: &[u8]) {
         if let Some(play) = &mut self.play {
-            play.packet(from, bytes);
+            play.packet(from, lane, bytes);
         }
     }
 
@@ -332,11 +345,18 @@ impl App {
     }
 
     pub(crate) fn tick(&mut self) {
+        let mut suspect = false;
         for play in [&mut self.play, &mut self.ending].into_iter().flatten() {
-            for message in play.tick(self.control.token()) {
+            let ticked = play.tick(self.control.token(), self.control.is_open());
+            if !ticked.lane.is_empty() {
+                self.control.send_lane(ticked.lane.as_bytes());
+            }
+            for message in ticked.messages.into_iter().chain(play.ready_message()) {
                 self.control.send(message);
             }
+            suspect |= ticked.suspect;
         }
+        self.control.hurry(suspect);
     }
 
     fn resized(&mut self) {
@@ -354,9 +374,18 @@ impl App {
         view::set_text("game-round", &format!("Round {} of {}", status.episode + 1, rules.episodes));
         view::set_text("game-time", &format!("{}:{:02}", left / 60, left % 60));
         view::set_text("game-score", &format!("{} points", status.score.round() as i64));
-        let worst = status.peers.iter().filter_map(|peer| peer.path.grade()).max();
+        let worst = status.peers.iter().map(|peer| peer.grade.or_else(|| peer.path.grade())).max().flatten();
+        let relayed = status.peers.iter().any(|peer| {
+            let turn = play.connection_type(peer.peer).is_some_and(|kind| kind.connection_type == "relay");
+            turn || peer.active == Some(Lane::Server)
+        });
         let (grade, word, words) = match worst {
             None => ("", "connecting", "The connection to the other players is being made."),
+            Some(Quality::Good) if relayed => (
+                "fair",
+                "relayed",
+                "The connection goes through a server, because there is no direct way. It is good.",
+            ),
             Some(Quality::Good) => ("good", "good", "The connection to the other players is good."),
             Some(Quality::Fair) => {
                 ("fair", "fair", "The connection is a little slow. The game may sometimes jump.")

@@ -3,8 +3,9 @@
 use core::time::Duration;
 
 use base::Timestamp;
+use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{CloseEvent, MessageEvent, WebSocket};
+use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, HEARTBEAT_MILLIS, ServerMessage};
@@ -19,6 +20,14 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// Nothing heard for so long: the connection is taken for lost, whatever the browser says.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// While the way to a peer is suspect: how often the server is asked whether it is there, and after how long without
+/// an answer another socket is tried beside this one.
+const HURRIED_BEAT: Duration = Duration::from_millis(250);
+const OVERDUE: Duration = Duration::from_millis(1250);
+
+/// A packet that would wait behind so much is worth nothing: the next one holds everything.
+const CONGESTED: u32 = 4096;
+
 /// How many messages are kept while the connection is away; the oldest go first.
 const KEPT: usize = 256;
 
@@ -27,6 +36,11 @@ pub(crate) struct Control {
     token: String,
     page: u64,
     state: State,
+    /// Another socket that may take this one's place: a lost connection looks like a slow one.
+    racer: Option<Socket>,
+    /// How many sockets there were.
+    sockets: u32,
+    hurried: bool,
     wait: Duration,
     heard: Timestamp,
     unsent: base::BoundedQueue<ClientMessage>,
@@ -44,6 +58,7 @@ enum State {
 }
 
 struct Socket {
+    number: u32,
     socket: WebSocket,
     welcomed: bool,
     _handlers: Handlers,
@@ -73,6 +88,9 @@ impl Control {
             token,
             page: (js_sys::Math::random() * 9_007_199_254_740_991.0) as u64,
             state: State::Waiting { until: now() },
+            racer: None,
+            sockets: 0,
+            hurried: false,
             wait: FIRST_WAIT,
             heard: now(),
             unsent: base::BoundedQueue::new(KEPT),
@@ -85,61 +103,103 @@ impl Control {
         matches!(&self.state, State::Open(socket) if socket.welcomed)
     }
 
-    /// Once a second: a ping, or a look whether to come back.
+    /// Once a second, or more often when it matters: a ping, or a look whether to come back.
     pub(crate) fn beat(&mut self) {
         let now = now();
         match &self.state {
-            State::Waiting { until } if now >= *until => self.open(),
+            State::Waiting { until } if now >= *until => match self.open() {
+                Some(socket) => {
+                    self.heard = now;
+                    self.state = State::Open(socket);
+                }
+                None => self.lost(),
+            },
             State::Open(_) if now > self.heard + SILENCE => self.lost(),
             State::Open(socket) if socket.welcomed => {
-                let time = now.as_micros() as f64 / 1000.0;
-                transmit(&socket.socket, &ClientMessage::Ping { time });
+                let time = now.as_micros() / 1000;
+                transmit(&socket.socket, &ClientMessage::Ping { time: time as f64 });
+                if self.hurried && now > self.heard + OVERDUE && self.racer.is_none() {
+                    self.racer = self.open();
+                }
             }
             State::Waiting { .. } | State::Open(_) | State::Stopped => {}
         }
         let next = match &self.state {
             State::Waiting { until } => *until,
+            State::Open(_) if self.hurried => now + HURRIED_BEAT,
             State::Open(_) | State::Stopped => now + Duration::from_millis(HEARTBEAT_MILLIS),
         };
         self.heartbeat.set(next);
     }
 
-    fn open(&mut self) {
-        let Some(location) = web_sys::window().map(|window| window.location()) else { return };
+    /// Whether it matters more than usual that the server is there.
+    pub(crate) fn hurry(&mut self, hurried: bool) {
+        if self.hurried != hurried {
+            self.hurried = hurried;
+            if hurried {
+                self.beat();
+            }
+        }
+    }
+
+    fn open(&mut self) -> Option<Socket> {
+        let location = web_sys::window()?.location();
         let scheme = if location.protocol().is_ok_and(|scheme| scheme == "https:") { "wss" } else { "ws" };
         let host = location.host().unwrap_or_default();
-        let Ok(socket) = WebSocket::new(&format!("{scheme}://{host}/ws")) else { return self.lost() };
-        let opened = Closure::<dyn Fn()>::new(|| with_app(App::control_opened));
-        let message = Closure::<dyn Fn(MessageEvent)>::new(|event: MessageEvent| {
-            let text = event.data().as_string();
-            let message = text.and_then(|text| ServerMessage::from_json(&text).ok());
-            if let Some(message) = message {
-                with_app(|app| app.control_message(message));
+        let socket = WebSocket::new(&[scheme, "://", &host, "/ws"].concat()).ok()?;
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        self.sockets += 1;
+        let number = self.sockets;
+        let opened = Closure::<dyn Fn()>::new(move || with_app(|app| app.control_opened(number)));
+        let message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            let data = event.data();
+            if let Some(text) = data.as_string() {
+                if let Ok(message) = ServerMessage::from_json(&text) {
+                    with_app(|app| app.control_message(number, message));
+                }
+            } else if let Ok(buffer) = data.dyn_into::<ArrayBuffer>() {
+                let bytes = Uint8Array::new(&buffer).to_vec();
+                with_app(|app| app.lane_message(&bytes));
             }
         });
-        let closed = Closure::<dyn Fn(CloseEvent)>::new(|event: CloseEvent| {
+        let closed = Closure::<dyn Fn(CloseEvent)>::new(move |event: CloseEvent| {
             let code = event.code();
-            with_app(|app| app.control_closed(code));
+            with_app(|app| app.control_closed(number, code));
         });
         socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
-        self.heard = now();
-        self.state = State::Open(Socket { socket, welcomed: false, _handlers: (opened, message, closed) });
+        Some(Socket { number, socket, welcomed: false, _handlers: (opened, message, closed) })
     }
 
-    pub(crate) fn opened(&mut self) {
+    fn socket(&self, number: u32) -> Option<&Socket> {
+        let current = match &self.state {
+            State::Open(socket) => Some(socket),
+            State::Waiting { .. } | State::Stopped => None,
+        };
+        current.into_iter().chain(&self.racer).find(|socket| socket.number == number)
+    }
+
+    pub(crate) fn opened(&mut self, number: u32) {
         let hello =
             ClientMessage::Hello { protocol: PROTOCOL_VERSION, token: self.token.clone(), page: self.page };
-        if let State::Open(socket) = &self.state {
+        if let Some(socket) = self.socket(number) {
             transmit(&socket.socket, &hello);
         }
     }
 
-    /// Something came.
-    pub(crate) fn hear(&mut self, message: &ServerMessage) {
+    /// Something came. False when it came over a socket that has been replaced.
+    pub(crate) fn hear(&mut self, number: u32, message: &ServerMessage) -> bool {
+        if self.racer.as_ref().is_some_and(|racer| racer.number == number) {
+            // It was faster: the other one is not coming back.
+            let Some(racer) = self.racer.take() else { return false };
+            self.state = State::Open(racer);
+        }
+        let State::Open(socket) = &mut self.state else { return false };
+        if socket.number != number {
+            return false;
+        }
         self.heard = now();
-        let State::Open(socket) = &mut self.state else { return };
         if matches!(message, ServerMessage::Welcome { .. }) {
             socket.welcomed = true;
             self.wait = FIRST_WAIT;
@@ -147,10 +207,22 @@ impl Control {
                 transmit(&socket.socket, &message);
             }
         }
+        true
+    }
+
+    /// Sends packets over the server lane, unless what was sent before still waits.
+    pub(crate) fn send_lane(&self, bundle: &[u8]) {
+        if let State::Open(socket) = &self.state
+            && socket.welcomed
+            && socket.socket.buffered_amount() <= CONGESTED
+        {
+            socket.socket.send_with_u8_array(bundle).ok();
+        }
     }
 
     /// The connection is gone; comes back after a while.
     fn lost(&mut self) {
+        self.racer = None;
         let shortened = self.wait.mul_f64(1.0 - js_sys::Math::random() / 2.0);
         self.state = State::Waiting { until: now() + shortened };
         self.wait = (self.wait * 2).min(LAST_WAIT);
@@ -159,8 +231,10 @@ impl Control {
         }
     }
 
-    /// The connection was closed. Gives the code back when that means to stop.
-    pub(crate) fn closed(&mut self, code: u16) -> Option<CloseCode> {
+    /// A connection was closed. Gives the code back when that means to stop.
+    pub(crate) fn closed(&mut self, number: u32, code: u16) -> Option<CloseCode> {
+        self.racer.take_if(|racer| racer.number == number);
+        self.socket(number)?;
         if CloseCode::means_come_back(code) {
             self.lost();
             return None;

@@ -2,10 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
-use base::{Frame, Seat, Timestamp};
+use base::{Frame, Seat};
 use js_sys::{ArrayBuffer, Function, Promise, Reflect, Uint8Array};
+use link::{Direct, Lane};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
@@ -13,21 +13,16 @@ use web_sys::{
     RtcDataChannelType, RtcIceCandidateInit, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcSdpType,
     RtcSessionDescriptionInit, RtcSignalingState,
 };
-use wire::control::{ConnectionType, IceServer, Signal};
+use wire::control::{ConnectionType, GameStart, Signal};
 use wire::packet::MAX_PACKET_BYTES;
 
 use crate::app::with_app;
-use crate::clock::now;
-
-/// How long a connection may take to come about.
-const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A connection to one peer. Dropping it closes everything and leaves nothing behind (L9).
 pub(crate) struct Peer {
     pub(crate) seat: Seat,
     /// How many connections to this peer there were before this one.
     attempt: u32,
-    began: Timestamp,
     connection: RtcPeerConnection,
     channel: RtcDataChannel,
     negotiation: Rc<Negotiation>,
@@ -37,7 +32,7 @@ pub(crate) struct Peer {
 struct Handlers {
     _negotiate: Closure<dyn Fn()>,
     _candidate: Closure<dyn Fn(RtcPeerConnectionIceEvent)>,
-    _open: Closure<dyn Fn()>,
+    _changed: Closure<dyn Fn()>,
     _message: Closure<dyn Fn(MessageEvent)>,
 }
 
@@ -54,17 +49,11 @@ struct Negotiation {
 }
 
 impl Peer {
-    /// A connection that is about to be made.
-    pub(crate) fn new(
-        own: Seat,
-        seat: Seat,
-        attempt: u32,
-        ice_servers: &[IceServer],
-    ) -> Result<Self, JsValue> {
-        let configuration = RtcConfiguration::new();
-        let servers = serde_json::to_string(ice_servers).map_err(|error| error.to_string())?;
-        configuration.set_ice_servers(&js_sys::JSON::parse(&servers)?);
-        let connection = RtcPeerConnection::new_with_configuration(&configuration)?;
+    /// A connection that is about to be made. Who does not offer it waits for the other's offer: two offers at
+    /// once are settled by taking one back, after which Chromium now and then never gathers a candidate.
+    pub(crate) fn new(seat: Seat, attempt: u32, offers: bool, start: &GameStart) -> Result<Self, JsValue> {
+        let own = start.seat;
+        let connection = RtcPeerConnection::new_with_configuration(&configuration(start)?)?;
         let negotiation = Rc::new(Negotiation {
             attempt,
             polite: own > seat,
@@ -77,6 +66,9 @@ impl Peer {
         let (offering, state) = (connection.clone(), Rc::clone(&negotiation));
         let negotiate = Closure::<dyn Fn()>::new(move || {
             let (connection, state) = (offering.clone(), Rc::clone(&state));
+            if !offers && connection.remote_description().is_none() {
+                return;
+            }
             spawn_local(async move {
                 state.making_offer.set(true);
                 if set_local_description(&connection).await.is_ok() && !state.closed.get() {
@@ -107,31 +99,59 @@ impl Peer {
         options.set_max_retransmits(0);
         let channel = connection.create_data_channel_with_data_channel_dict("packets", &options);
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
-        let open = Closure::<dyn Fn()>::new(move || with_app(|app| app.channel_open(seat)));
-        channel.set_onopen(Some(open.as_ref().unchecked_ref()));
+        let changed = Closure::<dyn Fn()>::new(move || with_app(|app| app.connection_changed(seat, attempt)));
+        channel.set_onopen(Some(changed.as_ref().unchecked_ref()));
+        channel.set_onclose(Some(changed.as_ref().unchecked_ref()));
+        Reflect::set(&connection, &"onconnectionstatechange".into(), changed.as_ref())?;
         let message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
             let Ok(buffer) = event.data().dyn_into::<ArrayBuffer>() else { return };
             // Longer than any packet: not worth copying.
             if buffer.byte_length() as usize <= MAX_PACKET_BYTES {
                 let bytes = Uint8Array::new(&buffer).to_vec();
-                with_app(|app| app.packet(seat, &bytes));
+                with_app(|app| app.packet(seat, Lane::Direct, &bytes));
             }
         });
         channel.set_onmessage(Some(message.as_ref().unchecked_ref()));
 
         let handlers =
-            Handlers { _negotiate: negotiate, _candidate: candidate, _open: open, _message: message };
-        Ok(Self { seat, attempt, began: now(), connection, channel, negotiation, _handlers: handlers })
+            Handlers { _negotiate: negotiate, _candidate: candidate, _changed: changed, _message: message };
+        Ok(Self { seat, attempt, connection, channel, negotiation, _handlers: handlers })
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.channel.ready_state() == RtcDataChannelState::Open
     }
 
-    /// Whether another connection should take this one's place. On a path that loses packets a handshake waits
-    /// twice as long after each loss; a new one does not.
-    pub(crate) fn is_overdue(&self) -> bool {
-        !self.is_open() && now().saturating_since(self.began) > PATIENCE
+    /// What the browser says of the channel.
+    pub(crate) fn state(&self) -> Direct {
+        let failed = self.word("connectionState") == "failed";
+        match self.channel.ready_state() {
+            RtcDataChannelState::Connecting if failed => Direct::Dead,
+            RtcDataChannelState::Connecting => Direct::Connecting,
+            RtcDataChannelState::Open if !failed => Direct::Open,
+            // Firefox does not recover what it has given up.
+            RtcDataChannelState::Open if !is_firefox() => Direct::Failed,
+            _ => Direct::Dead,
+        }
+    }
+
+    /// Begins an ICE restart: the path in use is kept until there is a new one.
+    pub(crate) fn restart(&self) {
+        self.call("restartIce", &JsValue::UNDEFINED);
+    }
+
+    /// Takes new servers and credentials, for the next restart.
+    pub(crate) fn configure(&self, start: &GameStart) {
+        if let Ok(configuration) = configuration(start) {
+            self.call("setConfiguration", &configuration);
+        }
+    }
+
+    fn call(&self, method: &str, argument: &JsValue) {
+        let method = Reflect::get(&self.connection, &method.into()).and_then(JsCast::dyn_into::<Function>);
+        if let Ok(method) = method {
+            method.call1(&self.connection, argument).ok();
+        }
     }
 
     /// The number of the connection that comes after this one.
@@ -144,10 +164,16 @@ impl Peer {
         self.attempt
     }
 
-    /// The browser's word for the state of the path.
-    pub(crate) fn ice_state(&self) -> String {
-        let state = Reflect::get(&self.connection, &"iceConnectionState".into()).ok();
-        state.and_then(|state| state.as_string()).unwrap_or_default()
+    /// One of the browser's words for the connection's state.
+    pub(crate) fn word(&self, property: &str) -> String {
+        let word = Reflect::get(&self.connection, &property.into()).ok();
+        word.and_then(|word| word.as_string()).unwrap_or_default()
+    }
+
+    /// The browser's word for the channel's state.
+    pub(crate) fn channel_word(&self) -> String {
+        let word = Reflect::get(&self.channel, &"readyState".into()).ok();
+        word.and_then(|word| word.as_string()).unwrap_or_default()
     }
 
     /// Sends a packet, unless older ones still wait: the newest holds everything, so a late one is worth nothing.
@@ -172,13 +198,15 @@ impl Peer {
         *self.negotiation.turn.borrow_mut() = turn;
     }
 
-    /// How this link came about (L3).
-    pub(crate) fn report_connection_type(&self, frame: Frame) {
-        let (connection, seat) = (self.connection.clone(), self.seat);
+    /// How this link has come about (L3): told if it must be, or if it is another than before.
+    pub(crate) fn report_connection_type(&self, frame: Frame, told: bool) {
+        let (connection, seat, state) = (self.connection.clone(), self.seat, Rc::clone(&self.negotiation));
         spawn_local(async move {
-            if let Ok(stats) = JsFuture::from(connection.get_stats()).await {
+            if let Ok(stats) = JsFuture::from(connection.get_stats()).await
+                && !state.closed.get()
+            {
                 let connection = connection_type(&stats, frame);
-                with_app(|app| app.connection_type(seat, connection));
+                with_app(|app| app.connection_type(seat, connection, told));
             }
         });
     }
@@ -188,7 +216,9 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.negotiation.closed.set(true);
         self.channel.set_onopen(None);
+        self.channel.set_onclose(None);
         self.channel.set_onmessage(None);
+        Reflect::set(&self.connection, &"onconnectionstatechange".into(), &JsValue::NULL).ok();
         self.connection.set_onnegotiationneeded(None);
         self.connection.set_onicecandidate(None);
         self.channel.close();
@@ -228,6 +258,21 @@ impl Negotiation {
             }
         }
     }
+}
+
+fn configuration(start: &GameStart) -> Result<RtcConfiguration, JsValue> {
+    let configuration = RtcConfiguration::new();
+    let servers = serde_json::to_string(&start.ice_servers).map_err(|error| error.to_string())?;
+    configuration.set_ice_servers(&js_sys::JSON::parse(&servers)?);
+    if start.rules.force_relay {
+        Reflect::set(&configuration, &"iceTransportPolicy".into(), &"relay".into())?;
+    }
+    Ok(configuration)
+}
+
+fn is_firefox() -> bool {
+    let agent = web_sys::window().and_then(|window| window.navigator().user_agent().ok());
+    agent.is_some_and(|agent| agent.contains("Firefox"))
 }
 
 /// `setLocalDescription()` without a description: the browser makes the one that fits.

@@ -1,10 +1,14 @@
 //! One game on this page: its session, environment, links and uploads. Dropping it leaves nothing behind (L9).
 
-use base::Seat;
+use core::time::Duration;
+
+use base::{Seat, SeatSet, Timestamp};
+use link::{Direct, Lane, LinkEvent};
 use session::{Session, SessionEvent, Setup, Status};
 use wasm_bindgen_futures::spawn_local;
 use wire::batch::{BatchAcknowledgement, RecordBatch};
-use wire::control::{ClientMessage, ConnectionType, GameStart, Signal};
+use wire::control::{ClientMessage, ConnectionType, GameStart, IceServer, Signal};
+use wire::lane::Bundle;
 
 use crate::app::with_app;
 use crate::canvas::Canvas;
@@ -21,10 +25,23 @@ pub(crate) struct Play {
     pub(crate) connection_types: Vec<(Seat, ConnectionType)>,
     loaded: Option<Loaded>,
     ready: bool,
+    /// Whom the server was told to be lost.
+    lost: SeatSet,
+    /// When TURN's credentials are to be renewed.
+    renew_at: Option<Timestamp>,
     /// `game_finished` was sent, or the game is over in another way: the session stands still.
     pub(crate) over: bool,
     drawn: Option<base::Frame>,
     alarm: Alarm,
+}
+
+/// What a tick has brought about.
+pub(crate) struct Ticked {
+    pub(crate) messages: Vec<ClientMessage>,
+    /// For the server lane.
+    pub(crate) lane: Bundle,
+    /// Whether the way to a peer is not to be relied on.
+    pub(crate) suspect: bool,
 }
 
 /// What there is once the environment is loaded.
@@ -41,7 +58,7 @@ impl Play {
         mark("interplay:match");
         let others = Seat::all(start.seats).filter(|&seat| seat != start.seat);
         let peers: Result<Vec<_>, _> =
-            others.map(|seat| Peer::new(start.seat, seat, 0, &start.ice_servers)).collect();
+            others.map(|seat| Peer::new(seat, 0, start.seat < seat, &start)).collect();
         let peers = peers.map_err(|error| format!("cannot make a connection: {}", describe(&error)))?;
         let alarm = Alarm::new(|| with_app(crate::app::App::tick)).map_err(|error| describe(&error))?;
         let (url, sha256, game) =
@@ -50,12 +67,15 @@ impl Play {
             let environment = load(&url, &sha256).await;
             with_app(|app| app.environment_loaded(game, environment));
         });
+        let renew_at = renewal(&start);
         Ok(Self {
             start,
             peers,
             connection_types: Vec::new(),
             loaded: None,
             ready: false,
+            lost: SeatSet::EMPTY,
+            renew_at,
             over: false,
             drawn: None,
             alarm,
@@ -74,16 +94,19 @@ impl Play {
             rules: start.rules,
             input_size: size,
         };
-        let session = Session::new(&setup, now()).map_err(|error| error.to_string())?;
+        let mut session = Session::new(&setup, now()).map_err(|error| error.to_string())?;
+        for peer in &self.peers {
+            session.handle_direct(peer.seat, peer.state(), now());
+        }
         let canvas = Canvas::new(manifest.size).map_err(|error| describe(&error))?;
         let keyboard = Keyboard::new(&start.keys, &manifest.buttons, size);
         self.loaded = Some(Loaded { session, environment, canvas, keyboard });
         Ok(())
     }
 
-    /// Says once that this seat is ready: the environment is loaded and every link is open.
+    /// Says once that this seat is ready: the environment is loaded and every link can be used.
     pub(crate) fn ready_message(&mut self) -> Option<ClientMessage> {
-        let ready = self.loaded.is_some() && self.peers.iter().all(Peer::is_open);
+        let ready = self.loaded.as_ref().is_some_and(|loaded| loaded.session.is_ready(now()));
         if !ready || std::mem::replace(&mut self.ready, true) {
             return None;
         }
@@ -98,33 +121,61 @@ impl Play {
     }
 
     pub(crate) fn signal(&mut self, from: Seat, signal: Signal) {
-        let Some(peer) = self.peers.iter_mut().find(|peer| peer.seat == from) else { return };
+        let Some(peer) = self.peers.iter().find(|peer| peer.seat == from) else { return };
         let (Signal::Description { attempt, .. } | Signal::Candidate { attempt, .. }) = &signal;
         if *attempt > peer.attempt() {
             // The other side has given this connection up.
-            match Peer::new(self.start.seat, from, *attempt, &self.start.ice_servers) {
-                Ok(next) => *peer = next,
-                Err(_) => return,
-            }
+            self.rebuild(from, *attempt, false);
         }
-        if *attempt == peer.attempt() {
+        let peer = self.peers.iter().find(|peer| peer.seat == from && peer.attempt() == *attempt);
+        if let Some(peer) = peer {
             peer.handle_signal(signal);
         }
     }
 
-    /// Makes anew, until the game begins, what does not come about.
-    fn mend_connections(&mut self) {
-        for peer in self.peers.iter_mut().filter(|peer| peer.is_overdue()) {
-            let next = Peer::new(self.start.seat, peer.seat, peer.next_attempt(), &self.start.ice_servers);
-            if let Ok(next) = next {
-                *peer = next;
+    /// Puts another connection in the place of one.
+    fn rebuild(&mut self, seat: Seat, attempt: u32, offers: bool) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.seat == seat) else { return };
+        let Ok(next) = Peer::new(seat, attempt, offers, &self.start) else { return };
+        *peer = next;
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.handle_direct(seat, Direct::Connecting, now());
+        }
+    }
+
+    /// The browser says something else of a connection than before. True when its channel is open.
+    pub(crate) fn connection_changed(&mut self, seat: Seat, attempt: u32) -> bool {
+        let Some(peer) = self.peers.iter().find(|peer| peer.seat == seat && peer.attempt() == attempt) else {
+            return false;
+        };
+        let state = peer.state();
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.handle_direct(seat, state, now());
+        }
+        state == Direct::Open
+    }
+
+    /// New servers and credentials. Who uses TURN moves to a new allocation: the old one's credentials expire.
+    pub(crate) fn renew(&mut self, ice_servers: Vec<IceServer>, lifetime_millis: u32) {
+        self.start.ice_servers = ice_servers;
+        self.start.ice_lifetime_millis = lifetime_millis;
+        self.renew_at = renewal(&self.start);
+        for peer in &self.peers {
+            peer.configure(&self.start);
+            if self.connection_type(peer.seat).is_some_and(|kind| kind.connection_type == "relay") {
+                peer.restart();
             }
         }
     }
 
-    pub(crate) fn packet(&mut self, from: Seat, bytes: &[u8]) {
+    /// How the link to a peer came about, as far as is known.
+    pub(crate) fn connection_type(&self, seat: Seat) -> Option<&ConnectionType> {
+        self.connection_types.iter().rev().find(|(peer, _)| *peer == seat).map(|(_, kind)| kind)
+    }
+
+    pub(crate) fn packet(&mut self, from: Seat, lane: Lane, bytes: &[u8]) {
         if let Some(loaded) = &mut self.loaded {
-            loaded.session.handle_packet(from, bytes, now());
+            loaded.session.handle_packet(from, lane, bytes, now());
         }
     }
 
@@ -134,68 +185,120 @@ impl Play {
     }
 
     /// Does what is due; gives back what to tell the server.
-    pub(crate) fn tick(&mut self, token: &str) -> Vec<ClientMessage> {
-        let mut messages = Vec::new();
-        if !self.ready && !self.over {
-            self.mend_connections();
-        }
-        let Some(Loaded { session, environment, keyboard, .. }) = &mut self.loaded else { return messages };
+    pub(crate) fn tick(&mut self, token: &str, server_is_there: bool) -> Ticked {
+        let mut ticked =
+            Ticked { messages: Vec::new(), lane: Bundle::new(self.start.game_id), suspect: false };
+        let Some(Loaded { session, environment, keyboard, .. }) = &mut self.loaded else { return ticked };
+        let time = now();
         if self.over {
             // What is recorded still goes to the server.
-            if let Some(batch) = session.poll_batch(now()) {
+            if let Some(batch) = session.poll_batch(time) {
                 upload(&self.start, token, &batch);
             }
             if let Some(deadline) = session.poll_timeout() {
                 self.alarm.set(deadline.at);
             }
-            return messages;
+            return ticked;
         }
         let game_id = self.start.game_id;
-        let time = now();
         if let Some(input) = keyboard.input() {
             session.set_input(input);
         }
+        session.handle_server_lane(server_is_there);
         let before = session.status().frame;
         if let Err(fault) = session.handle_timeout(environment, time) {
             self.over = true;
             session.stop(time);
             let frame = session.status().frame;
-            messages.push(ClientMessage::GameFailed { game_id, frame, reason: fault.to_string() });
-            return messages;
+            ticked.messages.push(ClientMessage::GameFailed { game_id, frame, reason: fault.to_string() });
+            return ticked;
         }
-        if before == 0 && session.status().frame > 0 {
+        let status = session.status();
+        if before == 0 && status.frame > 0 {
             mark("interplay:first-frame");
         }
         while let Some(transmit) = session.poll_transmit() {
-            if let Some(peer) = self.peers.iter().find(|peer| peer.seat == transmit.to) {
-                peer.send(transmit.bytes);
+            match transmit.lane {
+                Lane::Server => ticked.lane.push(transmit.to, transmit.bytes),
+                Lane::Direct => {
+                    if let Some(peer) = self.peers.iter().find(|peer| peer.seat == transmit.to) {
+                        peer.send(transmit.bytes);
+                    }
+                }
             }
         }
-        let mut finished = None;
+        if let Some(batch) = session.poll_batch(time) {
+            upload(&self.start, token, &batch);
+        }
+        if session.is_complete()
+            && let Some((_, hash)) = status.hash
+        {
+            self.over = true;
+            ticked.messages.push(ClientMessage::GameFinished { game_id, frames: status.frame, hash });
+        } else if let Some(deadline) = session.poll_timeout() {
+            self.alarm.set(deadline.at);
+        }
+        let mut events = Vec::new();
         while let Some(event) = session.poll_event() {
+            events.push(event);
+        }
+        for event in events {
             match event {
                 SessionEvent::Desync { peer, frame, own, theirs } => {
-                    messages.push(ClientMessage::P2pDesync { game_id, peer, frame, own, theirs });
+                    ticked.messages.push(ClientMessage::P2pDesync { game_id, peer, frame, own, theirs });
+                }
+                SessionEvent::Link { peer, event } => {
+                    ticked.messages.extend(self.link_event(peer, event, &status));
                 }
                 SessionEvent::Finished { .. }
                 | SessionEvent::EpisodeBegan { .. }
                 | SessionEvent::EpisodeEnded { .. } => {}
             }
         }
-        if let Some(batch) = session.poll_batch(time) {
-            upload(&self.start, token, &batch);
+        ticked.suspect = !status.finished && status.peers.iter().any(|peer| peer.is_suspect);
+        if self.renew_at.take_if(|at| *at <= time).is_some() {
+            ticked.messages.push(ClientMessage::RenewIce);
         }
-        if session.is_complete() {
-            let status = session.status();
-            finished = status.hash.map(|(_, hash)| (status.frame, hash));
+        ticked
+    }
+
+    /// Does what a link asks for; gives back what the server must know.
+    fn link_event(&mut self, seat: Seat, event: LinkEvent, status: &Status) -> Option<ClientMessage> {
+        let peer = self.peers.iter().find(|peer| peer.seat == seat)?;
+        let (game_id, frame) = (self.start.game_id, status.frame);
+        match event {
+            LinkEvent::Restart(..) => peer.restart(),
+            LinkEvent::Rebuild(_) => {
+                let attempt = peer.next_attempt();
+                self.rebuild(seat, attempt, true);
+            }
+            LinkEvent::Stable => peer.report_connection_type(frame, true),
+            LinkEvent::Sampled(_) => peer.report_connection_type(frame, false),
+            LinkEvent::Lost(cause) => {
+                self.lost.insert(seat);
+                return Some(ClientMessage::P2pConnectionLost {
+                    game_id,
+                    frame,
+                    lost_peer: seat,
+                    ice_state: peer.word("iceConnectionState"),
+                    dc_state: peer.channel_word(),
+                    cause,
+                    timestamp: js_sys::Date::now(),
+                });
+            }
+            LinkEvent::Restored(_) if self.lost.contains(seat) => {
+                self.lost.remove(seat);
+                return Some(ClientMessage::P2pConnectionRestored { game_id, frame, peer: seat });
+            }
+            LinkEvent::Graded(quality) => {
+                let found = status.peers.iter().find(|peer| peer.peer == seat)?;
+                let rtt_millis = found.path.round_trip.map(|time| time.as_secs_f32() * 1000.0);
+                let lane = found.active.unwrap_or(Lane::Direct);
+                return Some(ClientMessage::P2pQuality { game_id, peer: seat, quality, rtt_millis, lane });
+            }
+            LinkEvent::Suspect(_) | LinkEvent::Switched(..) | LinkEvent::Restored(_) | LinkEvent::Hot => {}
         }
-        if let Some((frames, hash)) = finished {
-            self.over = true;
-            messages.push(ClientMessage::GameFinished { game_id, frames, hash });
-        } else if let Some(deadline) = session.poll_timeout() {
-            self.alarm.set(deadline.at);
-        }
-        messages
+        None
     }
 
     /// The game is over: nothing is played any more, and the links are gone.
@@ -240,6 +343,12 @@ impl Play {
     pub(crate) fn repaint(&mut self) {
         self.drawn = None;
     }
+}
+
+/// When to ask for new credentials: before the old ones expire, with time to move to them.
+fn renewal(start: &GameStart) -> Option<Timestamp> {
+    let lifetime = Duration::from_millis(start.ice_lifetime_millis.into());
+    (!lifetime.is_zero()).then(|| now() + lifetime * 7 / 10)
 }
 
 async fn load(url: &str, sha256: &str) -> Result<BrowserEnvironment, String> {

@@ -1,6 +1,7 @@
 //! `window.interplay.snapshot()`: what tests and support may know (H3).
 
 use js_sys::Object;
+use link::Lane;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
@@ -43,18 +44,22 @@ pub(crate) fn of_game(play: &Play) -> (Value, Value, Value, Value) {
         .peers
         .iter()
         .map(|peer| {
-            let path = status.peers.iter().find(|path| path.peer == peer.seat).map(|peer| peer.path);
+            let found = status.peers.iter().find(|path| path.peer == peer.seat);
+            let path = found.map(|found| found.path);
             let millis = |duration: Option<core::time::Duration>| duration.map(|d| d.as_secs_f64() * 1000.0);
-            let kind = play.connection_types.iter().rev().find(|(seat, _)| *seat == peer.seat);
             json!({
                 "peer": peer.seat,
-                "active": if peer.is_open() { "direct" } else { "none" },
-                "iceState": peer.ice_state(),
-                "connectionType": kind.map(|(_, kind)| kind.connection_type.clone()),
+                "active": match found.and_then(|found| found.active) {
+                    Some(Lane::Direct) => "direct",
+                    Some(Lane::Server) => "server",
+                    None => "none",
+                },
+                "iceState": peer.word("iceConnectionState"),
+                "connectionType": play.connection_type(peer.seat).map(|kind| kind.connection_type.clone()),
                 "rttMs": path.and_then(|path| millis(path.round_trip)),
                 "lossPercent": path.and_then(|path| path.loss).map(|loss| loss * 100.0),
                 "jitterMs": path.and_then(|path| millis(path.jitter)),
-                "restarts": null,
+                "restarts": found.map(|found| found.restarts),
             })
         })
         .collect();

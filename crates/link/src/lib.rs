@@ -1,113 +1,50 @@
 //! One link: what joins this seat to one peer, seen from here.
 //!
+//! A link has two lanes. **Direct** is the data channel, from page to page. **Server** goes through the control
+//! WebSockets of both pages: slower, and there when the path between the pages is not. Every packet holds all that
+//! the peer lacks, so it does not matter over which lane it comes, or over how many.
+//!
+//! # The algorithm
+//!
+//! ```text
+//!            silence, or the peer says so                 good both ways for 2 s
+//!  direct ──────────────────────────────► outage ───────────────────────────────► direct
+//!                                           │ │
+//!     packets go over both lanes meanwhile ◄┘ └► bad for 1 s: ICE restart, at most 3, 5 s each (L7)
+//!                                                then one rebuild of the connection, 10 s
+//!                                                then the server lane alone
+//!  nothing over any lane for the grace of 3 s ─► lost;  something again ─► restored (L8)
+//! ```
+//!
+//! - **Silence** is counted from the last packet over the direct lane; on every tick one leaves, whether or not a
+//!   frame could be simulated. Past three frame intervals and twice the jitter, at least 50 ms, the lane is suspect
+//!   (L5). Browsers take 5 s to say that.
+//! - **A cut may be one-way**: every packet says whether nothing comes to its sender. Who hears that sends over the
+//!   server lane too.
+//! - **One's own lateness is not the peer's silence**: after a gap between two calls of [`Link::handle_timeout`] that
+//!   only a page that stood still can have made, silence is counted from then on.
+//! - **Lossy is not dead**: a restart needs a whole second without a good moment. An outage ends, and its attempts are
+//!   forgotten, when the lane has been good both ways for 2 s.
+//! - **One side leads**: the lower seat restarts and rebuilds. A connection that cannot be restarted (its channel is
+//!   closed, or the browser does not recover it) is rebuilt at once, by whoever finds out.
+//! - **Warm or hot**: the server lane carries packets during an outage, and a probe a second otherwise; from the
+//!   probes the link knows whether that would be in time. If not, it uses both lanes always, and says so.
+//! - **Which lane is in use** is decided by what comes: the server lane is from when its packets bring what the direct
+//!   lane has not; the direct one from the end of the outage.
+//!
 //! The link reads the peer's packets and believes only those of its own game, of the seat at its other end and
 //! of that seat's present incarnation (N4, N5). Of each it learns what there is to know about the path: the
 //! round trip from echoes, loss and jitter from sequence numbers, because browsers report neither on
-//! connections that carry data only (L4).
-//!
-//! There is one lane, `direct`. What decides between lanes (silence, the server lane, restarts) belongs here
-//! and nowhere else.
+//! connections that carry data only (L4). Each lane counts for itself.
 //!
 //! Pure: time comes in as an argument, packets come in and go out as values.
 
+mod link;
+mod outage;
 mod path;
 mod quality;
 
-use base::{Seat, Timestamp};
-use wire::packet::{Echo, Packet, PacketError};
-
-pub use quality::{PathQuality, Quality};
-
-/// Why a packet was not believed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refusal {
-    /// It is no packet.
-    #[error(transparent)]
-    Malformed(#[from] PacketError),
-    /// It belongs to another game.
-    #[error("the packet is of epoch {0:08x}, not of this game's")]
-    WrongEpoch(u32),
-    /// It says that it comes from a seat that is not at the other end.
-    #[error("the packet says that seat {0} sent it, who is not at the other end")]
-    WrongSender(Seat),
-    /// It comes from a page that has lost its memory since, or from none that was announced.
-    #[error("the packet is of incarnation {0}")]
-    WrongIncarnation(u8),
-}
-
-/// A packet that is believed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Received {
-    /// What it says.
-    pub packet: Packet,
-    /// Whether it has come for the first time, as far as the link remembers. What another says of inputs is true
-    /// all the same; what it says of the moment is not.
-    pub fresh: bool,
-}
-
-/// What identifies a link's packets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ends {
-    /// The game's number.
-    pub epoch: u32,
-    /// The seat at the other end.
-    pub peer: Seat,
-    /// The peer's incarnation.
-    pub peer_incarnation: u8,
-    /// Bytes of an input.
-    pub input_size: usize,
-}
-
-/// One link, seen from one of its ends.
-#[derive(Debug)]
-pub struct Link {
-    ends: Ends,
-    path: path::Path,
-}
-
-impl Link {
-    /// A link over which nothing has come yet.
-    #[must_use]
-    pub fn new(ends: Ends) -> Self {
-        Self { ends, path: path::Path::default() }
-    }
-
-    /// Reads a packet that came over this link.
-    ///
-    /// # Errors
-    /// As [`Refusal`] says. A refused packet leaves the link as it was.
-    pub fn handle_packet(&mut self, bytes: &[u8], now: Timestamp) -> Result<Received, Refusal> {
-        let packet = Packet::decode(bytes, self.ends.input_size)?;
-        if packet.epoch != self.ends.epoch {
-            return Err(Refusal::WrongEpoch(packet.epoch));
-        }
-        if packet.seat != self.ends.peer {
-            return Err(Refusal::WrongSender(packet.seat));
-        }
-        if packet.incarnation != self.ends.peer_incarnation {
-            return Err(Refusal::WrongIncarnation(packet.incarnation));
-        }
-        let fresh = self.path.receive(packet.sequence, now);
-        if let Some(echo) = packet.echo.filter(|_| fresh) {
-            self.path.echoed(echo, now);
-        }
-        Ok(Received { packet, fresh })
-    }
-
-    /// The sequence number and the echo of the next packet, which leaves now.
-    pub fn next_header(&mut self, now: Timestamp) -> (u32, Option<Echo>) {
-        self.path.send(now)
-    }
-
-    /// What is known about the path.
-    #[must_use]
-    pub fn quality(&self) -> PathQuality {
-        self.path.quality()
-    }
-
-    /// Whether anything has come over this link.
-    #[must_use]
-    pub fn is_heard(&self) -> bool {
-        self.path.last_heard().is_some()
-    }
-}
+pub use link::{Direct, Ends, Lanes, Link, LinkEvent, Received, Refusal, Rules};
+pub use outage::MAX_RESTARTS;
+pub use quality::{PathQuality, Sample};
+pub use wire::lane::{Cause, Lane, Quality};

@@ -63,6 +63,12 @@ impl Default for Path {
 }
 
 impl Path {
+    /// Another path begins: what was measured says nothing about it. Sequence numbers go on.
+    pub(crate) fn forget_measurements(&mut self) {
+        self.round_trip_micros = None;
+        self.spacing = Spacing::default();
+    }
+
     /// Counts a packet out; gives its sequence number, and the echo of the newest one that came.
     pub(crate) fn send(&mut self, now: Timestamp) -> (u32, Option<Echo>) {
         let sequence = self.next_sequence;

@@ -22,6 +22,9 @@ const AWAY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a group has to load the environment and make its links.
 const GATHER_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long two seats may not hear each other (P3).
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How much of a page's own words about a failure is kept, in characters.
 const REASON_LIMIT: usize = 1000;
 
@@ -53,6 +56,8 @@ pub enum Reason {
     Away(VisitId),
     /// A group has not become ready in time.
     Gather(GameId),
+    /// Two seats have not heard each other for too long.
+    Lost(GameId),
 }
 
 /// A visit that this stager knows.
@@ -135,7 +140,11 @@ impl Stager {
             Phase::Gathering { deadline, .. } => Some(Deadline { at: deadline, reason: Reason::Gather(id) }),
             Phase::Playing => None,
         });
-        away.chain(gathering).min_by_key(|deadline| (deadline.at, deadline.reason))
+        let lost = self
+            .games
+            .iter()
+            .filter_map(|(&id, game)| Some(Deadline { at: game.lost_until()?, reason: Reason::Lost(id) }));
+        away.chain(gathering).chain(lost).min_by_key(|deadline| (deadline.at, deadline.reason))
     }
 
     /// A connection has said who it is. `restored` is how far the visit had come, for a visit that is not known.
@@ -186,6 +195,7 @@ impl Stager {
             match reason {
                 Reason::Away(visit) => self.forget(visit, now),
                 Reason::Gather(game) => self.gathering_failed(game, now),
+                Reason::Lost(game) => self.end_game(game, TerminationReason::ReconnectTimeout, None, now),
             }
         }
     }
@@ -208,6 +218,33 @@ impl Stager {
                 let detail = json!({ "peer": peer, "frame": frame, "own": own, "theirs": theirs });
                 self.record(from, game_id, "p2p_desync", detail);
             }
+            ClientMessage::P2pConnectionLost {
+                game_id,
+                frame,
+                lost_peer,
+                ice_state,
+                dc_state,
+                cause,
+                timestamp,
+            } => {
+                let detail = json!({
+                    "frame": frame, "lostPeer": lost_peer, "iceState": short(&ice_state),
+                    "dcState": short(&dc_state), "cause": cause, "timestamp": timestamp,
+                });
+                self.record(from, game_id, "p2p_connection_lost", detail);
+                self.connection_lost(from, game_id, lost_peer, now);
+            }
+            ClientMessage::P2pConnectionRestored { game_id, frame, peer } => {
+                let detail = json!({ "frame": frame, "peer": peer });
+                self.record(from, game_id, "p2p_connection_restored", detail);
+                self.connection_restored(from, game_id, peer);
+            }
+            ClientMessage::P2pQuality { game_id, peer, quality, rtt_millis, lane } => {
+                let detail =
+                    json!({ "peer": peer, "quality": quality, "rttMillis": rtt_millis, "lane": lane });
+                self.record(from, game_id, "p2p_quality", detail);
+            }
+            ClientMessage::RenewIce => self.renew_ice(from),
             ClientMessage::GameFinished { game_id, frames, .. } => {
                 self.game_finished(from, game_id, frames, now);
             }
@@ -356,6 +393,7 @@ impl Stager {
             environment: scene.environment.clone(),
             keys: scene.keys.clone(),
             ice_servers: scene.ice_servers.clone(),
+            ice_lifetime_millis: 0,
         };
         for visit in &group {
             if let Some(visit) = self.visits.get_mut(visit) {
@@ -395,6 +433,30 @@ impl Stager {
         }
     }
 
+    /// A seat hears nothing of a peer any more: the game ends if that lasts.
+    fn connection_lost(&mut self, from: VisitId, id: GameId, peer: Seat, now: Timestamp) {
+        let Some(seat) = self.seat(from, id) else { return };
+        if let Some(game) = self.games.get_mut(&id) {
+            game.lose(seat, peer, now + RECONNECT_TIMEOUT);
+        }
+    }
+
+    fn connection_restored(&mut self, from: VisitId, id: GameId, peer: Seat) {
+        let Some(seat) = self.seat(from, id) else { return };
+        if let Some(game) = self.games.get_mut(&id) {
+            game.restore(seat, peer);
+        }
+    }
+
+    /// New credentials for whoever plays; the driver puts its own servers in.
+    fn renew_ice(&mut self, from: VisitId) {
+        let Some(game) = self.visits.get(&from).and_then(|visit| self.games.get(&visit.game?)) else {
+            return;
+        };
+        let ice_servers = game.ice_servers().to_vec();
+        self.send(from, ServerMessage::IceServers { ice_servers, ice_lifetime_millis: 0 });
+    }
+
     fn gathering_failed(&mut self, id: GameId, now: Timestamp) {
         let Some(Phase::Gathering { ready, .. }) = self.games.get(&id).map(|game| game.phase) else { return };
         let detail = json!({ "ready": ready.iter().collect::<Vec<_>>() });
@@ -409,7 +471,7 @@ impl Stager {
         if game.left.contains(seat) {
             return;
         }
-        game.left.insert(seat);
+        game.leave(seat);
         game.frame = game.frame.max(frames);
         let done = game.left.len() == game.seats.len();
         let ending = SeatEnding { reason: TerminationReason::Normal, frame: frames, is_partial: false };
@@ -448,4 +510,9 @@ impl Stager {
         }
         debug_assert!(self.visits.values().all(|visit| visit.game != Some(id)));
     }
+}
+
+/// A browser's word for a state, and no more than that.
+fn short(word: &str) -> String {
+    word.chars().take(32).collect()
 }

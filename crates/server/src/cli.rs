@@ -1,12 +1,15 @@
 //! The command line. Exit codes: 0, 1 (failed), 2 (wrong usage).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::experiment::{self, Loaded, Overrides};
+use crate::turn::TurnConfig;
 use crate::{export, serve, telemetry};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
@@ -43,9 +46,72 @@ struct Serving {
     /// The folder that data is kept in; made when it is missing.
     #[arg(long, value_name = "DIR", default_value = "interplay-data", env = "INTERPLAY_DATA")]
     data: PathBuf,
+    /// The ports on which STUN and TURN are served, over UDP and TCP [default: 3478, if it is free]; `off` for none.
+    #[arg(long, value_name = "PORT,…", env = "INTERPLAY_TURN_PORTS", value_parser = ports)]
+    turn_ports: Option<Ports>,
+    /// The address under which others reach this machine, when that is not its own.
+    #[arg(long, value_name = "IP", env = "INTERPLAY_EXTERNAL_IP")]
+    external_ip: Option<IpAddr>,
+    /// The ports of relayed connections.
+    #[arg(long, value_name = "FIRST-LAST", default_value = "49152-65535", env = "INTERPLAY_RELAY_PORTS", value_parser = port_range)]
+    relay_ports: RangeInclusive<u16>,
+    /// Let TURN relay to private addresses, this machine's own included.
+    #[arg(long, env = "INTERPLAY_TURN_ALLOW_PRIVATE")]
+    turn_allow_private: bool,
+    /// How long TURN credentials are good, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 3600, env = "INTERPLAY_TURN_LIFETIME", value_parser = clap::value_parser!(u32).range(5..=86_400))]
+    turn_lifetime: u32,
+    /// The most TURN allocations of a participant at a time.
+    #[arg(long, value_name = "N", default_value_t = 32, env = "INTERPLAY_TURN_ALLOCATIONS")]
+    turn_allocations: usize,
+    /// The most bytes a second that TURN moves for a participant.
+    #[arg(long, value_name = "N", default_value_t = 1_048_576, env = "INTERPLAY_TURN_BANDWIDTH")]
+    turn_bandwidth: u32,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "INTERPLAY_LOG_FORMAT")]
     log: LogFormat,
+}
+
+/// Ports to listen on; none for `off`.
+#[derive(Clone, Debug)]
+struct Ports(Vec<u16>);
+
+fn port(text: &str) -> Result<u16, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|&port| port > 0)
+        .ok_or_else(|| format!("{text:?} is no port; they are 1 to 65535"))
+}
+
+fn ports(text: &str) -> Result<Ports, String> {
+    if text == "off" {
+        return Ok(Ports(Vec::new()));
+    }
+    text.split(',').map(port).collect::<Result<_, _>>().map(Ports)
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').ok_or("it must be like 49152-65535")?;
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err("the first port must not be greater than the last".to_owned());
+    }
+    Ok(first..=last)
+}
+
+impl Serving {
+    fn turn(&self) -> TurnConfig {
+        TurnConfig {
+            ports: self.turn_ports.clone().map(|ports| ports.0),
+            external_ip: self.external_ip,
+            relay_ports: self.relay_ports.clone(),
+            allow_private: self.turn_allow_private,
+            lifetime: Duration::from_secs(self.turn_lifetime.into()),
+            allocations: self.turn_allocations,
+            bytes_per_second: self.turn_bandwidth,
+        }
+    }
 }
 
 /// How log lines look.
@@ -137,5 +203,5 @@ fn serve_until_stopped(serving: &Serving, loaded: Loaded) -> anyhow::Result<()> 
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve::serve(serving.listen, &serving.data, loaded))
+    runtime.block_on(serve::serve(serving.listen, &serving.data, &serving.turn(), loaded))
 }

@@ -10,7 +10,9 @@ use room::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind, StartScene
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
-use wire::control::{EnvironmentRef, GameRules, Prediction, TerminationReason};
+use wire::control::{
+    EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, Prediction, TerminationReason,
+};
 
 use crate::assets;
 
@@ -78,7 +80,28 @@ struct SceneFile {
     intermission_ms: Option<u32>,
     seed: Option<u64>,
     keys: Option<BTreeMap<String, String>>,
+    recovery: Option<RecoveryFile>,
+    force_relay: Option<bool>,
+    ice_servers: Option<Vec<IceServerFile>>,
     texts: Option<BTreeMap<String, String>>,
+}
+
+/// What to do about bad connections.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecoveryFile {
+    lanes: Option<LaneUse>,
+    on_direct_loss: Option<OnDirectLoss>,
+    grace_s: Option<f64>,
+}
+
+/// A STUN or TURN server of somebody else's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IceServerFile {
+    urls: Vec<String>,
+    username: Option<String>,
+    credential: Option<String>,
 }
 
 /// A value that cannot be, and the field that it is in.
@@ -112,6 +135,9 @@ impl SceneFile {
             ("intermission_ms", self.intermission_ms.is_some(), Game),
             ("seed", self.seed.is_some(), Game),
             ("keys", self.keys.is_some(), Game),
+            ("recovery", self.recovery.is_some(), Game),
+            ("force_relay", self.force_relay.is_some(), Game),
+            ("ice_servers", self.ice_servers.is_some(), Game),
             ("texts", self.texts.is_some(), End),
         ];
         match keys.into_iter().find(|&(_, there, kind)| there && kind != self.kind) {
@@ -313,6 +339,7 @@ fn game_scene(
         return Err(mistake("keys", text));
     }
     let usual = GameRules::default();
+    let recovery = game.recovery.unwrap_or_default();
     let rules = GameRules {
         fps: overrides.fps.or(game.fps).unwrap_or(usual.fps),
         episodes: overrides.episodes.or(game.episodes).unwrap_or(usual.episodes),
@@ -321,6 +348,10 @@ fn game_scene(
         window: game.window.unwrap_or(usual.window),
         prediction: game.prediction.unwrap_or_default(),
         intermission_millis: game.intermission_ms.unwrap_or(usual.intermission_millis),
+        lanes: recovery.lanes.unwrap_or_default(),
+        on_direct_loss: recovery.on_direct_loss.unwrap_or_default(),
+        grace_millis: recovery.grace_s.map_or(usual.grace_millis, |seconds| (seconds * 1000.0) as u32),
+        force_relay: game.force_relay.unwrap_or(false),
     };
     check(&rules)?;
     let sha256 = hex(&Sha256::digest(&prepared));
@@ -333,8 +364,30 @@ fn game_scene(
         environment: EnvironmentRef { url: format!("/environments/{sha256}.wasm"), sha256 },
         input_size,
         keys,
-        ice_servers: Vec::new(),
+        ice_servers: game
+            .ice_servers
+            .unwrap_or_default()
+            .into_iter()
+            .map(ice_server)
+            .collect::<Result<_, _>>()?,
     })
+}
+
+fn ice_server(file: IceServerFile) -> anyhow::Result<IceServer> {
+    let known =
+        |url: &&String| ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| url.starts_with(scheme));
+    if let Some(url) = file.urls.iter().find(|url| !known(url)) {
+        let text = format!("ice_servers: {url:?} must begin with stun:, stuns:, turn: or turns:");
+        return Err(mistake("ice_servers", text));
+    }
+    let turn = file.urls.iter().any(|url| url.starts_with("turn"));
+    if turn && (file.username.is_none() || file.credential.is_none()) {
+        return Err(mistake(
+            "ice_servers",
+            "ice_servers: a TURN server needs username and credential".into(),
+        ));
+    }
+    Ok(IceServer { urls: file.urls, username: file.username, credential: file.credential })
 }
 
 fn check(rules: &GameRules) -> anyhow::Result<()> {
@@ -346,6 +399,12 @@ fn check(rules: &GameRules) -> anyhow::Result<()> {
         ("max_frames", frames, frames < 16_777_152, "less than 16,777,152 in all episodes together"),
         ("input_delay", u64::from(rules.input_delay), rules.input_delay <= 8, "0 to 8"),
         ("window", u64::from(rules.window), (1..=16).contains(&rules.window), "1 to 16"),
+        (
+            "recovery",
+            u64::from(rules.grace_millis),
+            (500..=60_000).contains(&rules.grace_millis),
+            "a grace_s of 0.5 to 60 (in milliseconds here)",
+        ),
     ];
     match checks.into_iter().find(|&(_, _, good, _)| !good) {
         Some((field, value, _, range)) => {
@@ -447,6 +506,14 @@ mod tests {
             ("tag.wasm", "welcome.md", "the module was refused"),
             ("kind = \"end\"", "kind = \"edn\"", "did you mean `end`?"),
             ("id = \"thanks\"", "id = \"play\"", "used twice"),
+            (
+                "fps = 30",
+                "recovery = { grace_s = 0.1 }",
+                "recovery is 100; it must be a grace_s of 0.5 to 60",
+            ),
+            ("fps = 30", "recovery = { lanes = \"cold\" }", "expected `warm` or `hot`"),
+            ("fps = 30", "ice_servers = [{ urls = [\"http://x\"] }]", "must begin with stun:"),
+            ("fps = 30", "ice_servers = [{ urls = [\"turn:x\"] }]", "needs username and credential"),
         ] {
             let text = complaint(from, to);
             assert!(text.contains(expected) && text.contains("experiment.toml"), "{to}: {text}");

@@ -7,7 +7,9 @@
 //! | [`serve`] | listens, until it is told to stop |
 //! | `routes` | HTTP, a file a resource |
 //! | `socket` | one control WebSocket |
+//! | `lanes` | the server lane, past the stage |
 //! | `stage` | the one task that owns the stager |
+//! | `turn` | STUN and TURN |
 //! | `token` | who somebody is |
 //! | [`export`] | writes the tables |
 
@@ -15,6 +17,7 @@ mod assets;
 pub mod cli;
 pub mod experiment;
 pub mod export;
+mod lanes;
 mod problem;
 mod routes;
 pub mod serve;
@@ -22,3 +25,4 @@ mod socket;
 mod stage;
 mod telemetry;
 mod token;
+mod turn;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::experiment::Loaded;
 use crate::routes::{App, router};
 use crate::stage::{Context as StageContext, Stage};
+use crate::turn::{Turn, TurnConfig};
 use crate::{telemetry, token};
 
 /// How long requests that are under way may take after the server was told to stop.
@@ -27,7 +28,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it cannot listen, cannot use the data folder, or has no randomness; in words for the person at the
 /// terminal.
-pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::Result<()> {
+pub async fn serve(listen: SocketAddr, data: &Path, turn: &TurnConfig, loaded: Loaded) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("{listen} is in use by another program; choose another with --listen")
@@ -41,11 +42,13 @@ pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::R
         store.put_environment(sha256.clone(), prepared.clone()).await?;
     }
     let tokens = token::Tokens::open(data)?;
+    let (_turn, access) = Turn::start(listen.ip(), turn, tokens.secret())?.unzip();
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
     let context = StageContext {
         store: store.clone(),
         experiment: loaded.id.clone(),
         experiment_sha256: loaded.sha256.clone(),
+        turn: access,
     };
     let stage = Stage::start(stager, context);
     let sockets = watch::Sender::new(());
@@ -61,6 +64,9 @@ pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::R
         sockets: sockets.clone(),
     };
 
+    // Whoever reads the line may say stop at once.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     println!("Open http://{address} in two tabs to play.");
     tracing::info!(%address, data = %data.display(), "serving");
     let listener = listener.tap_io(|stream| {
@@ -74,22 +80,15 @@ pub async fn serve(listen: SocketAddr, data: &Path, loaded: Loaded) -> anyhow::R
         stopping.wait_for(|stopped| *stopped).await.ok();
     });
     let server = tokio::spawn(server.into_future());
-    told_to_stop().await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     tracing::info!("stopping");
     stage.stop().await;
     tokio::time::timeout(LAST_REQUESTS, sockets.closed()).await.ok();
     stopped.send(true).ok();
     tokio::time::timeout(LAST_REQUESTS, server).await.ok();
     store.flush().await?;
-    Ok(())
-}
-
-async fn told_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
     Ok(())
 }

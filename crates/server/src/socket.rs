@@ -1,5 +1,6 @@
 //! One control WebSocket: who it is, what it says, what it is told, and why it closes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -14,6 +15,7 @@ use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, SILENCE_LIMIT_MILLIS, ServerMessage};
 
+use crate::lanes::LaneBox;
 use crate::stage::{Connection, OUTBOX, Stage};
 use crate::token::Tokens;
 
@@ -23,12 +25,22 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The most messages a second, with as many saved up (A2).
 const RATE: f64 = 200.0;
 
+/// The server lane's own budget (A2): one message a tick, up to 240 a second, and what eight seats' packets weigh.
+const LANE_RATE: f64 = 300.0;
+const LANE_BYTES: f64 = 512.0 * 1024.0;
+
 /// How long a closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves a socket until it closes.
 /// Holds `_open` until then, so that a server that stops can wait for its sockets.
-pub(crate) async fn serve(mut socket: WebSocket, stage: Stage, tokens: Tokens, _open: watch::Receiver<()>) {
+pub(crate) async fn serve(
+    mut socket: WebSocket,
+    stage: Stage,
+    tokens: Tokens,
+    host: String,
+    _open: watch::Receiver<()>,
+) {
     let (identity, page) = match timeout(HANDSHAKE, greet(&mut socket, &tokens)).await {
         Ok(Ok(greeting)) => greeting,
         Ok(Err(code)) => return close(&mut socket, code).await,
@@ -36,17 +48,22 @@ pub(crate) async fn serve(mut socket: WebSocket, stage: Stage, tokens: Tokens, _
     };
     let (outbox, outgoing) = mpsc::channel(OUTBOX);
     let (closer, mut closing) = watch::channel(None);
-    let connection = Connection { outbox, close: closer };
+    let lane = Arc::new(LaneBox::default());
+    let connection = Connection { outbox, close: closer, lane: Arc::clone(&lane), host };
     let Some(id) = stage.joined(identity, page, connection).await else {
         return close(&mut socket, CloseCode::GoingAway).await;
     };
     let (mut sink, mut incoming) = socket.split();
     let mut writer = tokio::spawn(async move {
-        write(&mut sink, outgoing).await;
+        write(&mut sink, outgoing, &lane).await;
         sink
     });
     let code = tokio::select! {
-        code = read(&mut incoming, |message| stage.message(identity.visit, id, message)) => code,
+        code = read(
+            &mut incoming,
+            |message| stage.message(identity.visit, id, message),
+            |packets| stage.relay(identity.visit, packets),
+        ) => code,
         code = told_to_close(&mut closing) => Some(code),
         _ = &mut writer => None,
     };
@@ -84,9 +101,11 @@ async fn greet(socket: &mut WebSocket, tokens: &Tokens) -> Result<(Identity, u64
 async fn read<F: Future<Output = ()>>(
     incoming: &mut (impl StreamExt<Item = Result<Message, axum::Error>> + Unpin),
     mut heard: impl FnMut(ClientMessage) -> F,
+    relay: impl Fn(&[u8]),
 ) -> Option<CloseCode> {
     let silence = Duration::from_millis(SILENCE_LIMIT_MILLIS);
-    let (mut allowance, mut counted) = (RATE, Instant::now());
+    let mut messages = Allowance::new(RATE);
+    let (mut lane_messages, mut lane_bytes) = (Allowance::new(LANE_RATE), Allowance::new(LANE_BYTES));
     loop {
         let message = match timeout_at(Instant::now() + silence, incoming.next()).await {
             Err(_) => return Some(CloseCode::HeartbeatMissed),
@@ -95,10 +114,16 @@ async fn read<F: Future<Output = ()>>(
             Ok(Some(Err(_))) => return Some(CloseCode::BadMessage),
             Ok(Some(Ok(message))) => message,
         };
-        let now = Instant::now();
-        allowance = (allowance + (now - counted).as_secs_f64() * RATE).min(RATE) - 1.0;
-        counted = now;
-        if allowance < 0.0 {
+        if let Message::Binary(packets) = &message {
+            // What is too much for the lane is lost, as on any bad path: the next packet holds everything.
+            if lane_messages.take(1.0) && lane_bytes.take(packets.len() as f64) {
+                relay(packets);
+            } else {
+                counter!("interplay_lane_packets_total", "result" => "limited").increment(1);
+            }
+            continue;
+        }
+        if !messages.take(1.0) {
             return Some(CloseCode::TooFast);
         }
         match message {
@@ -106,9 +131,33 @@ async fn read<F: Future<Output = ()>>(
                 Ok(message) => heard(message).await,
                 Err(_) => return Some(CloseCode::BadMessage),
             },
-            Message::Binary(_) => return Some(CloseCode::BadMessage),
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
         }
+    }
+}
+
+/// So much a second, with as much saved up.
+struct Allowance {
+    rate: f64,
+    left: f64,
+    counted: Instant,
+}
+
+impl Allowance {
+    fn new(rate: f64) -> Self {
+        Self { rate, left: rate, counted: Instant::now() }
+    }
+
+    /// Takes some, if there is enough.
+    fn take(&mut self, some: f64) -> bool {
+        let now = Instant::now();
+        self.left = (self.left + (now - self.counted).as_secs_f64() * self.rate).min(self.rate);
+        self.counted = now;
+        let enough = self.left >= some;
+        if enough {
+            self.left -= some;
+        }
+        enough
     }
 }
 
@@ -120,10 +169,23 @@ async fn told_to_close(closing: &mut watch::Receiver<Option<CloseCode>>) -> Clos
     }
 }
 
-async fn write(sink: &mut SplitSink<WebSocket, Message>, mut outgoing: mpsc::Receiver<ServerMessage>) {
-    while let Some(message) = outgoing.recv().await {
-        let Ok(text) = serde_json::to_string(&message) else { continue };
-        if sink.send(Message::Text(text.into())).await.is_err() {
+async fn write(
+    sink: &mut SplitSink<WebSocket, Message>,
+    mut outgoing: mpsc::Receiver<ServerMessage>,
+    lane: &LaneBox,
+) {
+    loop {
+        let message = tokio::select! {
+            // Packets go before everything else.
+            biased;
+            packet = lane.next() => Message::Binary(packet),
+            message = outgoing.recv() => match message.map(|message| serde_json::to_string(&message)) {
+                Some(Ok(text)) => Message::Text(text.into()),
+                Some(Err(_)) => continue,
+                None => return,
+            },
+        };
+        if sink.send(message).await.is_err() {
             return;
         }
     }

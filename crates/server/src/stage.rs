@@ -1,6 +1,7 @@
 //! The one task that owns the stager: it feeds it what sockets say and carries out what it decides, in order.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base::{Timestamp, VisitId, WallTime};
@@ -10,6 +11,9 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, ServerMessage};
+
+use crate::lanes::{LaneBox, Lanes};
+use crate::turn::TurnAccess;
 
 /// How many events wait for the stager; a socket that brings more waits with it.
 const MAILBOX: usize = 4096;
@@ -25,6 +29,9 @@ pub(crate) struct ConnectionId(u64);
 pub(crate) struct Connection {
     pub(crate) outbox: mpsc::Sender<ServerMessage>,
     pub(crate) close: watch::Sender<Option<CloseCode>>,
+    pub(crate) lane: Arc<LaneBox>,
+    /// The name under which the page reached this server.
+    pub(crate) host: String,
 }
 
 enum Event {
@@ -38,6 +45,7 @@ enum Event {
 #[derive(Clone)]
 pub(crate) struct Stage {
     events: mpsc::Sender<Event>,
+    lanes: Lanes,
 }
 
 /// What the stage knows of the experiment beside the stager.
@@ -45,16 +53,30 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) experiment: String,
     pub(crate) experiment_sha256: String,
+    /// This server's own STUN and TURN, if it has them.
+    pub(crate) turn: Option<TurnAccess>,
 }
 
 impl Stage {
     /// Starts the task.
     pub(crate) fn start(stager: Stager, context: Context) -> Self {
         let (events, mailbox) = mpsc::channel(MAILBOX);
-        let task =
-            Task { stager, context, connections: HashMap::new(), next_connection: 0, start: Instant::now() };
+        let lanes = Lanes::default();
+        let task = Task {
+            stager,
+            context,
+            lanes: lanes.clone(),
+            connections: HashMap::new(),
+            next_connection: 0,
+            start: Instant::now(),
+        };
         tokio::spawn(task.run(mailbox));
-        Self { events }
+        Self { events, lanes }
+    }
+
+    /// Passes on what a page sent over the server lane, without waiting for anything.
+    pub(crate) fn relay(&self, from: VisitId, packets: &[u8]) {
+        self.lanes.relay(from, packets);
     }
 
     /// A socket has said who it is. None when the server is stopping.
@@ -89,6 +111,7 @@ impl Stage {
 struct Task {
     stager: Stager,
     context: Context,
+    lanes: Lanes,
     connections: HashMap<VisitId, (ConnectionId, Connection)>,
     next_connection: u64,
     start: Instant,
@@ -142,6 +165,7 @@ impl Task {
                 let restored = self.restored(identity.visit).await;
                 let id = ConnectionId(self.next_connection);
                 self.next_connection += 1;
+                self.lanes.connect(identity.visit, Arc::clone(&connection.lane));
                 if let Some((_, older)) = self.connections.insert(identity.visit, (id, connection)) {
                     close(&older, CloseCode::Replaced);
                 }
@@ -155,6 +179,7 @@ impl Task {
             }
             Event::Dropped { visit, connection } if self.is_current(visit, connection) => {
                 self.connections.remove(&visit);
+                self.lanes.disconnect(visit);
                 self.stager.handle_dropped(visit, self.now());
             }
             Event::Message { .. } | Event::Dropped { .. } | Event::Stop { .. } => {}
@@ -196,6 +221,7 @@ impl Task {
         match effect {
             Effect::Send { visit, message } => {
                 let Some((_, connection)) = self.connections.get(&visit) else { return Ok(()) };
+                let message = self.with_ice_servers(message, visit, &connection.host);
                 if let Err(mpsc::error::TrySendError::Full(_)) = connection.outbox.try_send(message) {
                     close(connection, CloseCode::SlowReader);
                 }
@@ -208,6 +234,7 @@ impl Task {
             Effect::Progress { visit, scene, ended } => store.set_progress(visit, scene, ended).await?,
             Effect::CreateGame(new) => {
                 counter!("interplay_games_total").increment(1);
+                self.lanes.add_game(new.game, &new.seats);
                 tracing::info!(game = %new.game, seats = new.seats.len(), "a game begins");
                 let game = store::NewGame {
                     game: new.game,
@@ -226,6 +253,7 @@ impl Task {
             }
             Effect::EndSeat { game, seat, ending } => {
                 let room::SeatEnding { reason, frame, is_partial } = ending;
+                self.lanes.end_seat(game, seat);
                 counter!("interplay_seats_ended_total", "reason" => reason.name()).increment(1);
                 tracing::info!(%game, %seat, reason = reason.name(), frame, "a seat ended");
                 let ending = store::SeatEnding { reason, frame, at: wall_time(), is_partial };
@@ -237,6 +265,22 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Adds this server's own STUN and TURN, with the visit's own credentials.
+    fn with_ice_servers(&self, mut message: ServerMessage, visit: VisitId, host: &str) -> ServerMessage {
+        let (servers, lifetime) = match &mut message {
+            ServerMessage::GameStart(start) => (&mut start.ice_servers, &mut start.ice_lifetime_millis),
+            ServerMessage::IceServers { ice_servers, ice_lifetime_millis } => {
+                (ice_servers, ice_lifetime_millis)
+            }
+            _ => return message,
+        };
+        if let Some(turn) = &self.context.turn {
+            servers.extend(turn.servers(visit, host));
+            *lifetime = turn.lifetime_millis();
+        }
+        message
     }
 
     async fn stop(&mut self) {

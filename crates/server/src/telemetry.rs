@@ -7,7 +7,8 @@ use crate::cli::LogFormat;
 
 /// Starts logging to standard error; `RUST_LOG` chooses what, `info` by default.
 pub(crate) fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,turn_server_proto=off,stun_proto=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),

@@ -1,6 +1,7 @@
 //! Who somebody is: tokens that only this server can make (A1).
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -32,6 +33,7 @@ pub(crate) struct Claims {
 pub(crate) struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
+    secret: Arc<[u8]>,
 }
 
 impl Tokens {
@@ -42,7 +44,16 @@ impl Tokens {
             Ok(_) => anyhow::bail!("{SECRET_VARIABLE} must have at least {SECRET_LEAST} bytes"),
             Err(_) => secret_of(&data.join(SECRET_FILE))?,
         };
-        Ok(Self { encoding: EncodingKey::from_secret(&secret), decoding: DecodingKey::from_secret(&secret) })
+        Ok(Self {
+            encoding: EncodingKey::from_secret(&secret),
+            decoding: DecodingKey::from_secret(&secret),
+            secret: secret.into(),
+        })
+    }
+
+    /// For deriving keys that are good for something else.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
     }
 
     pub(crate) fn issue(&self, visit: VisitId, participant: ParticipantId) -> anyhow::Result<String> {

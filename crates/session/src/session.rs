@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 use base::{Deadline, Frame, Input, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, derive_seed};
-use link::{Ends, Link, Received};
+use link::{Direct, Ends, Lane, Link, LinkEvent, Received, Rules};
 use rollback::{Advance, Environment, Rollback};
 use wire::batch::{BatchAcknowledgement, PlayEvent, RecordBatch};
+use wire::control::{GameRules, LaneUse, OnDirectLoss};
 use wire::packet::{Inputs, MAX_PACKET_BYTES, MAX_PACKET_FRAMES, Packet};
 
 use crate::clock::FrameClock;
@@ -16,8 +17,11 @@ use crate::setup::{Setup, SetupError};
 use crate::status::{PeerStatus, Status};
 
 /// After its last frame is confirmed a seat goes on answering until every peer has all its inputs, and at most
-/// so long: the last acknowledgement of all may be lost.
-const LINGER: Duration = Duration::from_secs(3);
+/// so long: who cannot be reached for longer is given up by the server too.
+const LINGER: Duration = Duration::from_secs(9);
+
+/// When every peer has them, the seat stays at most so long to hear of their last states.
+const LAST_STATES: Duration = Duration::from_secs(3);
 
 /// After its last frame is confirmed a seat goes on sending at least so long, so that the peers hear of its last
 /// state: no packet says that a hash has come.
@@ -31,12 +35,14 @@ const EVENTS: usize = 64;
 pub enum Reason {
     /// A frame is due, or packets that keep the links alive.
     Frame,
+    /// A link may be silent, or is to be mended or measured.
+    Link,
     /// A batch may be due for upload.
     Upload,
 }
 
 /// What the page shows, reports or acts on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum SessionEvent {
     /// The environment was reset; the episode's first frame is next.
     EpisodeBegan {
@@ -59,6 +65,13 @@ pub enum SessionEvent {
         /// The peer's.
         theirs: StateHash,
     },
+    /// Something happened to the link with a peer. `Restart` and `Rebuild` are for the driver to do.
+    Link {
+        /// Which peer.
+        peer: Seat,
+        /// What.
+        event: LinkEvent,
+    },
     /// The last episode is over.
     Finished {
         /// How many frames the game had.
@@ -73,6 +86,8 @@ pub enum SessionEvent {
 pub struct Transmit<'a> {
     /// The peer.
     pub to: Seat,
+    /// Over which lane.
+    pub lane: Lane,
     /// What.
     pub bytes: &'a [u8],
 }
@@ -125,8 +140,9 @@ pub struct Session {
     comparison: Comparison,
     recorder: Recorder,
     events: base::BoundedQueue<SessionEvent>,
-    /// To whom a packet is owed since the last tick.
-    owed: SeatSet,
+    /// To whom a packet is owed since the last tick, by lane.
+    owed_direct: SeatSet,
+    owed_server: SeatSet,
     now: Timestamp,
     packet: Box<[u8; MAX_PACKET_BYTES]>,
     stalled_ticks: u64,
@@ -155,12 +171,11 @@ impl Session {
         })?;
         let peers = Seat::all(setup.seats).filter(|&seat| seat != setup.seat).map(|seat| Peer {
             seat,
-            link: Link::new(Ends {
-                epoch: setup.epoch,
-                peer: seat,
-                peer_incarnation: 0,
-                input_size: setup.input_size,
-            }),
+            link: Link::new(
+                Ends { epoch: setup.epoch, peer: seat, peer_incarnation: 0, input_size: setup.input_size },
+                link_rules(setup, seat),
+                now,
+            ),
             advantage: Advantage::default(),
             acknowledged: Frame::from(rules.input_delay),
             agrees: true,
@@ -178,7 +193,8 @@ impl Session {
             comparison: Comparison::new(),
             recorder: Recorder::new(setup.seats, now),
             events: base::BoundedQueue::new(EVENTS),
-            owed: SeatSet::EMPTY,
+            owed_direct: SeatSet::EMPTY,
+            owed_server: SeatSet::EMPTY,
             now,
             packet: Box::new([0; MAX_PACKET_BYTES]),
             stalled_ticks: 0,
@@ -191,6 +207,30 @@ impl Session {
         if self.phase == Phase::Gathering {
             self.recorder.begin(now);
             self.phase = Phase::Intermission { until: now };
+            for peer in &mut self.peers {
+                peer.link.begin(now);
+            }
+            self.take_link_events(now);
+        }
+    }
+
+    /// Whether the game could begin over every link as it is.
+    #[must_use]
+    pub fn is_ready(&self, now: Timestamp) -> bool {
+        self.peers.iter().all(|peer| peer.link.is_usable(now))
+    }
+
+    /// The browser's word for the data channel to a peer.
+    pub fn handle_direct(&mut self, with: Seat, state: Direct, now: Timestamp) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.seat == with) {
+            peer.link.handle_direct(state, now);
+        }
+    }
+
+    /// Whether the server can be spoken to.
+    pub fn handle_server_lane(&mut self, up: bool) {
+        for peer in &mut self.peers {
+            peer.link.handle_server_lane(up);
         }
     }
 
@@ -210,17 +250,19 @@ impl Session {
         }
     }
 
-    /// Takes a packet that came over the link to `from`. Whatever is wrong with it is counted and forgotten.
-    pub fn handle_packet(&mut self, from: Seat, bytes: &[u8], now: Timestamp) {
+    /// Takes a packet that came over a lane of the link to `from`. Whatever is wrong with it is counted and
+    /// forgotten.
+    pub fn handle_packet(&mut self, from: Seat, lane: Lane, bytes: &[u8], now: Timestamp) {
         self.now = now;
-        if self.try_packet(from, bytes, now).is_none() {
+        if self.try_packet(from, lane, bytes, now).is_none() {
             self.refused += 1;
         }
+        self.take_link_events(now);
     }
 
-    fn try_packet(&mut self, from: Seat, bytes: &[u8], now: Timestamp) -> Option<()> {
+    fn try_packet(&mut self, from: Seat, lane: Lane, bytes: &[u8], now: Timestamp) -> Option<()> {
         let peer = self.peers.iter_mut().find(|peer| peer.seat == from)?;
-        let Received { packet, fresh } = peer.link.handle_packet(bytes, now).ok()?;
+        let Received { packet, fresh } = peer.link.handle_packet(lane, bytes, now).ok()?;
         // What the peer says of us must be possible: it cannot hold what we never made, nor have simulated
         // further past our inputs than its window goes.
         let made = self.rollback.known_until(self.setup.seat);
@@ -235,6 +277,9 @@ impl Session {
         if packet.first <= known {
             let inputs = packet.inputs(self.setup.input_size);
             self.rollback.add_remote(from, packet.first, inputs).ok()?;
+            if self.rollback.known_until(from) > known {
+                peer.link.handle_news(lane, now);
+            }
         }
         peer.acknowledged = peer.acknowledged.max(packet.acknowledged);
         if fresh && matches!(self.phase, Phase::Playing { .. }) {
@@ -271,8 +316,10 @@ impl Session {
         }
         let playing = self.phase != Phase::Stopped;
         let frame = playing.then(|| Deadline { at: self.clock.next(), reason: Reason::Frame });
+        let links = self.peers.iter().filter_map(|peer| peer.link.poll_timeout()).min();
+        let link = links.filter(|_| playing).map(|at| Deadline { at, reason: Reason::Link });
         let upload = self.recorder.poll_timeout().map(|at| Deadline { at, reason: Reason::Upload });
-        base::earliest([frame, upload])
+        base::earliest([frame, link, upload])
     }
 
     /// Does what is due: simulates frames, and owes every peer a packet.
@@ -288,11 +335,41 @@ impl Session {
         if self.phase == Phase::Stopped {
             return Ok(());
         }
+        for peer in &mut self.peers {
+            let trusted = !peer.link.is_suspect();
+            peer.link.handle_timeout(now);
+            if trusted && peer.link.is_suspect() && peer.link.lanes(now).server {
+                // The other lane's first packet does not wait for the tick.
+                self.owed_server.insert(peer.seat);
+            }
+        }
+        self.take_link_events(now);
         while self.clock.tick(now, self.stretch()) {
             self.tick(environment, now)?;
-            self.owed = self.peers.iter().map(|peer| peer.seat).collect();
+            for peer in &mut self.peers {
+                let lanes = peer.link.lanes(now);
+                if lanes.direct {
+                    self.owed_direct.insert(peer.seat);
+                }
+                if lanes.server {
+                    self.owed_server.insert(peer.seat);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn take_link_events(&mut self, now: Timestamp) {
+        let frame = self.rollback.frame();
+        let recorded = !matches!(self.phase, Phase::Gathering | Phase::Stopped);
+        for peer in &mut self.peers {
+            while let Some(event) = peer.link.poll_event() {
+                if let Some(event) = play_event(peer.seat, event).filter(|_| recorded) {
+                    self.recorder.event(frame, now, event);
+                }
+                self.events.push_dropping_oldest(SessionEvent::Link { peer: peer.seat, event });
+            }
+        }
     }
 
     fn stretch(&self) -> f64 {
@@ -356,6 +433,9 @@ impl Session {
             return;
         }
         self.phase = Phase::Finished { at: now };
+        for peer in &mut self.peers {
+            peer.link.retire();
+        }
         self.recorder.finish(now);
         if let Some((_, hash)) = self.comparison.newest() {
             self.tell(SessionEvent::Finished { frames: frame, hash });
@@ -391,16 +471,21 @@ impl Session {
     /// The next packet to send, until there is none. Call it after [`Session::handle_timeout`]; a packet that
     /// is not sent at once is better forgotten, since the next holds everything.
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        let to = self.owed.iter().next()?;
-        self.owed.remove(to);
-        let packet = self.packet_for(to)?;
+        let (lane, owed) = if self.owed_direct.is_empty() {
+            (Lane::Server, &mut self.owed_server)
+        } else {
+            (Lane::Direct, &mut self.owed_direct)
+        };
+        let to = owed.iter().next()?;
+        owed.remove(to);
+        let packet = self.packet_for(to, lane)?;
         let bytes = packet.encode(&mut self.packet).ok()?;
-        Some(Transmit { to, bytes })
+        Some(Transmit { to, lane, bytes })
     }
 
-    fn packet_for(&mut self, to: Seat) -> Option<Packet> {
+    fn packet_for(&mut self, to: Seat, lane: Lane) -> Option<Packet> {
         let peer = self.peers.iter_mut().find(|peer| peer.seat == to)?;
-        let (sequence, echo) = peer.link.next_header(self.now);
+        let (sequence, echo, silent) = peer.link.next_header(lane, self.now);
         let first = peer.acknowledged.max(self.rollback.local_inputs_start());
         let mut inputs = Inputs::new();
         for input in self.rollback.local_inputs(first).take(MAX_PACKET_FRAMES) {
@@ -412,6 +497,7 @@ impl Session {
             incarnation: 0,
             sequence,
             echo,
+            silent,
             frame: self.rollback.frame(),
             advantage: peer.advantage.told(),
             acknowledged: self.rollback.known_until(to),
@@ -442,7 +528,7 @@ impl Session {
     }
 
     /// Whether this seat may leave: its last frame is confirmed, the server has its whole record, the peers have all
-    /// its inputs, and their last states are compared with its own (or there were 3 s for both).
+    /// its inputs (or there were 9 s for that), and their last states are compared with its own (or there were 3 s).
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let at = match self.phase {
@@ -453,8 +539,12 @@ impl Session {
         let end = self.rollback.frame();
         let served = self.peers.iter().all(|peer| peer.acknowledged >= end);
         let compared = self.peers.iter().all(|peer| self.comparison.heard_until(peer.seat) >= end);
-        let done = served && compared && self.now >= at + FAREWELL;
-        self.recorder.is_complete() && (done || self.now >= at + LINGER)
+        let stay = match (served, compared) {
+            (true, true) => FAREWELL,
+            (true, false) => LAST_STATES,
+            (false, _) => LINGER,
+        };
+        self.recorder.is_complete() && self.now >= at + stay
     }
 
     /// Packets that were refused, by whoever sent them.
@@ -491,9 +581,57 @@ impl Session {
                     peer: peer.seat,
                     heard: peer.link.is_heard(),
                     path: peer.link.quality(),
+                    active: peer.link.active(),
+                    is_suspect: peer.link.is_suspect(),
+                    grade: peer.link.grade(),
+                    restarts: peer.link.restarts(),
                 })
                 .collect(),
             uploads: self.recorder.status(),
         }
     }
+}
+
+/// How the link to a peer behaves in this game.
+fn link_rules(setup: &Setup, peer: Seat) -> Rules {
+    let GameRules { fps, window, input_delay, lanes, on_direct_loss, grace_millis, .. } = setup.rules;
+    let interval = Duration::from_secs(1) / u32::from(fps.max(1));
+    Rules {
+        interval,
+        hot: lanes == LaneUse::Hot,
+        server_lane: on_direct_loss == OnDirectLoss::Server,
+        grace: Duration::from_millis(u64::from(grace_millis)),
+        // Two frames go by while an input is made and taken.
+        slack: interval * (u32::from(window) + u32::from(input_delay)).saturating_sub(2),
+        leads: setup.seat < peer,
+    }
+}
+
+/// What of a link's doings belongs into the data.
+fn play_event(peer: Seat, event: LinkEvent) -> Option<PlayEvent> {
+    Some(match event {
+        LinkEvent::Suspect(_) | LinkEvent::Stable => return None,
+        LinkEvent::Switched(lane, cause) => PlayEvent::LaneSwitched { peer, lane, cause },
+        LinkEvent::Restart(attempt, cause) => PlayEvent::IceRestarted { peer, attempt, cause },
+        LinkEvent::Rebuild(cause) => PlayEvent::ConnectionRebuilt { peer, cause },
+        LinkEvent::Lost(cause) => PlayEvent::LinkLost { peer, cause },
+        LinkEvent::Restored(silent) => {
+            let silent_millis = u32::try_from(silent.as_millis()).unwrap_or(u32::MAX);
+            PlayEvent::LinkRestored { peer, silent_millis }
+        }
+        LinkEvent::Hot => PlayEvent::LanesHot { peer },
+        LinkEvent::Sampled(sample) => {
+            let millis = |time: Option<Duration>| time.map_or(-1.0, |time| time.as_secs_f32() * 1000.0);
+            PlayEvent::QualitySampled {
+                peer,
+                lane: sample.lane,
+                rtt_millis: millis(sample.path.round_trip),
+                loss_percent: sample.path.loss.map_or(-1.0, |loss| loss as f32 * 100.0),
+                jitter_millis: millis(sample.path.jitter),
+                bytes: sample.bytes,
+                packets: sample.packets,
+            }
+        }
+        LinkEvent::Graded(quality) => PlayEvent::QualityChanged { peer, quality },
+    })
 }

@@ -50,6 +50,7 @@ impl Setup {
             ("fps", u64::from(rules.fps), (1..=240).contains(&rules.fps), "1 to 240"),
             ("window", u64::from(rules.window), (1..=16).contains(&rules.window), "1 to 16"),
             ("inputDelay", u64::from(rules.input_delay), rules.input_delay <= 8, "0 to 8"),
+            ("graceMs", u64::from(rules.grace_millis), rules.grace_millis >= 500, "at least 500"),
             ("episodes", u64::from(rules.episodes), rules.episodes > 0, "at least 1"),
             ("maxFrames", u64::from(rules.max_frames), rules.max_frames > 0, "at least 1"),
             (

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use base::{Frame, Seat, StateHash};
-use link::PathQuality;
+use link::{Lane, PathQuality, Quality};
 
 use crate::recorder::UploadStatus;
 
@@ -47,6 +47,14 @@ pub struct PeerStatus {
     pub peer: Seat,
     /// Whether a packet has come from it.
     pub heard: bool,
-    /// How good the path is.
+    /// How good the path of the lane in use is.
     pub path: PathQuality,
+    /// The lane in use; none while the peer is lost.
+    pub active: Option<Lane>,
+    /// Whether the direct lane is not to be relied on.
+    pub is_suspect: bool,
+    /// The grade of the lane in use, which changes slowly.
+    pub grade: Option<Quality>,
+    /// How many ICE restarts were begun here.
+    pub restarts: u32,
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use base::{Rng, derive_seed};
-use wire::control::{GameRules, Prediction};
+use wire::control::{GameRules, LaneUse, OnDirectLoss, Prediction};
 
 use crate::chaos::Ending;
 use crate::network::Paths;
@@ -30,6 +30,8 @@ pub struct Conditions {
     pub drift_ppm: u64,
     /// The paths between seats.
     pub paths: Paths,
+    /// The paths over the server, where there are any.
+    pub server_lane: Option<Paths>,
     /// The way to the server and back.
     pub uplink: Uplink,
     /// How often a page stands still, a second and seat; it then does nothing, and takes no packet.
@@ -49,6 +51,7 @@ impl Conditions {
         let millis = Duration::from_millis;
         let bad = within(0, 3) > 0;
         let ends = within(0, 2) > 0;
+        let longest_cut = [1500, 7000][within(0, 1) as usize];
         let share = |percent: u64| if bad { percent as f64 / 100.0 } else { 0.0 };
         Self {
             seed,
@@ -62,6 +65,9 @@ impl Conditions {
                 window: within(1, 16) as u8,
                 prediction: if within(0, 1) == 0 { Prediction::RepeatLast } else { Prediction::Default },
                 intermission_millis: within(0, 800) as u32,
+                lanes: if within(0, 3) == 0 { LaneUse::Hot } else { LaneUse::Warm },
+                on_direct_loss: if within(0, 3) == 0 { OnDirectLoss::Pause } else { OnDirectLoss::Server },
+                ..GameRules::default()
             },
             ending: ends.then_some(Ending { after: within(1, 30) as u32, one_in: within(2, 60) }),
             restlessness: within(0, 50) as f64 / 100.0,
@@ -73,8 +79,16 @@ impl Conditions {
                 delay: millis(within(0, 150)),
                 jitter: millis(if bad { within(0, 200) } else { 0 }),
                 cuts_per_second: if bad { within(0, 20) as f64 / 100.0 } else { 0.0 },
-                longest_cut: millis(within(1, 1500)),
+                longest_cut: millis(within(1, longest_cut)),
             },
+            server_lane: (within(0, 3) > 0).then_some(Paths {
+                loss: 0.0,
+                repeats: 0.0,
+                delay: millis(within(5, 150)),
+                jitter: millis(within(0, 50)),
+                cuts_per_second: if bad { within(0, 5) as f64 / 100.0 } else { 0.0 },
+                longest_cut: millis(within(1, 3000)),
+            }),
             uplink: Uplink {
                 batch_loss: share(within(0, 40)),
                 answer_loss: share(within(0, 40)),
@@ -112,8 +126,8 @@ impl Conditions {
         let between = (Duration::from_millis(u64::from(rules.intermission_millis)) + path * 2 + frame * 4)
             * rules.episodes;
         // The last answers: a time-out of the uplink, the longest wait after it (8 s), a way there and back,
-        // and twice that, since a first wait may end just before the faults do; and the lingering (3 s).
+        // and twice that, since a first wait may end just before the faults do; and the lingering (9 s).
         let uploads = (self.uplink.timeout + Duration::from_secs(8) + self.uplink.delay * 2) * 2;
-        self.faults_end + self.begin_spread + frames + between + uploads + Duration::from_secs(3)
+        self.faults_end + self.begin_spread + frames + between + uploads + Duration::from_secs(9)
     }
 }

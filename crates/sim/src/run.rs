@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::BinaryHeap;
 
 use base::{Rng, derive_seed};
+use link::Lane;
 use wire::batch::BatchAcknowledgement;
 
 use crate::attack::Attack;
@@ -19,6 +20,7 @@ use crate::seat::{Effects, Seat};
 enum Event {
     Packet {
         from: usize,
+        lane: Lane,
         bytes: Vec<u8>,
     },
     Answer {
@@ -57,6 +59,7 @@ struct Run<'a> {
     seats: Vec<Seat>,
     wakes: Vec<u64>,
     network: Network,
+    server_lane: Option<Network>,
     rng: Rng,
     queue: BinaryHeap<Reverse<Scheduled>>,
     attack: Option<&'a mut Attack>,
@@ -71,6 +74,9 @@ pub fn run(conditions: &Conditions, attack: Option<&mut Attack>) -> Outcome {
         seats: base::Seat::all(conditions.seats).map(|seat| Seat::new(conditions, seat)).collect(),
         wakes: vec![0; usize::from(conditions.seats)],
         network: Network::new(conditions.paths, conditions.faults_end, network_rng),
+        server_lane: conditions.server_lane.map(|paths| {
+            Network::new(paths, conditions.faults_end, Rng::from_seed(derive_seed(conditions.seed, 5)))
+        }),
         rng: Rng::from_seed(derive_seed(conditions.seed, 2)),
         queue: BinaryHeap::new(),
         attack,
@@ -121,9 +127,9 @@ impl Run<'_> {
             return self.schedule(thaw, seat, event);
         }
         let effects = match event {
-            Event::Packet { from, bytes } => {
+            Event::Packet { from, lane, bytes } => {
                 let from = base::Seat::new(from as u8).expect("packets come from seats");
-                page.take_packet(from, &bytes, now);
+                page.take_packet(from, lane, &bytes, now);
                 if let Some(attack) = &mut self.attack {
                     attack.observe(from, base::Seat::new(seat as u8).expect("a seat"), &bytes);
                 }
@@ -148,9 +154,14 @@ impl Run<'_> {
     }
 
     fn carry_out(&mut self, now: Duration, seat: usize, effects: Effects) {
-        for (to, bytes) in effects.packets {
-            for at in self.network.arrivals(seat, to, now).into_iter().flatten() {
-                self.schedule(at, to, Event::Packet { from: seat, bytes: bytes.clone() });
+        for (to, lane, bytes) in effects.packets {
+            let arrivals = match (lane, &mut self.server_lane) {
+                (Lane::Direct, _) => self.network.arrivals(seat, to, now),
+                (Lane::Server, Some(lane)) => lane.arrivals(seat, to, now),
+                (Lane::Server, None) => [None; 2],
+            };
+            for at in arrivals.into_iter().flatten() {
+                self.schedule(at, to, Event::Packet { from: seat, lane, bytes: bytes.clone() });
             }
         }
         if let Some((upload, bytes)) = effects.upload {
@@ -179,7 +190,8 @@ impl Run<'_> {
         let Some(attack) = &mut self.attack else { return };
         for _ in 0..attack.burst() {
             let (over, bytes) = attack.next_packet();
-            self.seats[victim].take_packet(over, &bytes, now);
+            let lane = if self.rng.chance(0.5) { Lane::Direct } else { Lane::Server };
+            self.seats[victim].take_packet(over, lane, &bytes, now);
         }
         let next = now + attack.interval();
         self.schedule(next, victim, Event::Attack);

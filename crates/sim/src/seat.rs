@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use base::{Input, Rng, Timestamp, derive_seed};
-use session::{Session, Setup};
+use link::{Direct, Lane, LinkEvent};
+use session::{Session, SessionEvent, Setup};
 use wire::batch::BatchAcknowledgement;
 
 use crate::chaos::Chaos;
@@ -37,7 +38,7 @@ impl LocalClock {
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     /// Packets, by recipient.
-    pub(crate) packets: Vec<(usize, Vec<u8>)>,
+    pub(crate) packets: Vec<(usize, Lane, Vec<u8>)>,
     /// A batch to upload, by its number.
     pub(crate) upload: Option<(u64, Vec<u8>)>,
     /// When to wake it next.
@@ -60,7 +61,7 @@ pub(crate) struct Seat {
     pub(crate) frozen_until: Duration,
     pub(crate) records: Records,
     complete_at: Option<Duration>,
-    events: Vec<session::SessionEvent>,
+    events: Vec<SessionEvent>,
     needless_wakes: u64,
     most_pending: usize,
 }
@@ -80,7 +81,12 @@ impl Seat {
             rules: conditions.rules,
             input_size: conditions.input_size,
         };
-        let session = Session::new(&setup, clock.read(Duration::ZERO)).expect("conditions are a valid game");
+        let now = clock.read(Duration::ZERO);
+        let mut session = Session::new(&setup, now).expect("conditions are a valid game");
+        session.handle_server_lane(conditions.server_lane.is_some());
+        for peer in base::Seat::all(conditions.seats).filter(|&peer| peer != seat) {
+            session.handle_direct(peer, Direct::Open, now);
+        }
         Self {
             session,
             environment: Chaos::new(conditions.ending),
@@ -118,8 +124,8 @@ impl Seat {
         now < self.frozen_until
     }
 
-    pub(crate) fn take_packet(&mut self, from: base::Seat, bytes: &[u8], now: Duration) {
-        self.session.handle_packet(from, bytes, self.clock.read(now));
+    pub(crate) fn take_packet(&mut self, from: base::Seat, lane: Lane, bytes: &[u8], now: Duration) {
+        self.session.handle_packet(from, lane, bytes, self.clock.read(now));
     }
 
     pub(crate) fn wake(&mut self, now: Duration) -> Effects {
@@ -168,9 +174,15 @@ impl Seat {
     fn effects(&mut self, now: Duration) -> Effects {
         let mut effects = Effects::default();
         while let Some(transmit) = self.session.poll_transmit() {
-            effects.packets.push((transmit.to.index(), transmit.bytes.to_vec()));
+            effects.packets.push((transmit.to.index(), transmit.lane, transmit.bytes.to_vec()));
         }
         while let Some(event) = self.session.poll_event() {
+            // A connection that is made anew is there at once; what comes over it, the network decides.
+            if let SessionEvent::Link { peer, event: LinkEvent::Rebuild(_) } = event {
+                let now = self.clock.read(now);
+                self.session.handle_direct(peer, Direct::Connecting, now);
+                self.session.handle_direct(peer, Direct::Open, now);
+            }
             self.events.push(event);
         }
         if let Some(batch) = self.session.poll_batch(self.clock.read(now)) {

@@ -7,6 +7,8 @@
 use base::{FRAME_LIMIT, Frame, MAX_INPUT_BYTES, MAX_SEATS, Seat, SeatSet, StateHash};
 use serde::{Deserialize, Serialize};
 
+use crate::lane::{Cause, Lane, Quality};
+
 /// The longest batch that is sent or read, in bytes.
 pub const MAX_BATCH_BYTES: usize = 256 * 1024;
 
@@ -96,6 +98,74 @@ pub enum PlayEvent {
         own: StateHash,
         /// The peer's hash.
         theirs: StateHash,
+    },
+    /// Inputs come first over another lane than before (L6).
+    LaneSwitched {
+        /// From whom.
+        peer: Seat,
+        /// Over which they come now.
+        lane: Lane,
+        /// Why.
+        cause: Cause,
+    },
+    /// An ICE restart was begun here (L7).
+    IceRestarted {
+        /// With whom.
+        peer: Seat,
+        /// Which of this outage, from 1.
+        attempt: u8,
+        /// What the outage began with.
+        cause: Cause,
+    },
+    /// The peer connection was made anew, begun here (L7).
+    ConnectionRebuilt {
+        /// With whom.
+        peer: Seat,
+        /// Why.
+        cause: Cause,
+    },
+    /// No lane has delivered for the grace (L8).
+    LinkLost {
+        /// Who was lost.
+        peer: Seat,
+        /// Why.
+        cause: Cause,
+    },
+    /// Something came again after every lane had been silent.
+    LinkRestored {
+        /// From whom.
+        peer: Seat,
+        /// For how long nothing had come, in milliseconds.
+        silent_millis: u32,
+    },
+    /// The server lane is used always from here on: only while the direct lane is suspect would be too late.
+    LanesHot {
+        /// To whom.
+        peer: Seat,
+    },
+    /// How good the path of the lane in use is (L4), every 2 s.
+    QualitySampled {
+        /// From and to whom.
+        peer: Seat,
+        /// Which lane.
+        lane: Lane,
+        /// The smoothed round trip in milliseconds, negative when not known.
+        rtt_millis: f32,
+        /// The lost packets in percent, negative when not known.
+        loss_percent: f32,
+        /// The jitter in milliseconds, negative when not known.
+        jitter_millis: f32,
+        /// Bytes that came from the peer since the last sample, over all lanes.
+        bytes: u32,
+        /// Packets that came since the last sample, over all lanes.
+        packets: u32,
+    },
+    /// The path's grade has changed, and stayed so for two samples.
+    QualityChanged {
+        /// With whom.
+        peer: Seat,
+        /// What it is now.
+        quality: Quality,
     },
 }
 

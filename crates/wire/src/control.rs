@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId};
 use serde::{Deserialize, Serialize};
 
+use crate::lane::{Cause, Lane, Quality};
+
 /// The longest control message, in bytes (A2).
 pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
 
@@ -65,6 +67,47 @@ pub enum ClientMessage {
         #[serde(flatten)]
         connection: ConnectionType,
     },
+    /// No lane has delivered anything from a peer for the grace (L8, P1).
+    P2pConnectionLost {
+        /// The game.
+        game_id: GameId,
+        /// The frame that the sender would simulate next.
+        frame: Frame,
+        /// Who is lost.
+        lost_peer: Seat,
+        /// The browser's word for the state of the path.
+        ice_state: String,
+        /// The browser's word for the state of the data channel.
+        dc_state: String,
+        /// Why.
+        cause: Cause,
+        /// The page's wall clock, milliseconds since the Unix epoch.
+        timestamp: f64,
+    },
+    /// A peer that was lost is heard again.
+    P2pConnectionRestored {
+        /// The game.
+        game_id: GameId,
+        /// The frame that the sender would simulate next.
+        frame: Frame,
+        /// Who.
+        peer: Seat,
+    },
+    /// How good the way to a peer is has changed (L4).
+    P2pQuality {
+        /// The game.
+        game_id: GameId,
+        /// Who.
+        peer: Seat,
+        /// What it is now.
+        quality: Quality,
+        /// The smoothed round trip in milliseconds.
+        rtt_millis: Option<f32>,
+        /// The lane that is used.
+        lane: Lane,
+    },
+    /// New credentials for TURN, please: those that there are will expire (L1).
+    RenewIce,
     /// Two states that must be equal are not (N2).
     P2pDesync {
         /// The game.
@@ -147,6 +190,13 @@ pub enum ServerMessage {
         /// What.
         signal: Signal,
     },
+    /// The answer to `renew_ice`: for `RTCPeerConnection.setConfiguration`.
+    IceServers {
+        /// As in `game_start`.
+        ice_servers: Vec<IceServer>,
+        /// As in `game_start`.
+        ice_lifetime_millis: u32,
+    },
     /// Every seat is ready: begin.
     GameGo {
         /// The game.
@@ -190,7 +240,7 @@ fn with_type_outside(text: &str) -> Option<String> {
 
 /// One message of the making of a connection, passed on without being understood.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Signal {
     /// An `RTCSessionDescription`.
     Description {
@@ -234,6 +284,26 @@ pub struct ConnectionType {
     pub timestamp: f64,
 }
 
+impl ConnectionType {
+    /// Whether another says the same, whenever it was found.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let Self {
+            connection_type,
+            local_candidate_type,
+            remote_candidate_type,
+            protocol,
+            relay_protocol,
+            ..
+        } = self;
+        *connection_type == other.connection_type
+            && *local_candidate_type == other.local_candidate_type
+            && *remote_candidate_type == other.remote_candidate_type
+            && *protocol == other.protocol
+            && *relay_protocol == other.relay_protocol
+    }
+}
+
 /// A scene, as the page needs it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -241,13 +311,12 @@ pub struct Scene {
     /// Its name in the experiment.
     pub id: String,
     /// What it is.
-    #[serde(flatten)]
     pub kind: SceneKind,
 }
 
 /// The kinds of scenes that stand (S1).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum SceneKind {
     /// A text and a button.
     Start {
@@ -336,6 +405,9 @@ pub struct GameStart {
     pub keys: BTreeMap<String, String>,
     /// For `RTCConfiguration.iceServers`, as it is.
     pub ice_servers: Vec<IceServer>,
+    /// For how long their credentials are good, in milliseconds; 0 when they do not expire.
+    #[serde(default)]
+    pub ice_lifetime_millis: u32,
 }
 
 /// How a game runs; the same for all its seats.
@@ -356,6 +428,44 @@ pub struct GameRules {
     pub prediction: Prediction,
     /// The pause between two episodes, in milliseconds.
     pub intermission_millis: u32,
+    /// When the server lane is used (L5).
+    #[serde(default)]
+    pub lanes: LaneUse,
+    /// What the loss of the direct lane means (L6).
+    #[serde(default)]
+    pub on_direct_loss: OnDirectLoss,
+    /// After how long without a packet a peer is lost, in milliseconds (L8).
+    #[serde(default = "default_grace_millis")]
+    pub grace_millis: u32,
+    /// Whether connections may go over TURN only (L1).
+    #[serde(default)]
+    pub force_relay: bool,
+}
+
+const fn default_grace_millis() -> u32 {
+    3000
+}
+
+/// When the server lane is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneUse {
+    /// While the direct lane is suspect.
+    #[default]
+    Warm,
+    /// Always.
+    Hot,
+}
+
+/// What the loss of the direct lane means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDirectLoss {
+    /// The game goes on over the server lane.
+    #[default]
+    Server,
+    /// The server lane is not used: for studies that must not mix latencies.
+    Pause,
 }
 
 impl Default for GameRules {
@@ -368,6 +478,10 @@ impl Default for GameRules {
             window: 8,
             prediction: Prediction::RepeatLast,
             intermission_millis: 1500,
+            lanes: LaneUse::Warm,
+            on_direct_loss: OnDirectLoss::Server,
+            grace_millis: default_grace_millis(),
+            force_relay: false,
         }
     }
 }
@@ -437,7 +551,7 @@ mod tests {
         let scene = Scene { id: "play".into(), kind: SceneKind::Game { title: "Tag".into(), players: 2 } };
         assert_eq!(
             serde_json::to_string(&ServerMessage::ActivateScene { scene }).unwrap(),
-            r#"{"type":"activate_scene","scene":{"id":"play","kind":"game","title":"Tag","players":2}}"#
+            r#"{"type":"activate_scene","scene":{"id":"play","kind":{"game":{"title":"Tag","players":2}}}}"#
         );
     }
 
@@ -454,6 +568,7 @@ mod tests {
             environment: EnvironmentRef { url: "/environments/ab.wasm".into(), sha256: "ab".into() },
             keys: BTreeMap::from([("ArrowLeft".into(), "left".into())]),
             ice_servers: vec![],
+            ice_lifetime_millis: 0,
         };
         let message = ServerMessage::GameStart(Box::new(start));
         let json = serde_json::to_string(&message).unwrap();

@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | [`control`] | page and server, one WebSocket | JSON, `type` first |
 //! | [`packet`] | page and page, a data channel | postcard, at most [`packet::MAX_PACKET_BYTES`] |
+//! | [`lane`] | page and server and page, the same WebSocket | binary, packets behind their seats |
 //! | [`batch`] | page to server, HTTP | postcard, at most [`batch::MAX_BATCH_BYTES`] |
 //! | [`manifest`], [`draw`] | environment to whoever runs it | JSON; little-endian records |
 
@@ -13,6 +14,7 @@ pub mod batch;
 pub mod close;
 pub mod control;
 pub mod draw;
+pub mod lane;
 pub mod manifest;
 pub mod packet;
 

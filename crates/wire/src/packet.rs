@@ -32,6 +32,8 @@ pub struct Packet {
     pub sequence: u32,
     /// The newest packet that the sender has from the recipient.
     pub echo: Option<Echo>,
+    /// Whether nothing comes to the sender over the direct lane: a cut may be one-way (L5).
+    pub silent: bool,
     /// The frame that the sender will simulate next.
     pub frame: Frame,
     /// How many frames the sender believes to be ahead of the recipient, rounded.
@@ -128,6 +130,7 @@ mod tests {
             incarnation: 1,
             sequence: u32::MAX,
             echo: Some(Echo { sequence: 70_000, held_micros: 1_234 }),
+            silent: true,
             frame: 1000,
             advantage: -3,
             acknowledged: 990,
@@ -151,7 +154,7 @@ mod tests {
         let hex: String = encoded(&packet()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
-            "effdb6f50d0301ffffffff0f01f0a204d209e807fdde07e307040102030401df07ffffffffffffffffff01"
+            "effdb6f50d0301ffffffff0f01f0a204d20901e807fdde07e307040102030401df07ffffffffffffffffff01"
         );
         assert!(
             include_str!("../../../docs/protocol.md").contains(&hex),

@@ -31,5 +31,6 @@ pub(super) async fn upgrade(
         .max_message_size(MAX_CONTROL_BYTES)
         .max_frame_size(MAX_CONTROL_BYTES);
     let open = app.sockets.subscribe();
-    Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, app.stage, app.tokens, open)))
+    let host = text(HOST).unwrap_or_default().to_owned();
+    Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, app.stage, app.tokens, host, open)))
 }

@@ -51,7 +51,7 @@ fn episodes(outcome: &Outcome, seat: usize) -> Result<(), Violation> {
                 })?;
                 ended += 1;
             }
-            PlayEvent::Stalled { .. } | PlayEvent::Desync { .. } => {}
+            _ => {}
         }
     }
     let episodes = outcome.conditions.rules.episodes;

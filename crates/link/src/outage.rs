@@ -1,0 +1,184 @@
+//! What is done about a direct lane that does not deliver (L7).
+
+use core::time::Duration;
+
+use base::Timestamp;
+use wire::lane::Cause;
+
+/// The most ICE restarts in one outage.
+pub const MAX_RESTARTS: u8 = 3;
+
+/// How long the lane must have been bad without a break before a restart.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a restart may take.
+const RESTART_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a rebuild may take.
+const REBUILD_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the lane must have been good without a break before the outage is over.
+const STABLE: Duration = Duration::from_secs(2);
+
+/// What to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// Restart ICE; which attempt, from 1.
+    Restart(u8),
+    /// Make the connection anew.
+    Rebuild,
+}
+
+/// What an outage knows of its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Connection {
+    /// A restart cannot mend it.
+    pub(crate) dead: bool,
+    /// The browser has given it up, and a restart may mend it.
+    pub(crate) failed: bool,
+    /// Whether this end restarts.
+    pub(crate) leads: bool,
+}
+
+/// From when the direct lane became suspect until it has been good for 2 s.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Outage {
+    pub(crate) cause: Cause,
+    condition: Condition,
+    restarts: u8,
+    rebuilt: bool,
+    /// Until when what was begun has time.
+    under_way: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Condition {
+    BadSince(Timestamp),
+    GoodSince(Timestamp),
+}
+
+impl Outage {
+    pub(crate) fn new(cause: Cause, now: Timestamp) -> Self {
+        Self { cause, condition: Condition::BadSince(now), restarts: 0, rebuilt: false, under_way: None }
+    }
+
+    /// The lane is good, or not, at this moment. True when it has been good for long enough.
+    pub(crate) fn observe(&mut self, good: bool, now: Timestamp) -> bool {
+        self.condition = match (self.condition, good) {
+            (Condition::GoodSince(since), true) => {
+                self.under_way = None;
+                Condition::GoodSince(since)
+            }
+            (Condition::BadSince(_), true) => {
+                self.under_way = None;
+                Condition::GoodSince(now)
+            }
+            (Condition::BadSince(since), false) => Condition::BadSince(since),
+            (Condition::GoodSince(_), false) => Condition::BadSince(now),
+        };
+        matches!(self.condition, Condition::GoodSince(since) if now.saturating_since(since) >= STABLE)
+    }
+
+    /// What was begun has come to nothing: the browser says so.
+    pub(crate) fn attempt_failed(&mut self) {
+        self.under_way = None;
+    }
+
+    /// What to begin now, if anything; it is then under way.
+    pub(crate) fn next_step(&mut self, connection: Connection, now: Timestamp) -> Option<Step> {
+        let Condition::BadSince(since) = self.condition else { return None };
+        if self.under_way.is_some_and(|limit| now < limit) {
+            return None;
+        }
+        self.under_way = None;
+        if connection.dead {
+            return self.rebuild(now);
+        }
+        let due = connection.failed || now.saturating_since(since) >= PATIENCE;
+        if !connection.leads || !due {
+            return None;
+        }
+        if self.restarts == MAX_RESTARTS {
+            return self.rebuild(now);
+        }
+        self.restarts += 1;
+        self.under_way = Some(now + RESTART_LIMIT);
+        Some(Step::Restart(self.restarts))
+    }
+
+    fn rebuild(&mut self, now: Timestamp) -> Option<Step> {
+        if core::mem::replace(&mut self.rebuilt, true) {
+            return None;
+        }
+        self.under_way = Some(now + REBUILD_LIMIT);
+        Some(Step::Rebuild)
+    }
+
+    /// When something may have to be done.
+    pub(crate) fn poll_timeout(&self, leads: bool) -> Option<Timestamp> {
+        match (self.condition, self.under_way) {
+            (Condition::GoodSince(since), _) => Some(since + STABLE),
+            (Condition::BadSince(_), Some(limit)) => Some(limit),
+            (Condition::BadSince(since), None) if leads && !self.rebuilt => Some(since + PATIENCE),
+            (Condition::BadSince(_), None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEADER: Connection = Connection { dead: false, failed: false, leads: true };
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    /// Every step of an outage in which nothing helps, with its time.
+    fn steps(connection: Connection) -> Vec<(u64, Step)> {
+        let mut outage = Outage::new(Cause::Silence, at(0));
+        let mut steps = Vec::new();
+        for millis in (0..60_000).step_by(10) {
+            assert!(!outage.observe(false, at(millis)));
+            steps.extend(outage.next_step(connection, at(millis)).map(|step| (millis, step)));
+        }
+        steps
+    }
+
+    #[test]
+    fn three_restarts_then_one_rebuild_then_nothing() {
+        let restart = |at, attempt| (at, Step::Restart(attempt));
+        let expected = [restart(1_000, 1), restart(6_000, 2), restart(11_000, 3), (16_000, Step::Rebuild)];
+        assert_eq!(steps(LEADER), expected);
+    }
+
+    #[test]
+    fn what_the_browser_has_given_up_is_restarted_at_once() {
+        assert_eq!(steps(Connection { failed: true, ..LEADER })[0], (0, Step::Restart(1)));
+    }
+
+    #[test]
+    fn what_cannot_be_restarted_is_rebuilt_at_once_by_either_side() {
+        for leads in [true, false] {
+            assert_eq!(steps(Connection { dead: true, leads, ..LEADER }), [(0, Step::Rebuild)]);
+        }
+    }
+
+    #[test]
+    fn one_side_leads() {
+        assert_eq!(steps(Connection { leads: false, ..LEADER }), []);
+    }
+
+    #[test]
+    fn a_good_moment_ends_what_is_under_way_and_two_good_seconds_the_outage() {
+        let mut outage = Outage::new(Cause::Silence, at(0));
+        assert_eq!(outage.next_step(LEADER, at(1_000)), Some(Step::Restart(1)));
+        assert!(!outage.observe(true, at(1_500)));
+        assert!(!outage.observe(false, at(2_000)));
+        assert_eq!(outage.next_step(LEADER, at(2_900)), None, "bad for less than a second");
+        assert_eq!(outage.next_step(LEADER, at(3_000)), Some(Step::Restart(2)));
+        assert!(!outage.observe(true, at(3_500)));
+        assert!(outage.observe(true, at(5_500)));
+    }
+}
