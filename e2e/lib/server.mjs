@@ -1,16 +1,36 @@
 // The real server, on a free port, with a data folder of its own.
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
 const binary = join(process.env.INTERPLAY_TARGET ?? "target/release", "interplay");
 
-/** Starts `interplay demo`; `within` are words that run it elsewhere, in a network namespace for example. */
-export async function serve(args = [], { listen = "127.0.0.1:0", within = [] } = {}) {
+/** The demo's folder with other settings in its game: {fps: "60", recovery: '{ lanes = "hot" }', …}. */
+async function experiment(settings) {
+  const folder = await mkdtemp(join(tmpdir(), "interplay-experiment-"));
+  const demo = join(import.meta.dirname, "../../experiments/tag");
+  for (const file of ["welcome.md", "tag.wasm"]) await copyFile(join(demo, file), join(folder, file));
+  let text = await readFile(join(demo, "experiment.toml"), "utf8");
+  for (const [key, value] of Object.entries(settings)) {
+    const line = new RegExp(`^${key} = .*$`, "m");
+    const setting = `${key} = ${value}`;
+    text = line.test(text) ? text.replace(line, setting) : text.replace(/^kind = "game"$/m, `$&\n${setting}`);
+  }
+  await writeFile(join(folder, "experiment.toml"), text);
+  return folder;
+}
+
+/**
+ * Starts `interplay demo`, or the demo with other `settings`; `within` are words that run it elsewhere, in a network
+ * namespace for example.
+ */
+export async function serve(args = [], { listen = "127.0.0.1:0", within = [], settings } = {}) {
   const data = await mkdtemp(join(tmpdir(), "interplay-data-"));
-  const words = [...within, binary, "demo", "--listen", listen, "--data", data, ...args];
+  const folder = settings && (await experiment(settings));
+  const command = folder ? ["run", folder] : ["demo"];
+  const words = [...within, binary, ...command, "--listen", listen, "--data", data, ...args];
   const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   child.stderr.on("data", (chunk) => (log += chunk));
@@ -34,7 +54,7 @@ export async function serve(args = [], { listen = "127.0.0.1:0", within = [] } =
         const code = await ended;
         if (code !== 0) throw new Error(`the server ended with ${code}:\n${log}`);
       }
-      await rm(data, { recursive: true, force: true });
+      for (const made of [data, folder]) if (made) await rm(made, { recursive: true, force: true });
     },
   };
 }

@@ -297,7 +297,7 @@ impl App {
         if play.connection_changed(seat, attempt) {
             let frame = play.status().map_or(0, |status| status.frame);
             if let Some(peer) = play.peers.iter().find(|peer| peer.seat == seat) {
-                peer.report_connection_type(frame, true);
+                peer.inspect(frame, true);
             }
         }
         self.tick();
@@ -317,8 +317,12 @@ impl App {
         }
     }
 
-    pub(crate) fn connection_type(&mut self, peer: Seat, connection: ConnectionType, told: bool) {
+    /// What the browser's statistics say of a connection.
+    pub(crate) fn inspected(&mut self, peer: Seat, connection: ConnectionType, told: bool, answered: bool) {
         let Some(play) = &mut self.play else { return };
+        if answered {
+            play.answered(peer);
+        }
         let game_id = play.start.game_id;
         if !told && play.connection_type(peer).is_some_and(|known| known.is_like(&connection)) {
             return;

@@ -44,6 +44,8 @@ struct Negotiation {
     ignoring_offer: Cell<bool>,
     /// Set when the connection is closed: what is under way then comes to nothing.
     closed: Cell<bool>,
+    /// How often the browser's checks of the path were answered, when it was last asked.
+    answers: Cell<f64>,
     /// Descriptions are handled one after another.
     turn: RefCell<Promise>,
 }
@@ -60,6 +62,7 @@ impl Peer {
             making_offer: Cell::new(false),
             ignoring_offer: Cell::new(false),
             closed: Cell::new(false),
+            answers: Cell::new(0.0),
             turn: RefCell::new(Promise::resolve(&JsValue::UNDEFINED)),
         });
 
@@ -198,15 +201,21 @@ impl Peer {
         *self.negotiation.turn.borrow_mut() = turn;
     }
 
-    /// How this link has come about (L3): told if it must be, or if it is another than before.
-    pub(crate) fn report_connection_type(&self, frame: Frame, told: bool) {
+    /// Looks into the browser's statistics: how this link has come about (L3), which is told if it must be or if it
+    /// is another than before, and how often its own checks of the path were answered.
+    pub(crate) fn inspect(&self, frame: Frame, told: bool) {
         let (connection, seat, state) = (self.connection.clone(), self.seat, Rc::clone(&self.negotiation));
         spawn_local(async move {
             if let Ok(stats) = JsFuture::from(connection.get_stats()).await
                 && !state.closed.get()
             {
-                let connection = connection_type(&stats, frame);
-                with_app(|app| app.connection_type(seat, connection, told));
+                let mut reports = Vec::new();
+                // A report is like a map, without being one.
+                stats.unchecked_ref::<js_sys::Map>().for_each(&mut |report, _| reports.push(report));
+                let answers = answers(&reports);
+                let answered = answers > state.answers.replace(answers);
+                let connection = connection_type(&reports, frame);
+                with_app(|app| app.inspected(seat, connection, told, answered));
             }
         });
     }
@@ -293,14 +302,18 @@ fn send_description(seat: Seat, attempt: u32, connection: &RtcPeerConnection) {
     with_app(|app| app.signal(seat, signal));
 }
 
+fn text(object: &JsValue, name: &str) -> Option<String> {
+    Reflect::get(object, &name.into()).ok().and_then(|value| value.as_string())
+}
+
+/// How many answers all pairs of candidates have had together.
+fn answers(reports: &[JsValue]) -> f64 {
+    let of = |report| Reflect::get(report, &"responsesReceived".into()).ok().and_then(|count| count.as_f64());
+    reports.iter().filter_map(of).sum()
+}
+
 /// Reads the selected pair from statistics.
-fn connection_type(stats: &JsValue, frame: Frame) -> ConnectionType {
-    let text = |object: &JsValue, name: &str| {
-        Reflect::get(object, &name.into()).ok().and_then(|value| value.as_string())
-    };
-    let mut reports = Vec::new();
-    // A report is like a map, without being one.
-    stats.unchecked_ref::<js_sys::Map>().for_each(&mut |report, _| reports.push(report));
+fn connection_type(reports: &[JsValue], frame: Frame) -> ConnectionType {
     let by_id = |id: &str| reports.iter().find(|report| text(report, "id").as_deref() == Some(id));
     let transport = reports.iter().find(|report| text(report, "type").as_deref() == Some("transport"));
     let pair = transport

@@ -18,6 +18,9 @@ use crate::http;
 use crate::keyboard::Keyboard;
 use crate::peers::Peer;
 
+/// How often the statistics of a suspect connection are looked into.
+const INSPECT_EVERY: Duration = Duration::from_millis(250);
+
 /// One game.
 pub(crate) struct Play {
     pub(crate) start: GameStart,
@@ -27,6 +30,8 @@ pub(crate) struct Play {
     ready: bool,
     /// Whom the server was told to be lost.
     lost: SeatSet,
+    /// When to look into the statistics of suspect connections next.
+    inspect_at: Timestamp,
     /// When TURN's credentials are to be renewed.
     renew_at: Option<Timestamp>,
     /// `game_finished` was sent, or the game is over in another way: the session stands still.
@@ -75,6 +80,7 @@ impl Play {
             loaded: None,
             ready: false,
             lost: SeatSet::EMPTY,
+            inspect_at: Timestamp::default(),
             renew_at,
             over: false,
             drawn: None,
@@ -173,6 +179,13 @@ impl Play {
         self.connection_types.iter().rev().find(|(peer, _)| *peer == seat).map(|(_, kind)| kind)
     }
 
+    /// The browser's own checks of the path to a peer have been answered.
+    pub(crate) fn answered(&mut self, by: Seat) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.handle_answered(by, now());
+        }
+    }
+
     pub(crate) fn packet(&mut self, from: Seat, lane: Lane, bytes: &[u8]) {
         if let Some(loaded) = &mut self.loaded {
             loaded.session.handle_packet(from, lane, bytes, now());
@@ -256,6 +269,14 @@ impl Play {
             }
         }
         ticked.suspect = !status.finished && status.peers.iter().any(|peer| peer.is_suspect);
+        if ticked.suspect && time >= self.inspect_at {
+            self.inspect_at = time + INSPECT_EVERY;
+            for peer in status.peers.iter().filter(|peer| peer.is_suspect) {
+                if let Some(peer) = self.peers.iter().find(|other| other.seat == peer.peer) {
+                    peer.inspect(status.frame, false);
+                }
+            }
+        }
         if self.renew_at.take_if(|at| *at <= time).is_some() {
             ticked.messages.push(ClientMessage::RenewIce);
         }
@@ -272,8 +293,8 @@ impl Play {
                 let attempt = peer.next_attempt();
                 self.rebuild(seat, attempt, true);
             }
-            LinkEvent::Stable => peer.report_connection_type(frame, true),
-            LinkEvent::Sampled(_) => peer.report_connection_type(frame, false),
+            LinkEvent::Stable => peer.inspect(frame, true),
+            LinkEvent::Sampled(_) => peer.inspect(frame, false),
             LinkEvent::Lost(cause) => {
                 self.lost.insert(seat);
                 return Some(ClientMessage::P2pConnectionLost {

@@ -29,6 +29,9 @@
 //!   closed, or the browser does not recover it) is rebuilt at once, by whoever finds out.
 //! - **Warm or hot**: the server lane carries packets during an outage, and a probe a second otherwise; from the
 //!   probes the link knows whether that would be in time. If not, it uses both lanes always, and says so.
+//! - **Nothing is sent into a cut**: what waits for an acknowledgement stops SCTP for up to three seconds, whether or not
+//!   the path comes back. Where the browser tells that its own checks of the path are answered, packets leave over the
+//!   direct lane only then, and the lane is back at once.
 //! - **Which lane is in use** is decided by what comes: the server lane is from when its packets bring what the direct
 //!   lane has not; the direct one from the end of the outage.
 //!

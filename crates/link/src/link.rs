@@ -24,6 +24,13 @@ const DIRECT_WAIT: Duration = Duration::from_secs(6);
 /// How often a packet goes over the server lane that would not need to.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
+/// In an outage the direct lane is left alone after this, for as long as the browser's own checks of the path get
+/// no answer. What is sent into a cut stops SCTP for up to three seconds, the path's return or not.
+const HOLD_AFTER: Duration = Duration::from_millis(200);
+
+/// How long an answer to the browser's own checks says that the path is there.
+const ANSWER_COUNTS: Duration = Duration::from_millis(700);
+
 /// A silence of all lanes that was shorter is not worth telling.
 const NOTABLE_SILENCE: Duration = Duration::from_secs(1);
 
@@ -154,6 +161,8 @@ pub struct Link {
     /// When the timers ran last.
     checked: Timestamp,
     peer_silent: bool,
+    /// When the browser's own checks of the path were last answered; `None` when it does not tell.
+    answered: Option<Timestamp>,
     outage: Option<Outage>,
     active: Lane,
     hot: bool,
@@ -190,6 +199,7 @@ impl Link {
             excused: now,
             checked: now,
             peer_silent: false,
+            answered: None,
             outage: None,
             active: Lane::Direct,
             hot: rules.hot,
@@ -235,6 +245,11 @@ impl Link {
         if state == Direct::Connecting {
             self.direct.forget_measurements();
         }
+    }
+
+    /// The browser's own checks of the path have been answered again.
+    pub fn handle_answered(&mut self, now: Timestamp) {
+        self.answered = Some(now);
     }
 
     /// Whether the server can be spoken to.
@@ -477,13 +492,15 @@ impl Link {
     /// Over which lanes the next packet goes.
     pub fn lanes(&mut self, now: Timestamp) -> Lanes {
         let direct = matches!(self.state, Direct::Open | Direct::Failed);
+        let held = self.outage.is_some_and(|outage| outage.bad_for(now) > HOLD_AFTER)
+            && self.answered.is_some_and(|at| now.saturating_since(at) > ANSWER_COUNTS);
         let probe = now >= self.next_probe;
         let needed = self.hot || self.outage.is_some() || !direct || self.phase == Phase::Gathering;
         let server = self.rules.server_lane && self.server_up && (needed || probe);
         if server {
             self.next_probe = now + PROBE_EVERY;
         }
-        Lanes { direct, server }
+        Lanes { direct: direct && !(held && server), server }
     }
 
     /// The sequence number and the echo of the next packet over a lane, which leaves now, and whether to say in it

@@ -79,6 +79,14 @@ impl Outage {
         matches!(self.condition, Condition::GoodSince(since) if now.saturating_since(since) >= STABLE)
     }
 
+    /// For how long the lane has been bad without a break.
+    pub(crate) fn bad_for(&self, now: Timestamp) -> Duration {
+        match self.condition {
+            Condition::BadSince(since) => now.saturating_since(since),
+            Condition::GoodSince(_) => Duration::ZERO,
+        }
+    }
+
     /// What was begun has come to nothing: the browser says so.
     pub(crate) fn attempt_failed(&mut self) {
         self.under_way = None;

@@ -54,6 +54,8 @@ struct Schedule {
     direct_delay: Duration,
     server_delay: Duration,
     hot: bool,
+    /// Whether the browsers tell that their own checks of the path are answered.
+    told_of_answers: bool,
     faults: Vec<Fault>,
     restart_works: f64,
 }
@@ -85,6 +87,7 @@ impl Schedule {
             direct_delay: millis(1 + rng.below(80)),
             server_delay: millis(10 + rng.below(120)),
             hot: rng.below(4) == 0,
+            told_of_answers: rng.below(2) == 0,
             restart_works: [0.0, 0.5, 1.0][rng.below(3) as usize],
         }
     }
@@ -279,7 +282,11 @@ impl<'a> World<'a> {
         if self.schedule.has(now, |kind| kind == Kind::Frozen(number)) {
             return Ok(());
         }
+        let answered = self.passes(0, Lane::Direct, now) && self.passes(1, Lane::Direct, now);
         let end = &mut self.ends[number];
+        if self.schedule.told_of_answers && answered && now.as_millis().is_multiple_of(250) {
+            end.link.handle_answered(at(now));
+        }
         let asked = end.link.poll_timeout().is_some_and(|due| due <= at(now));
         let ticks = now >= end.next_tick;
         if !asked && !ticks {
@@ -408,7 +415,7 @@ impl<'a> World<'a> {
         let settled = Duration::from_secs(2)
             + self.schedule.direct_delay * 2
             + self.schedule.interval * 4
-            + Duration::from_millis(200);
+            + Duration::from_millis(500);
         for (number, end) in self.ends.iter().enumerate() {
             let direct = end.link.active() == Some(Lane::Direct) && !end.link.is_suspect();
             if now > self.good_since + settled && !direct {
@@ -475,6 +482,7 @@ fn the_transitions_of_a_cut_that_restarts_do_not_mend() {
         direct_delay: Duration::from_millis(20),
         server_delay: Duration::from_millis(40),
         hot: false,
+        told_of_answers: false,
         faults: vec![
             cut(2, 20, Kind::BothWays),
             cut(25, 30, Kind::BothWays),

@@ -227,6 +227,13 @@ impl Session {
         }
     }
 
+    /// The browser's own checks of the path to a peer have been answered again.
+    pub fn handle_answered(&mut self, by: Seat, now: Timestamp) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.seat == by) {
+            peer.link.handle_answered(now);
+        }
+    }
+
     /// Whether the server can be spoken to.
     pub fn handle_server_lane(&mut self, up: bool) {
         for peer in &mut self.peers {
