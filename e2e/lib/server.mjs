@@ -7,8 +7,8 @@ import { promisify } from "node:util";
 
 const binary = join(process.env.INTERPLAY_TARGET ?? "target/release", "interplay");
 
-/** The demo's folder with other settings in its game: {fps: "60", recovery: '{ lanes = "hot" }', …}. */
-async function experiment(settings) {
+/** The demo's folder with other settings in its game: {fps: "60", recovery: '{ lanes = "hot" }', …}, and so many games. */
+async function experiment(settings, games) {
   const folder = await mkdtemp(join(tmpdir(), "interplay-experiment-"));
   const demo = join(import.meta.dirname, "../../experiments/tag");
   for (const file of ["welcome.md", "tag.wasm"]) await copyFile(join(demo, file), join(folder, file));
@@ -18,6 +18,13 @@ async function experiment(settings) {
     const setting = `${key} = ${value}`;
     text = line.test(text) ? text.replace(line, setting) : text.replace(/^kind = "game"$/m, `$&\n${setting}`);
   }
+  if (games > 1) {
+    const scenes = text.split(/^(?=\[\[scene\]\])/m);
+    const at = scenes.findIndex((scene) => scene.includes('kind = "game"'));
+    const more = Array.from({ length: games - 1 }, (_, number) => scenes[at].replace(/^id = .*$/m, `id = "play${number + 2}"`));
+    scenes.splice(at + 1, 0, ...more);
+    text = scenes.join("");
+  }
   await writeFile(join(folder, "experiment.toml"), text);
   return folder;
 }
@@ -26,9 +33,9 @@ async function experiment(settings) {
  * Starts `interplay demo`, or the demo with other `settings`; `within` are words that run it elsewhere, in a network
  * namespace for example.
  */
-export async function serve(args = [], { listen = "127.0.0.1:0", within = [], settings } = {}) {
+export async function serve(args = [], { listen = "127.0.0.1:0", within = [], settings, games = 1 } = {}) {
   const data = await mkdtemp(join(tmpdir(), "interplay-data-"));
-  const folder = settings && (await experiment(settings));
+  const folder = settings && (await experiment(settings, games));
   const command = folder ? ["run", folder] : ["demo"];
   const words = [...within, binary, ...command, "--listen", listen, "--data", data, ...args];
   const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });

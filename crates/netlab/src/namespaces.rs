@@ -188,6 +188,11 @@ fn nat_rules(topology: Topology, name: &str, device: &str, outer: Ipv4Addr) -> S
                 type nat hook postrouting priority 100;
                 oifname {device} ip saddr 192.168.0.0/16 masquerade{how} comment \"{outer}\"
             }}
+            chain in {{
+                type filter hook input priority 0;
+                # What nobody asked for must leave no trace: it would take the port that the answer needs.
+                iifname {device} ct state new drop
+            }}
             chain through {{
                 type filter hook forward priority 0;
                 {filter}
