@@ -20,6 +20,7 @@ const HELP: &str = "cargo xtask COMMAND
   build              environments, page and binary
   check              formatting, lints, licences, leftovers
   e2e [NAME ...]     journeys in real browsers, all or some
+  netlab TOPOLOGY    two browsers on a network to play with; netlab --help lists topologies and commands
   bench              measurements; the numbers are in docs/performance.md
   prove              the repeats and long runs; results go to docs/proof.md
   fuzz TARGET [S]    fuzz a decoder for S seconds [60]
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         "build" => build::all(),
         "check" => check::check(),
         "e2e" => test::journeys(&rest).and_then(test::Count::into_result),
+        "netlab" => test::netlab(&rest),
         "bench" => test::bench(),
         "prove" => prove::prove(),
         "fuzz" => fuzz::fuzz(&rest),

@@ -4,14 +4,14 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use crate::build;
 use crate::run::{cargo, program, root, run, say};
-use crate::{build, tools};
 
 /// A name, cargo's arguments and the environment.
 type Part = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// What is run.
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     (
         "rollback against the serial reference, 200,000 seeds",
         "test --release --package interplay-rollback",
@@ -23,6 +23,11 @@ const PARTS: [Part; 4] = [
         &[("INTERPLAY_SEEDS", "20000")],
     ),
     (
+        "links under silence, restarts and lane failures, 100,000 seeds",
+        "test --release --package interplay-link --test schedules",
+        &[("INTERPLAY_SEEDS", "100000")],
+    ),
+    (
         "power loss, 2,000 crashes",
         "test --release --package interplay-store",
         &[("INTERPLAY_CRASHES", "2000")],
@@ -32,6 +37,12 @@ const PARTS: [Part; 4] = [
         "test --release --package interplay-server --test scenarios durability",
         &[("INTERPLAY_KILLS", "50")],
     ),
+];
+
+/// Journeys that are repeated: name and file.
+const JOURNEYS: [(&str, &str); 2] = [
+    ("the direct lane cut 20 times at 30 frames a second", "cut_at_30_fps"),
+    ("the direct lane cut 20 times at 60 frames a second, hot and warm", "cut_at_60_fps"),
 ];
 
 pub(crate) fn prove() -> anyhow::Result<()> {
@@ -51,5 +62,16 @@ pub(crate) fn prove() -> anyhow::Result<()> {
         writeln!(log, "| {name} | {commit} | passed | {:.0} s |", start.elapsed().as_secs_f64())?;
         std::fs::write(&path, &log)?;
     }
-    tools::browsers()
+    for (name, journey) in JOURNEYS {
+        if log.lines().any(|line| line.contains(name) && line.contains(&commit)) {
+            say("Passed", &format!("{name} (before)"));
+            continue;
+        }
+        say("Proving", name);
+        let start = Instant::now();
+        crate::test::repeated(journey, "INTERPLAY_CUTS", "20")?.into_result()?;
+        writeln!(log, "| {name} | {commit} | passed | {:.0} s |", start.elapsed().as_secs_f64())?;
+        std::fs::write(&path, &log)?;
+    }
+    Ok(())
 }

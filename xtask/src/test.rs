@@ -52,16 +52,38 @@ pub(crate) fn bench() -> anyhow::Result<()> {
 
 /// Journeys in real browsers.
 pub(crate) fn journeys(names: &[String]) -> anyhow::Result<Count> {
+    journeys_with(names, &[])
+}
+
+/// One journey, with a variable that makes it do more.
+pub(crate) fn repeated(name: &str, variable: &str, value: &str) -> anyhow::Result<Count> {
+    journeys_with(&[name.to_owned()], &[(variable, value)])
+}
+
+fn journeys_with(names: &[String], environment: &[(&str, &str)]) -> anyhow::Result<Count> {
     build::all()?;
     run(&mut cargo("build --release --quiet --package interplay-host --examples"))?;
+    run(&mut cargo("build --release --quiet --package interplay-netlab"))?;
     tools::browsers()?;
     say("Testing", "journeys in browsers");
     counted(
         program("node")
             .arg("e2e/run.mjs")
             .args(names)
+            .envs(environment.iter().copied())
             .env("INTERPLAY_TARGET", crate::run::target().join("release")),
     )
+}
+
+/// Opens a network with a server and two browsers in it, until it is told `end`.
+pub(crate) fn netlab(arguments: &[String]) -> anyhow::Result<()> {
+    build::all()?;
+    run(&mut cargo("build --release --quiet --package interplay-netlab"))?;
+    tools::browsers()?;
+    run(program("node")
+        .arg("e2e/lib/by_hand.mjs")
+        .args(arguments)
+        .env("INTERPLAY_TARGET", crate::run::target().join("release")))
 }
 
 /// Runs a test runner, shows what it prints, and sums its `test result: …` or `N passed, N failed` lines.

@@ -88,6 +88,7 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
             ("npm", "npm"),
             ("ip", "iproute2"),
             ("nft", "nftables"),
+            ("turnserver", "coturn"),
         ],
         &["fonts-dejavu-core"],
     )?;

@@ -34,7 +34,7 @@ pub(crate) fn run(line: &str, lab: &mut Lab, router: &Router) -> anyhow::Result<
             router.readdress(site, to);
             Ok(String::new())
         }
-        ["stats"] => Ok(router.stats(lab.names()).to_string()),
+        ["stats"] => Ok(router.stats(&lab.names()).to_string()),
         _ => bail!("{line:?} is no command; netlab --help lists them"),
     }
 }

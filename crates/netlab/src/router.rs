@@ -32,9 +32,12 @@ struct State {
     /// By where a packet comes from and where it goes.
     impairments: Vec<Vec<Impairment>>,
     rngs: Vec<Vec<Rng>>,
-    under_way: BinaryHeap<Reverse<(Duration, u64, usize, Vec<u8>)>>,
+    under_way: BinaryHeap<Reverse<UnderWay>>,
     count: u64,
 }
+
+/// When it arrives, its number, where, and what: in that order.
+type UnderWay = (Duration, u64, usize, Vec<u8>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -76,7 +79,7 @@ impl Router {
         self.shared.lock().addresses[site] = address;
     }
 
-    pub(crate) fn stats<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> serde_json::Value {
+    pub(crate) fn stats<'a>(&self, names: &(impl Iterator<Item = &'a str> + Clone)) -> serde_json::Value {
         let state = self.shared.lock();
         let pairs = names.clone().zip(&state.impairments).flat_map(|(from, row)| {
             names.clone().zip(row).filter(move |(to, _)| *to != from).map(move |(to, pair)| {

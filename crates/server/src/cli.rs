@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::experiment::{self, Loaded, Overrides};
 use crate::turn::TurnConfig;
-use crate::{export, serve, telemetry};
+use crate::{doctor, export, serve, telemetry};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
 #[derive(Debug, Parser)]
@@ -20,7 +20,8 @@ use crate::{export, serve, telemetry};
   interplay demo                                  serve a game of tag for two
   interplay demo --players 3 --listen 0.0.0.0:80  for three, on the network
   interplay run my-experiment                     serve an experiment of your own
-  interplay export --data interplay-data --out tables --format csv"
+  interplay export --data interplay-data --out tables --format csv
+  interplay doctor --server study.example.org     say whether STUN and TURN work from here"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -35,6 +36,8 @@ enum Command {
     Run(Run),
     /// Write what was collected as tables.
     Export(Export),
+    /// Say whether a server's STUN and TURN work from here, and what to open in a firewall.
+    Doctor(Doctor),
 }
 
 /// Where to listen and where to keep data.
@@ -169,6 +172,25 @@ struct Export {
     with_platform_ids: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example: interplay doctor --server study.example.org --data interplay-data
+
+The server's secret is needed, for credentials: it is in its data folder, or in INTERPLAY_SECRET.")]
+struct Doctor {
+    /// The server's name or address.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    server: String,
+    /// Its ports for STUN and TURN.
+    #[arg(long, value_name = "PORT,…", default_value = "3478", value_parser = ports)]
+    turn_ports: Ports,
+    /// The folder that the server keeps its data in.
+    #[arg(long, value_name = "DIR", default_value = "interplay-data", env = "INTERPLAY_DATA")]
+    data: PathBuf,
+    /// One JSON object instead of words.
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum TableFormat {
     /// Comma-separated values, RFC 4180.
@@ -193,6 +215,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             let summary = export::export(&data, &out, with_platform_ids)?;
             println!("{summary}");
             Ok(())
+        }
+        Command::Doctor(Doctor { server, turn_ports, data, json }) => {
+            doctor::doctor(&server, &turn_ports.0, &data, json)
         }
     }
 }

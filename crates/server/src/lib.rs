@@ -3,6 +3,7 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`cli`] | the command line |
+//! | `doctor` | whether STUN and TURN work |
 //! | [`experiment`] | reads experiment folders |
 //! | [`serve`] | listens, until it is told to stop |
 //! | `routes` | HTTP, a file a resource |
@@ -15,6 +16,7 @@
 
 mod assets;
 pub mod cli;
+mod doctor;
 pub mod experiment;
 pub mod export;
 mod lanes;

@@ -39,16 +39,31 @@ pub(crate) struct Tokens {
 impl Tokens {
     /// Tokens under the secret of a data folder, which is made on first use and readable by its owner only.
     pub(crate) fn open(data: &Path) -> anyhow::Result<Self> {
-        let secret = match std::env::var(SECRET_VARIABLE) {
-            Ok(secret) if secret.len() >= SECRET_LEAST => secret.into_bytes(),
-            Ok(_) => anyhow::bail!("{SECRET_VARIABLE} must have at least {SECRET_LEAST} bytes"),
-            Err(_) => secret_of(&data.join(SECRET_FILE))?,
+        let secret = match of_environment()? {
+            Some(secret) => secret,
+            None => secret_of(&data.join(SECRET_FILE))?,
         };
-        Ok(Self {
+        Ok(Self::under(secret))
+    }
+
+    /// Tokens under the secret of a data folder that a server has made.
+    pub(crate) fn open_existing(data: &Path) -> anyhow::Result<Self> {
+        if let Some(secret) = of_environment()? {
+            return Ok(Self::under(secret));
+        }
+        let path = data.join(SECRET_FILE);
+        let secret = std::fs::read(&path).with_context(|| {
+            format!("cannot read {}; give the server's --data, or {SECRET_VARIABLE}", path.display())
+        })?;
+        Ok(Self::under(secret))
+    }
+
+    fn under(secret: Vec<u8>) -> Self {
+        Self {
             encoding: EncodingKey::from_secret(&secret),
             decoding: DecodingKey::from_secret(&secret),
             secret: secret.into(),
-        })
+        }
     }
 
     /// For deriving keys that are good for something else.
@@ -66,6 +81,14 @@ impl Tokens {
     pub(crate) fn read(&self, token: &str) -> Option<Claims> {
         let validation = Validation::new(Algorithm::HS256);
         jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok().map(|token| token.claims)
+    }
+}
+
+fn of_environment() -> anyhow::Result<Option<Vec<u8>>> {
+    match std::env::var(SECRET_VARIABLE) {
+        Ok(secret) if secret.len() >= SECRET_LEAST => Ok(Some(secret.into_bytes())),
+        Ok(_) => anyhow::bail!("{SECRET_VARIABLE} must have at least {SECRET_LEAST} bytes"),
+        Err(_) => Ok(None),
     }
 }
 

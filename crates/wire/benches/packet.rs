@@ -16,6 +16,7 @@ fn packet() -> Packet {
         incarnation: 0,
         sequence: 1000,
         echo: Some(Echo { sequence: 998, held_micros: 12_345 }),
+        silent: false,
         frame: 1200,
         advantage: -1,
         acknowledged: 1195,

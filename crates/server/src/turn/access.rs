@@ -47,13 +47,20 @@ fn mac(key: &[u8], text: &[u8]) -> [u8; 20] {
 }
 
 impl TurnAccess {
-    pub(super) fn new(secret: &[u8], lifetime: Duration, ports: Vec<u16>) -> Self {
+    pub(crate) fn new(secret: &[u8], lifetime: Duration, ports: Vec<u16>) -> Self {
         Self { key: mac(secret, PURPOSE), lifetime, ports }
     }
 
     /// The password that belongs to a name.
     pub(super) fn password(&self, name: &str) -> String {
         STANDARD.encode(mac(&self.key, name.as_bytes()))
+    }
+
+    /// A name of a visit, and its password.
+    pub(crate) fn credentials(&self, visit: VisitId) -> (String, String) {
+        let name = format!("{}:{visit}", unix_seconds() + self.lifetime.as_secs());
+        let password = self.password(&name);
+        (name, password)
     }
 
     pub(crate) fn lifetime_millis(&self) -> u32 {
@@ -63,14 +70,14 @@ impl TurnAccess {
     /// What a page needs to use this server, which it reached under the name `host` (as in HTTP, port and all).
     pub(crate) fn servers(&self, visit: VisitId, host: &str) -> Vec<IceServer> {
         let host = without_port(host);
-        let name = format!("{}:{visit}", unix_seconds() + self.lifetime.as_secs());
+        let (name, password) = self.credentials(visit);
         let stun = self.ports.iter().take(1).map(|port| format!("stun:{host}:{port}"));
         let turn = self.ports.iter().flat_map(|port| {
             ["udp", "tcp"].map(|transport| format!("turn:{host}:{port}?transport={transport}"))
         });
         vec![
             IceServer { urls: stun.collect(), username: None, credential: None },
-            IceServer { urls: turn.collect(), credential: Some(self.password(&name)), username: Some(name) },
+            IceServer { urls: turn.collect(), credential: Some(password), username: Some(name) },
         ]
     }
 }

@@ -6,10 +6,12 @@
 //! | `policy` | where it may send |
 //! | `client` | one client's protocol, and what is refused before it |
 //! | `relay` | the sockets |
+//! | `probe` | the other side, for `doctor` and tests |
 
 mod access;
 mod client;
 mod policy;
+mod probe;
 mod relay;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -23,6 +25,7 @@ use anyhow::Context;
 
 pub(crate) use access::TurnAccess;
 use policy::Policy;
+pub(crate) use probe::{Over, Probe, ProbeError};
 use relay::Relay;
 
 /// How STUN and TURN are served.

@@ -223,9 +223,9 @@ impl Relay {
                 Ok((length, from)) => match relay {
                     Err(local) => {
                         let key = Key { over: token, remote: from };
-                        self.from_client(key, TransportType::Udp, local, &buffer[..length]);
+                        self.hear_client(key, TransportType::Udp, local, &buffer[..length]);
                     }
-                    Ok((port, client)) => self.from_peer(port, client, from, &buffer[..length]),
+                    Ok((port, client)) => self.hear_peer(port, client, from, &buffer[..length]),
                 },
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // What a datagram before this one met with, nobody waits to hear.
@@ -295,7 +295,8 @@ impl Relay {
             match message_length(&incoming[at..]) {
                 Ok(Some(length)) => {
                     let key = Key { over: token, remote };
-                    self.from_client(key, TransportType::Tcp, local, &incoming[at..at + length]);
+                    let message = without_padding(&incoming[at..at + length]);
+                    self.hear_client(key, TransportType::Tcp, local, message);
                     at += length;
                 }
                 Ok(None) => break true,
@@ -322,13 +323,13 @@ impl Relay {
         TurnInstant::from_std(self.base)
     }
 
-    fn from_client(&mut self, key: Key, transport: TransportType, local: SocketAddr, data: &[u8]) {
+    fn hear_client(&mut self, key: Key, transport: TransportType, local: SocketAddr, data: &[u8]) {
         // STUN's first two bits are zero; everything else is channel data, which the machine understands.
         let message = data.first().filter(|&&first| first < 0x40).map(|_| Message::from_bytes(data));
         match message {
             Some(Ok(message)) => {
                 if let Some(answer) = binding_answer(&message, key.remote) {
-                    return self.to_client(key, &answer);
+                    return self.tell_client(key, &answer);
                 }
                 if !self.welcome(key, transport, local) || !self.examine(key, &message) {
                     return;
@@ -374,7 +375,7 @@ impl Relay {
             Verdict::Drop => false,
             Verdict::Refuse(answer, reason) => {
                 refuse(reason);
-                self.to_client(key, &answer);
+                self.tell_client(key, &answer);
                 false
             }
         }
@@ -422,7 +423,7 @@ impl Relay {
                     );
                 }
                 TurnServerPollRet::SocketClose { listen_addr, .. } => {
-                    self.close_relay(key, listen_addr.port())
+                    self.close_relay(key, listen_addr.port());
                 }
                 TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {}
                 TurnServerPollRet::WaitUntil(_) => break,
@@ -509,7 +510,7 @@ impl Relay {
 
     // What comes from a peer.
 
-    fn from_peer(&mut self, port: u16, key: Key, from: SocketAddr, data: &[u8]) {
+    fn hear_peer(&mut self, port: u16, key: Key, from: SocketAddr, data: &[u8]) {
         if !self.pays(key, data.len()) {
             return;
         }
@@ -530,7 +531,7 @@ impl Relay {
         let is_own = |known: &Known| known.client.relays.contains(&from.port());
         let from_relay = from.ip() == self.policy.external() && self.clients.get(&key).is_some_and(is_own);
         if !from_relay {
-            return self.to_client(key, data);
+            return self.tell_client(key, data);
         }
         self.meters.packets.increment(1);
         self.meters.bytes.increment(data.len() as u64);
@@ -542,7 +543,7 @@ impl Relay {
                 self.relays.get(&to.port()).and_then(|token| self.sockets.get(token))
         {
             // From relay to relay nothing leaves the process.
-            return self.from_peer(to.port(), *client, from, data);
+            return self.hear_peer(to.port(), *client, from, data);
         }
         let token = self.relays.get(&from.port());
         if let Some(Socket::Relay { socket, .. }) = token.and_then(|token| self.sockets.get(token)) {
@@ -550,7 +551,7 @@ impl Relay {
         }
     }
 
-    fn to_client(&mut self, key: Key, data: &[u8]) {
+    fn tell_client(&mut self, key: Key, data: &[u8]) {
         match self.sockets.get_mut(&key.over) {
             Some(Socket::Udp { socket, .. }) => {
                 socket.send_to(data, key.remote).ok();
@@ -559,6 +560,9 @@ impl Relay {
                 if connection.outgoing.len() + data.len() <= MOST_WAITING =>
             {
                 connection.outgoing.extend_from_slice(data);
+                // Channel data is padded over TCP; STUN's lengths need no padding.
+                let padding = data.len().next_multiple_of(4) - data.len();
+                connection.outgoing.extend_from_slice(&[0; 4][..padding]);
                 // Its end is noticed when it is read from.
                 flush(connection);
             }
@@ -612,18 +616,31 @@ fn flush(connection: &mut Connection) -> bool {
     true
 }
 
+/// The protocol's machine knows no padding.
+fn without_padding(message: &[u8]) -> &[u8] {
+    match message.first_chunk() {
+        Some(&[0x40..=0x7f, _, high, low]) => {
+            &message[..message.len().min(4 + usize::from(u16::from_be_bytes([high, low])))]
+        }
+        _ => message,
+    }
+}
+
+/// What every STUN message has after its length.
+const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+
 /// What cannot be a TURN client's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct NotTurn;
+pub(super) struct NotTurn;
 
 /// How long the message at the beginning of a stream is; `None` while it is not whole.
-fn message_length(bytes: &[u8]) -> Result<Option<usize>, NotTurn> {
+pub(super) fn message_length(bytes: &[u8]) -> Result<Option<usize>, NotTurn> {
     let Some(&[first, _, high, low]) = bytes.first_chunk() else { return Ok(None) };
     let body = usize::from(u16::from_be_bytes([high, low]));
     let length = match first {
-        0x00..=0x3f => 20 + body,
-        // Over TCP, channel data is padded to four bytes.
-        0x40..=0x4f => (4 + body).next_multiple_of(4),
+        0x00..=0x3f if bytes.get(4..8).is_none_or(|cookie| cookie == MAGIC_COOKIE) => 20 + body,
+        // Over TCP, channel data is padded to four bytes. RFC 5766 knew numbers up to 0x7fff, and so do clients.
+        0x40..=0x7f => (4 + body).next_multiple_of(4),
         _ => return Err(NotTurn),
     };
     Ok((bytes.len() >= length).then_some(length))
@@ -636,11 +653,12 @@ mod tests {
     #[test]
     fn a_stream_is_cut_where_its_messages_end() {
         assert_eq!(message_length(&[0, 1, 0]), Ok(None));
-        let binding = [[0, 1, 0, 0].as_slice(), &[0; 16]].concat();
+        let binding = [[0, 1, 0, 0].as_slice(), &MAGIC_COOKIE, &[0; 12]].concat();
         assert_eq!(message_length(&binding), Ok(Some(20)));
         assert_eq!(message_length(&binding[..19]), Ok(None));
         assert_eq!(message_length(&[0x40, 0, 0, 5, 1, 2, 3, 4, 5, 0, 0, 0]), Ok(Some(12)));
         assert_eq!(message_length(&[0x40, 0, 0, 5, 1, 2, 3, 4, 5, 0, 0]), Ok(None));
-        assert_eq!(message_length(b"GET / HTTP/1.1"), Err(NotTurn));
+        assert_eq!(message_length(b"\x16\x03\x01\x02\x00 the beginning of TLS"), Err(NotTurn));
+        assert_eq!(message_length(&[0x80, 0x60, 0, 0]), Err(NotTurn));
     }
 }
