@@ -9,7 +9,7 @@ const root = resolve(import.meta.dirname, "..");
 const target = resolve(process.env.INTERPLAY_TARGET ?? join(root, "target/release"));
 
 /** Those that are this test's own beginning, or repeat it for hours; each is a command of xtask. */
-const KNOWN = ["demo", "test", "build", "check", "e2e", "bench", "prove", "fuzz", "dist"];
+const KNOWN = ["demo", "test", "build", "check", "e2e", "bench", "prove", "fuzz", "dist", "netlab"];
 
 async function lines() {
   const docs = (await readdir(join(root, "docs"))).map((file) => `docs/${file}`);

@@ -9,7 +9,7 @@ import { exported, serve } from "./server.mjs";
  * Plays on a topology, with `settings` in the demo's game and `args` to the server. `meanwhile({net, browsers,
  * server})` runs once the game is on. Gives `check` the tables and the last snapshots of the game.
  */
-export async function playOn(topology, { settings = {}, args = [], lanes, executables = [], before, meanwhile, check, seconds = 90, say }) {
+export async function playOn(topology, { settings = {}, args = [], lanes, browsers: kinds = ["chromium", "chromium"], before, meanwhile, check, seconds = 90, say }) {
   const net = await lab(topology);
   const browsers = [];
   let server;
@@ -21,7 +21,7 @@ export async function playOn(topology, { settings = {}, args = [], lanes, execut
       settings: { players: 2, fps: 30, episodes: 1, max_frames: 300, ...settings },
     });
     for (const [at, host] of ["a", "b"].entries()) {
-      browsers.push(await net.browser(host, { executable: executables[at] }));
+      browsers.push(await net.browser(host, { kind: kinds[at] }));
     }
     await enter(browsers, server.url);
     const playing = playToTheEnd(browsers, seconds, lanes);

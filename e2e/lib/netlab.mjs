@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { open } from "./browser.mjs";
+import { openFirefox } from "./firefox.mjs";
 
 const root = process.getuid() === 0 ? [] : ["sudo", "-n"];
 const binary = join(process.env.INTERPLAY_TARGET ?? "target/release", "netlab");
@@ -46,7 +47,8 @@ export async function lab(topology, { seed = 1, hosts = 2 } = {}) {
     },
     stats: async () => JSON.parse(await tell("stats")),
     /** A browser in a host. */
-    async browser(host, options = {}) {
+    async browser(host, { kind = "chromium", ...options } = {}) {
+      if (kind === "firefox") return openFirefox({ within: within(host) });
       const path = join(folder, `${host}.sh`);
       const program = options.executable ?? "/usr/bin/chromium";
       await writeFile(path, `#!/bin/sh\nexec ${within(host).join(" ")} ${program} "$@"\n`);

@@ -89,11 +89,13 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
             ("ip", "iproute2"),
             ("nft", "nftables"),
             ("turnserver", "coturn"),
+            ("firefox-esr", "firefox-esr"),
         ],
         &["fonts-dejavu-core"],
     )?;
-    let installed = root().join("e2e/node_modules/playwright-core/package.json");
-    if !installed.is_file() {
+    let modules = root().join("e2e/node_modules");
+    let installed = |name: &&str| modules.join(name).join("package.json").is_file();
+    if !["playwright-core", "ws"].iter().all(|name| installed(name)) {
         say("Installing", "the journeys' npm packages, from their lockfile");
         run(program("npm").args(["ci", "--silent"]).current_dir(root().join("e2e")))?;
     }
