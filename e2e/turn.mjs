@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { serve } from "./lib/server.mjs";
@@ -30,9 +31,9 @@ async function processorTime(pid) {
 }
 
 /** Sends packets from relay to relay; gives back how many came and were lost. */
-async function load(port, name, password, { tcp = false, clients = 2, packets = 50, interval = 5 } = {}) {
+async function load(port, name, password, { tcp = false, tls = false, clients = 2, packets = 50, interval = 5 } = {}) {
   const words = ["-u", name, "-w", password, "-p", port, "-y", "-c", "-n", packets, "-m", clients, "-l", 170, "-z", interval];
-  const { stdout } = await run("turnutils_uclient", [...words, ...(tcp ? ["-t"] : []), LOCAL].map(String), { timeout: 120_000 });
+  const { stdout } = await run("turnutils_uclient", [...words, ...(tcp ? ["-t"] : []), ...(tls ? ["-S"] : []), LOCAL].map(String), { timeout: 120_000 });
   const numbers = [...stdout.matchAll(/tot_send_msgs=(\d+), tot_recv_msgs=(\d+)/g)].at(-1);
   assert.ok(numbers, stdout);
   return { sent: Number(numbers[1]), received: Number(numbers[2]) };
@@ -42,8 +43,13 @@ export default async function ({ say }) {
   const port = await freePort();
   const secret = randomBytes(32).toString("hex");
   process.env.INTERPLAY_SECRET = secret;
+  const folder = await mkdtemp(join(tmpdir(), "interplay-certificate-"));
+  const [certificate, privateKey, tlsPort] = [join(folder, "certificate.pem"), join(folder, "key.pem"), await freePort()];
+  await run("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+    "-subj", "/CN=localhost", "-keyout", privateKey, "-out", certificate]);
+  const tls = ["--tls-cert", certificate, "--tls-key", privateKey, "--turns-ports", String(tlsPort)];
   const limits = ["--turn-allow-private", "--turn-allocations", "200", "--turn-bandwidth", "100000000"];
-  const server = await serve(["--turn-ports", String(port), "--relay-ports", "20000-29999", ...limits]);
+  const server = await serve(["--turn-ports", String(port), "--relay-ports", "20000-29999", ...limits, ...tls]);
   const other = await freePort();
   const coturn = spawn("turnserver", [
     "-n", "--no-tls", "--no-dtls", "--no-cli", "-a", "-u", "name:password", "-r", "realm", "-L", LOCAL, "-E", LOCAL,
@@ -58,6 +64,10 @@ export default async function ({ say }) {
       say(`turnutils_uclient over ${tcp ? "TCP" : "UDP"}: ${received} of ${sent} messages came`);
       assert.ok(sent >= 100 && received === sent, `${received} of ${sent} messages came`);
     }
+
+    const secure = await load(tlsPort, name, password, { tcp: true, tls: true });
+    say(`turnutils_uclient over TLS: ${secure.received} of ${secure.sent} messages came`);
+    assert.ok(secure.sent >= 100 && secure.received === secure.sent, "messages were lost over TLS");
 
     const binary = join(process.env.INTERPLAY_TARGET ?? "target/release", "interplay");
     const doctor = await run(binary, ["doctor", "--turn-ports", String(port), "--json"]);
@@ -86,5 +96,6 @@ export default async function ({ say }) {
     delete process.env.INTERPLAY_SECRET;
     coturn.kill("SIGTERM");
     await server.stop();
+    await rm(folder, { recursive: true, force: true });
   }
 }

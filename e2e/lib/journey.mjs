@@ -9,7 +9,7 @@ import { exported, serve } from "./server.mjs";
  * Plays on a topology, with `settings` in the demo's game and `args` to the server. `meanwhile({net, browsers,
  * server})` runs once the game is on. Gives `check` the tables and the last snapshots of the game.
  */
-export async function playOn(topology, { settings = {}, args = [], lanes, browsers: kinds = ["chromium", "chromium"], before, meanwhile, check, seconds = 90, say }) {
+export async function playOn(topology, { settings = {}, args = [], lanes, browsers: kinds = ["chromium", "chromium"], before, init, meanwhile, check, seconds = 90, say }) {
   const net = await lab(topology);
   const browsers = [];
   let server;
@@ -23,6 +23,7 @@ export async function playOn(topology, { settings = {}, args = [], lanes, browse
     for (const [at, host] of ["a", "b"].entries()) {
       browsers.push(await net.browser(host, { kind: kinds[at] }));
     }
+    if (init) for (const { tab } of browsers) await tab.addInitScript(init);
     await enter(browsers, server.url);
     const playing = playToTheEnd(browsers, seconds, lanes);
     await Promise.all(browsers.map(({ tab }) => until(tab, "the game", (now) => now.game?.frame > 30, 40)));

@@ -89,6 +89,7 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
             ("ip", "iproute2"),
             ("nft", "nftables"),
             ("turnserver", "coturn"),
+            ("openssl", "openssl"),
             ("firefox-esr", "firefox-esr"),
         ],
         &["fonts-dejavu-core"],

@@ -168,7 +168,8 @@ impl Play {
         self.renew_at = renewal(&self.start);
         for peer in &self.peers {
             peer.configure(&self.start);
-            if self.connection_type(peer.seat).is_some_and(|kind| kind.connection_type == "relay") {
+            let relayed = self.connection_type(peer.seat).is_some_and(|kind| kind.connection_type == "relay");
+            if relayed && self.start.seat < peer.seat {
                 peer.restart();
             }
         }
@@ -366,10 +367,12 @@ impl Play {
     }
 }
 
-/// When to ask for new credentials: before the old ones expire, with time to move to them.
+/// When to ask for new credentials: before the old ones expire, with time to move to them. Higher seats do first:
+/// the lower seat of a link restarts it, and both ends then use new ones.
 fn renewal(start: &GameStart) -> Option<Timestamp> {
     let lifetime = Duration::from_millis(start.ice_lifetime_millis.into());
-    (!lifetime.is_zero()).then(|| now() + lifetime * 7 / 10)
+    let twentieths = 16 - u32::from(start.seat.number());
+    (!lifetime.is_zero()).then(|| now() + lifetime * twentieths / 20)
 }
 
 async fn load(url: &str, sha256: &str) -> Result<BrowserEnvironment, String> {

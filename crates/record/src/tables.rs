@@ -93,6 +93,11 @@ pub fn episodes() -> Vec<Column> {
         column("steps", Integer, "How many frames it has, as far as is known."),
         column("complete", Boolean, "Whether its last frame is known."),
         column("rewards", Text, "Each seat's sum of rewards, in seat order, separated by spaces."),
+        column(
+            "connection_types",
+            Text,
+            "How each page was joined to each other at the episode's end, like `0-1:direct 1-0:direct`.",
+        ),
     ]
 }
 
@@ -136,6 +141,9 @@ pub fn sessions() -> Vec<Column> {
         column("max_rollback_depth", Integer, "This page's deepest rollback.").unit("frames"),
         column("stalls", Integer, "How often this page stood still because inputs were missing."),
         column("stalled_ms", Integer, "For how long in all.").unit("ms"),
+        column("lane_switches", Integer, "How often inputs came first over another lane than before."),
+        column("ice_restarts", Integer, "ICE restarts that this page began."),
+        column("rebuilds", Integer, "Connections that this page made anew while it played."),
     ]
 }
 

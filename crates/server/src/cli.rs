@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::experiment::{self, Loaded, Overrides};
-use crate::turn::TurnConfig;
+use crate::turn::{TlsFiles, TurnConfig};
 use crate::{doctor, export, serve, telemetry};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
@@ -52,6 +52,15 @@ struct Serving {
     /// The ports on which STUN and TURN are served, over UDP and TCP [default: 3478, if it is free]; `off` for none.
     #[arg(long, value_name = "PORT,…", env = "INTERPLAY_TURN_PORTS", value_parser = ports)]
     turn_ports: Option<Ports>,
+    /// A certificate, as a PEM file, for TURN over TLS.
+    #[arg(long, value_name = "FILE", env = "INTERPLAY_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as a PEM file.
+    #[arg(long, value_name = "FILE", env = "INTERPLAY_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The ports on which TURN over TLS is served, when there is a certificate.
+    #[arg(long, value_name = "PORT,…", default_value = "5349", env = "INTERPLAY_TURNS_PORTS", value_parser = ports)]
+    turns_ports: Ports,
     /// The address under which others reach this machine, when that is not its own.
     #[arg(long, value_name = "IP", env = "INTERPLAY_EXTERNAL_IP")]
     external_ip: Option<IpAddr>,
@@ -107,6 +116,12 @@ impl Serving {
     fn turn(&self) -> TurnConfig {
         TurnConfig {
             ports: self.turn_ports.clone().map(|ports| ports.0),
+            tls: self
+                .tls_cert
+                .clone()
+                .zip(self.tls_key.clone())
+                .map(|(certificate, key)| TlsFiles { certificate, key }),
+            tls_ports: self.turns_ports.0.clone(),
             external_ip: self.external_ip,
             relay_ports: self.relay_ports.clone(),
             allow_private: self.turn_allow_private,

@@ -8,7 +8,7 @@ use host::replay::{Game, Replay, ReplayedFrame};
 use host::{Module, NativeEnvironment};
 use record::Value;
 use serde_json::json;
-use store::{GameRow, Reader};
+use store::{GameRow, Reader, ServerEventRow};
 use wire::batch::PlayEvent;
 use wire::manifest::Manifest;
 
@@ -85,7 +85,8 @@ impl Tables {
     ) -> anyhow::Result<()> {
         self.open_steps(reader, &game.game.environment_sha256, files)?;
         let frames = inputs::without_hole(reader.frames(game.game.game)?, game.game.input_size);
-        let replayed = self.replay(game, people, &frames, summary)?;
+        let joined = connections(&reader.server_events(game.game.game)?);
+        let replayed = self.replay(game, people, &frames, &joined, summary)?;
         self.add_sessions(reader, game, people, &replayed)?;
         self.add_events(reader, game)
     }
@@ -111,6 +112,7 @@ impl Tables {
         game: &GameRow,
         people: &BTreeMap<VisitId, ParticipantId>,
         frames: &[Reported],
+        joined: &[Joined],
         summary: &mut Summary,
     ) -> anyhow::Result<Replayed> {
         let id = game.game.game.to_string();
@@ -186,6 +188,7 @@ impl Tables {
                 episode.steps.into(),
                 episode.complete.into(),
                 sums.iter().map(f64::to_string).collect::<Vec<_>>().join(" ").into(),
+                joined_at(joined, episode.first_frame + episode.steps).into(),
             ])?;
         }
         Ok(Replayed { counts, completed_episodes })
@@ -211,6 +214,8 @@ impl Tables {
                     _ => None,
                 })
                 .collect();
+            let of_kind =
+                |kind: fn(&PlayEvent) -> bool| own().filter(|event| kind(&event.event)).count() as u64;
             let counts = replayed.counts[seat.index()];
             self.sessions.row(vec![
                 new.game.to_string().into(),
@@ -240,6 +245,9 @@ impl Tables {
                 counts.deepest.into(),
                 (stalls.len() as u64).into(),
                 stalls.iter().map(|&millis| u64::from(millis)).sum::<u64>().into(),
+                of_kind(|event| matches!(event, PlayEvent::LaneSwitched { .. })).into(),
+                of_kind(|event| matches!(event, PlayEvent::IceRestarted { .. })).into(),
+                of_kind(|event| matches!(event, PlayEvent::ConnectionRebuilt { .. })).into(),
             ])?;
         }
         Ok(())
@@ -278,6 +286,36 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+/// How a page was joined to a peer from some frame on.
+struct Joined {
+    seat: Seat,
+    peer: u64,
+    frame: u64,
+    kind: String,
+}
+
+/// What pages told of their connections, in the order in which they did (L3).
+fn connections(events: &[ServerEventRow]) -> Vec<Joined> {
+    let told = events.iter().filter(|event| event.kind == "p2p_connection_type");
+    told.filter_map(|event| {
+        let connection = &event.detail["connection"];
+        Some(Joined {
+            seat: event.seat?,
+            peer: event.detail["peer"].as_u64()?,
+            frame: connection["detectedAtFrame"].as_u64()?,
+            kind: connection["connectionType"].as_str()?.to_owned(),
+        })
+    })
+    .collect()
+}
+
+/// How everyone was joined before a frame: the last word of each.
+fn joined_at(joined: &[Joined], frame: u32) -> String {
+    let before = joined.iter().filter(|joined| joined.frame < u64::from(frame));
+    let last: BTreeMap<_, _> = before.map(|joined| ((joined.seat, joined.peer), &joined.kind)).collect();
+    last.iter().map(|((seat, peer), kind)| format!("{seat}-{peer}:{kind}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Counts a frame for every seat that reported it; true when all had the native run's hash.

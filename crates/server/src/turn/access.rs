@@ -19,6 +19,7 @@ pub(crate) struct TurnAccess {
     key: [u8; 20],
     lifetime: Duration,
     ports: Vec<u16>,
+    tls_ports: Vec<u16>,
 }
 
 /// What a name says.
@@ -48,7 +49,13 @@ fn mac(key: &[u8], text: &[u8]) -> [u8; 20] {
 
 impl TurnAccess {
     pub(crate) fn new(secret: &[u8], lifetime: Duration, ports: Vec<u16>) -> Self {
-        Self { key: mac(secret, PURPOSE), lifetime, ports }
+        Self { key: mac(secret, PURPOSE), lifetime, ports, tls_ports: Vec::new() }
+    }
+
+    /// Tells pages of these ports too, for TURN over TLS.
+    pub(super) fn with_tls(mut self, ports: Vec<u16>) -> Self {
+        self.tls_ports = ports;
+        self
     }
 
     /// The password that belongs to a name.
@@ -75,6 +82,8 @@ impl TurnAccess {
         let turn = self.ports.iter().flat_map(|port| {
             ["udp", "tcp"].map(|transport| format!("turn:{host}:{port}?transport={transport}"))
         });
+        let tls = self.tls_ports.iter().map(|port| format!("turns:{host}:{port}?transport=tcp"));
+        let turn = turn.chain(tls);
         vec![
             IceServer { urls: stun.collect(), username: None, credential: None },
             IceServer { urls: turn.collect(), credential: Some(password), username: Some(name) },

@@ -16,12 +16,16 @@ mod relay;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub(crate) use access::TurnAccess;
 use policy::Policy;
@@ -33,6 +37,10 @@ use relay::Relay;
 pub struct TurnConfig {
     /// The ports to listen on, over UDP and TCP; none when they were not asked for.
     pub ports: Option<Vec<u16>>,
+    /// The certificate for TURN over TLS, if there is one.
+    pub tls: Option<TlsFiles>,
+    /// Where TURN over TLS listens.
+    pub tls_ports: Vec<u16>,
     /// The address under which others reach this machine.
     pub external_ip: Option<IpAddr>,
     /// Where relayed connections get their ports from.
@@ -45,6 +53,33 @@ pub struct TurnConfig {
     pub allocations: usize,
     /// The most bytes a second of a visit, both ways together.
     pub bytes_per_second: u32,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate, with those that lead to its root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    fn load(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        let name = |path: &Path| format!("cannot read {}", path.display());
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .with_context(|| name(&self.certificate))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).with_context(|| name(&self.key))?;
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .with_context(|| {
+                format!("{} and {} do not fit", self.certificate.display(), self.key.display())
+            })?;
+        Ok(Arc::new(config))
+    }
 }
 
 /// The port that browsers are told of when none is asked for.
@@ -73,7 +108,8 @@ impl Turn {
             return Ok(None);
         }
         let external = config.external_ip.unwrap_or_else(|| reachable(listen));
-        let access = TurnAccess::new(secret, config.lifetime, ports.clone());
+        let tls_ports = config.tls.as_ref().map(|_| config.tls_ports.clone()).unwrap_or_default();
+        let access = TurnAccess::new(secret, config.lifetime, ports.clone()).with_tls(tls_ports);
         let policy = Policy::new(external, config.relay_ports.clone(), config.allow_private);
         let relay = match Relay::new(listen, &ports, config, policy, access.clone()) {
             Ok(relay) => relay,

@@ -267,6 +267,8 @@ mod tests {
             let port = UdpSocket::bind((LOCAL, 0)).unwrap().local_addr().unwrap().port();
             let mut config = TurnConfig {
                 ports: Some(vec![port]),
+                tls: None,
+                tls_ports: Vec::new(),
                 external_ip: None,
                 relay_ports: 20_000..=29_999,
                 allow_private: false,

@@ -13,14 +13,15 @@ use base::{Rng, VisitId};
 use metrics::{Counter, Gauge, counter, gauge};
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::{ServerConfig, ServerConnection};
 use turn_server_proto::api::{SocketAllocateError, Transmit, TurnServerApi, TurnServerPollRet};
 use turn_server_proto::types::stun::message::Message;
 use turn_server_proto::types::{AddressFamily, Instant as TurnInstant, TransportType};
 
-use super::TurnConfig;
 use super::access::TurnAccess;
 use super::client::{Client, Verdict, binding_answer};
 use super::policy::Policy;
+use super::{TlsFiles, TurnConfig};
 
 /// How often what has expired is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -55,13 +56,14 @@ struct Key {
 
 enum Socket {
     Udp { socket: UdpSocket, local: SocketAddr },
-    Listener { listener: TcpListener, local: SocketAddr },
+    Listener { listener: TcpListener, local: SocketAddr, tls: Option<Arc<ServerConfig>> },
     Connection(Box<Connection>),
     Relay { socket: UdpSocket, port: u16, client: Key },
 }
 
 struct Connection {
     stream: TcpStream,
+    tls: Option<ServerConnection>,
     local: SocketAddr,
     remote: SocketAddr,
     incoming: Vec<u8>,
@@ -117,6 +119,7 @@ impl Relay {
         policy: Policy,
         access: TurnAccess,
     ) -> anyhow::Result<Self> {
+        let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
         let poll = Poll::new().context("cannot wait for sockets")?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("cannot make a waker")?);
         let mut relay = Self {
@@ -147,7 +150,14 @@ impl Relay {
             let socket = UdpSocket::bind(at).with_context(hint)?;
             let listener = TcpListener::bind(at).with_context(hint)?;
             relay.add(Socket::Udp { socket, local: at })?;
-            relay.add(Socket::Listener { listener, local: at })?;
+            relay.add(Socket::Listener { listener, local: at, tls: None })?;
+        }
+        for &port in tls.iter().flat_map(|_| &config.tls_ports) {
+            let at = SocketAddr::new(listen, port);
+            let listener = TcpListener::bind(at).with_context(|| {
+                format!("cannot listen on {at} for TURN over TLS; choose others with --turns-ports")
+            })?;
+            relay.add(Socket::Listener { listener, local: at, tls: tls.clone() })?;
         }
         Ok(relay)
     }
@@ -247,15 +257,16 @@ impl Relay {
 
     fn accept(&mut self, token: Token) {
         loop {
-            let Some(Socket::Listener { listener, local }) = self.sockets.get(&token) else { return };
-            let local = *local;
+            let Some(Socket::Listener { listener, local, tls }) = self.sockets.get(&token) else { return };
+            let (local, tls) = (*local, tls.clone());
             let Ok((stream, remote)) = listener.accept() else { return };
             if self.clients.len() >= MOST_CLIENTS {
                 continue;
             }
             stream.set_nodelay(true).ok();
+            let Ok(tls) = tls.map(ServerConnection::new).transpose() else { continue };
             let (incoming, outgoing, since) = (Vec::new(), Vec::new(), Instant::now());
-            let connection = Connection { stream, local, remote, incoming, outgoing, since };
+            let connection = Connection { stream, tls, local, remote, incoming, outgoing, since };
             self.add(Socket::Connection(Box::new(connection))).ok();
         }
     }
@@ -271,8 +282,7 @@ impl Relay {
             match connection.stream.read(&mut buffer) {
                 Ok(0) => alive = false,
                 Ok(length) => {
-                    connection.incoming.extend_from_slice(&buffer[..length]);
-                    alive = self.take_messages(token);
+                    alive = connection.take_in(&buffer[..length]) && self.take_messages(token);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -598,12 +608,46 @@ impl Relay {
     }
 }
 
+impl Connection {
+    /// Takes what has come, out of TLS if there is any. False when it cannot be.
+    fn take_in(&mut self, bytes: &[u8]) -> bool {
+        let Some(tls) = &mut self.tls else {
+            self.incoming.extend_from_slice(bytes);
+            return true;
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if tls.read_tls(&mut rest).is_err() || tls.process_new_packets().is_err() {
+                return false;
+            }
+            // It ends with an error that says that there is no more yet.
+            tls.reader().read_to_end(&mut self.incoming).ok();
+        }
+        // The handshake may have something to say.
+        flush(self)
+    }
+}
+
 fn refuse(reason: &'static str) {
     counter!("interplay_turn_refusals_total", "reason" => reason).increment(1);
 }
 
 /// Writes what waits. False when the connection is gone.
 fn flush(connection: &mut Connection) -> bool {
+    if let Some(tls) = &mut connection.tls {
+        let written = tls.writer().write(&connection.outgoing).unwrap_or(0);
+        connection.outgoing.drain(..written);
+        while tls.wants_write() {
+            match tls.write_tls(&mut connection.stream) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        return true;
+    }
     while !connection.outgoing.is_empty() {
         match connection.stream.write(&connection.outgoing) {
             Ok(0) => return false,
