@@ -30,24 +30,33 @@ impl Count {
     }
 }
 
+/// Packages and their benches.
+const BENCHES: [(&str, &str); 3] = [("rollback", "rollback"), ("host", "environment"), ("wire", "packet")];
+
 pub(crate) fn test() -> anyhow::Result<()> {
     check::check()?;
     build::all()?;
     let mut count = Count::default();
     say("Testing", "crates");
     count.add(counted(&mut cargo("test --release --workspace --no-fail-fast"))?);
-    bench()?;
+    measure(&["--quick"])?;
     count.add(journeys(&[])?);
     count.into_result()
 }
 
 /// Measures; the numbers are printed and kept in docs/performance.md by hand, with the machine named.
 pub(crate) fn bench() -> anyhow::Result<()> {
+    measure(&[])
+}
+
+fn measure(flags: &[&str]) -> anyhow::Result<()> {
     build::assets()?;
     say("Measuring", "hot paths");
-    run(&mut cargo(
-        "bench --quiet --package interplay-rollback --package interplay-host --package interplay-wire",
-    ))
+    for (package, bench) in BENCHES {
+        let command = format!("bench --quiet --package interplay-{package} --bench {bench} --");
+        run(cargo(&command).args(flags))?;
+    }
+    Ok(())
 }
 
 /// Journeys in real browsers.
