@@ -95,8 +95,8 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
         &["fonts-dejavu-core"],
     )?;
     let modules = root().join("e2e/node_modules");
-    let installed = |name: &&str| modules.join(name).join("package.json").is_file();
-    if !["playwright-core", "ws"].iter().all(|name| installed(name)) {
+    let installed = |name: &str| modules.join(name).join("package.json").is_file();
+    if !["playwright-core", "ws"].into_iter().all(installed) {
         say("Installing", "the journeys' npm packages, from their lockfile");
         run(program("npm").args(["ci", "--silent"]).current_dir(root().join("e2e")))?;
     }
