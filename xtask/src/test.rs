@@ -30,33 +30,36 @@ impl Count {
     }
 }
 
-/// Packages and their benches.
-const BENCHES: [(&str, &str); 3] = [("rollback", "rollback"), ("host", "environment"), ("wire", "packet")];
+/// Everything that is tested and measured, in one go: what cargo builds for a package alone has other features, and
+/// would be compiled a second time.
+fn build_all() -> anyhow::Result<()> {
+    tools::compiler()?;
+    build::assets()?;
+    say("Building", "everything");
+    run(&mut cargo("build --release --quiet --workspace --all-targets"))
+}
 
 pub(crate) fn test() -> anyhow::Result<()> {
     check::check()?;
-    build::all()?;
+    build_all()?;
     let mut count = Count::default();
     say("Testing", "crates");
     count.add(counted(&mut cargo("test --release --workspace --no-fail-fast"))?);
-    measure(&["--quick"])?;
+    measure("--quick")?;
     count.add(journeys(&[])?);
     count.into_result()
 }
 
 /// Measures; the numbers are printed and kept in docs/performance.md by hand, with the machine named.
 pub(crate) fn bench() -> anyhow::Result<()> {
-    measure(&[])
+    measure("")
 }
 
-fn measure(flags: &[&str]) -> anyhow::Result<()> {
-    build::assets()?;
+fn measure(flags: &str) -> anyhow::Result<()> {
+    build_all()?;
     say("Measuring", "hot paths");
-    for (package, bench) in BENCHES {
-        let command = format!("bench --quiet --package interplay-{package} --bench {bench} --");
-        run(cargo(&command).args(flags))?;
-    }
-    Ok(())
+    let benches = "--bench rollback --bench environment --bench packet";
+    run(&mut cargo(&format!("bench --profile release --quiet --workspace {benches} -- {flags}")))
 }
 
 /// Journeys in real browsers.
@@ -70,9 +73,7 @@ pub(crate) fn repeated(name: &str, variable: &str, value: &str) -> anyhow::Resul
 }
 
 fn journeys_with(names: &[String], environment: &[(&str, &str)]) -> anyhow::Result<Count> {
-    build::all()?;
-    run(&mut cargo("build --release --quiet --package interplay-host --examples"))?;
-    run(&mut cargo("build --release --quiet --package interplay-netlab"))?;
+    build_all()?;
     tools::browsers()?;
     say("Testing", "journeys in browsers");
     counted(
@@ -86,8 +87,7 @@ fn journeys_with(names: &[String], environment: &[(&str, &str)]) -> anyhow::Resu
 
 /// Opens a network with a server and two browsers in it, until it is told `end`.
 pub(crate) fn netlab(arguments: &[String]) -> anyhow::Result<()> {
-    build::all()?;
-    run(&mut cargo("build --release --quiet --package interplay-netlab"))?;
+    build_all()?;
     tools::browsers()?;
     run(program("node")
         .arg("e2e/lib/by_hand.mjs")
