@@ -140,20 +140,14 @@ impl Peer {
 
     /// Begins an ICE restart: the path in use is kept until there is a new one.
     pub(crate) fn restart(&self) {
-        self.call("restartIce", &JsValue::UNDEFINED);
+        // A browser that cannot is left to the rebuild that follows.
+        call(&self.connection, "restartIce", &JsValue::UNDEFINED).ok();
     }
 
     /// Takes new servers and credentials, for the next restart.
     pub(crate) fn configure(&self, start: &GameStart) {
         if let Ok(configuration) = configuration(start) {
-            self.call("setConfiguration", &configuration);
-        }
-    }
-
-    fn call(&self, method: &str, argument: &JsValue) {
-        let method = Reflect::get(&self.connection, &method.into()).and_then(JsCast::dyn_into::<Function>);
-        if let Ok(method) = method {
-            method.call1(&self.connection, argument).ok();
+            call(&self.connection, "setConfiguration", &configuration).ok();
         }
     }
 
@@ -169,14 +163,12 @@ impl Peer {
 
     /// One of the browser's words for the connection's state.
     pub(crate) fn word(&self, property: &str) -> String {
-        let word = Reflect::get(&self.connection, &property.into()).ok();
-        word.and_then(|word| word.as_string()).unwrap_or_default()
+        text(&self.connection, property).unwrap_or_default()
     }
 
     /// The browser's word for the channel's state.
     pub(crate) fn channel_word(&self) -> String {
-        let word = Reflect::get(&self.channel, &"readyState".into()).ok();
-        word.and_then(|word| word.as_string()).unwrap_or_default()
+        text(&self.channel, "readyState").unwrap_or_default()
     }
 
     /// Sends a packet, unless older ones still wait: the newest holds everything, so a late one is worth nothing.
@@ -286,9 +278,14 @@ fn is_firefox() -> bool {
 
 /// `setLocalDescription()` without a description: the browser makes the one that fits.
 async fn set_local_description(connection: &RtcPeerConnection) -> Result<(), JsValue> {
-    let method: Function = Reflect::get(connection, &"setLocalDescription".into())?.dyn_into()?;
-    let promise: Promise = method.call0(connection)?.dyn_into()?;
+    let promise: Promise = call(connection, "setLocalDescription", &JsValue::UNDEFINED)?.dyn_into()?;
     JsFuture::from(promise).await.map(drop)
+}
+
+/// Calls a method that `web-sys` does not have, or not like that.
+fn call(connection: &RtcPeerConnection, method: &str, argument: &JsValue) -> Result<JsValue, JsValue> {
+    let method: Function = Reflect::get(connection, &method.into())?.dyn_into()?;
+    method.call1(connection, argument)
 }
 
 fn send_description(seat: Seat, attempt: u32, connection: &RtcPeerConnection) {

@@ -177,7 +177,7 @@ impl Play {
 
     /// How the link to a peer came about, as far as is known.
     pub(crate) fn connection_type(&self, seat: Seat) -> Option<&ConnectionType> {
-        self.connection_types.iter().rev().find(|(peer, _)| *peer == seat).map(|(_, kind)| kind)
+        self.connection_types.iter().find(|(peer, _)| *peer == seat).map(|(_, kind)| kind)
     }
 
     /// The browser's own checks of the path to a peer have been answered.

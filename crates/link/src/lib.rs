@@ -23,6 +23,7 @@
 //!   server lane too.
 //! - **One's own lateness is not the peer's silence**: after a gap between two calls of [`Link::handle_timeout`] that
 //!   only a page that stood still can have made, silence is counted from then on.
+//!   In an outage, which uses both lanes, a short silence of both is a busy page and says nothing of the path.
 //! - **Lossy is not dead**: a restart needs a whole second without a good moment. An outage ends, and its attempts are
 //!   forgotten, when the lane has been good both ways for 2 s.
 //! - **One side leads**: the lower seat restarts and rebuilds. A connection that cannot be restarted (its channel is

@@ -7,7 +7,7 @@ use wire::lane::{Cause, Lane, Quality};
 use wire::packet::{Echo, Packet, PacketError};
 
 use crate::PathQuality;
-use crate::outage::{Connection, Outage, Step};
+use crate::outage::{Connection, Observed, Outage, Step};
 use crate::path::Path;
 use crate::quality::{Monitor, Sample};
 
@@ -30,6 +30,9 @@ const HOLD_AFTER: Duration = Duration::from_millis(200);
 
 /// How long an answer to the browser's own checks says that the path is there.
 const ANSWER_COUNTS: Duration = Duration::from_millis(700);
+
+/// In an outage, which sends over both lanes, a silence of both is the peer's page for so long, and not the path.
+const LATE_PAGE: Duration = Duration::from_millis(250);
 
 /// A silence of all lanes that was shorter is not worth telling.
 const NOTABLE_SILENCE: Duration = Duration::from_secs(1);
@@ -161,6 +164,8 @@ pub struct Link {
     /// When the timers ran last.
     checked: Timestamp,
     peer_silent: bool,
+    /// When the server lane first brought something new since the direct lane last brought anything.
+    overtaken: Option<Timestamp>,
     /// When the browser's own checks of the path were last answered; `None` when it does not tell.
     answered: Option<Timestamp>,
     outage: Option<Outage>,
@@ -199,6 +204,7 @@ impl Link {
             excused: now,
             checked: now,
             peer_silent: false,
+            overtaken: None,
             answered: None,
             outage: None,
             active: Lane::Direct,
@@ -282,9 +288,12 @@ impl Link {
         };
         let fresh = path.receive(packet.sequence, now);
         if fresh {
-            if lane == Lane::Direct && self.state == Direct::Failed {
-                // Whatever the browser says: it delivers.
-                self.state = Direct::Open;
+            if lane == Lane::Direct {
+                self.overtaken = None;
+                if self.state == Direct::Failed {
+                    // Whatever the browser says: it delivers.
+                    self.state = Direct::Open;
+                }
             }
             if let Some(echo) = packet.echo {
                 path.echoed(echo, now);
@@ -298,12 +307,15 @@ impl Link {
 
     /// A packet brought inputs that no other had: tells which lane is in use.
     pub fn handle_news(&mut self, lane: Lane, now: Timestamp) {
-        if lane == Lane::Server
-            && self.phase == Phase::Playing
-            && let Some(cause) = self.silence(now)
+        if lane == Lane::Direct {
+            return;
+        }
+        self.overtaken.get_or_insert(now);
+        // Only the end of an outage leads back, so only an outage leads away.
+        if let Some(outage) = self.outage.filter(|_| self.phase == Phase::Playing)
+            && self.silence(now).is_some()
         {
-            let cause = self.outage.map_or(cause, |outage| outage.cause);
-            self.switch(Lane::Server, cause);
+            self.switch(Lane::Server, outage.cause);
         }
     }
 
@@ -364,6 +376,22 @@ impl Link {
         }
     }
 
+    /// What this moment says of the direct lane. In an outage both lanes carry everything: if neither brings a thing,
+    /// a page was busy, and that is neither for the path nor against it.
+    fn observe(&self, now: Timestamp) -> Observed {
+        if self.silence(now).is_none() {
+            return Observed::Good;
+        }
+        let since = self.direct_silent_since();
+        let open = matches!(self.state, Direct::Open | Direct::Failed);
+        let late = open && now.saturating_since(since) < LATE_PAGE;
+        let overtaken = self.overtaken.is_some_and(|at| now.saturating_since(at) >= self.threshold());
+        match self.outage {
+            Some(_) if late && !overtaken => Observed::Unclear,
+            _ => Observed::Bad,
+        }
+    }
+
     /// When to call [`Link::handle_timeout`] at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
@@ -418,20 +446,17 @@ impl Link {
 
     /// Begins and ends outages.
     fn watch(&mut self, now: Timestamp) {
-        let bad = self.silence(now).or(self.peer_silent.then_some(Cause::PeerSilence));
-        match (&mut self.outage, bad) {
-            (None, None) => {}
-            (None, Some(cause)) => {
-                self.outage = Some(Outage::new(cause, now));
-                self.tell(LinkEvent::Suspect(cause));
+        let observed = if self.peer_silent { Observed::Bad } else { self.observe(now) };
+        if let Some(outage) = &mut self.outage {
+            if outage.observe(observed, now) {
+                self.outage = None;
+                self.switch(Lane::Direct, Cause::Recovered);
+                self.tell(LinkEvent::Stable);
             }
-            (Some(outage), bad) => {
-                if outage.observe(bad.is_none(), now) {
-                    self.outage = None;
-                    self.switch(Lane::Direct, Cause::Recovered);
-                    self.tell(LinkEvent::Stable);
-                }
-            }
+        } else if observed == Observed::Bad {
+            let cause = self.silence(now).unwrap_or(Cause::PeerSilence);
+            self.outage = Some(Outage::new(cause, now));
+            self.tell(LinkEvent::Suspect(cause));
         }
     }
 
@@ -506,7 +531,11 @@ impl Link {
     /// The sequence number and the echo of the next packet over a lane, which leaves now, and whether to say in it
     /// that nothing comes over the direct lane.
     pub fn next_header(&mut self, lane: Lane, now: Timestamp) -> (u32, Option<Echo>, bool) {
-        let silent = self.silence(now).is_some();
+        let silent = match self.observe(now) {
+            Observed::Good => false,
+            Observed::Bad => true,
+            Observed::Unclear => self.outage.is_some_and(|outage| outage.is_bad()),
+        };
         let path = match lane {
             Lane::Direct => &mut self.direct,
             Lane::Server => &mut self.server,
@@ -558,11 +587,5 @@ impl Link {
     #[must_use]
     pub fn grade(&self) -> Option<Quality> {
         self.monitor.grade()
-    }
-
-    /// Whether anything has come over this link.
-    #[must_use]
-    pub fn is_heard(&self) -> bool {
-        self.direct.last_heard().is_some() || self.server.last_heard().is_some()
     }
 }

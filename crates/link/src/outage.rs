@@ -29,6 +29,15 @@ pub(crate) enum Step {
     Rebuild,
 }
 
+/// What a moment says of the lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Observed {
+    Good,
+    Bad,
+    /// Nothing: what was true before it still is.
+    Unclear,
+}
+
 /// What an outage knows of its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Connection {
@@ -62,21 +71,23 @@ impl Outage {
         Self { cause, condition: Condition::BadSince(now), restarts: 0, rebuilt: false, under_way: None }
     }
 
-    /// The lane is good, or not, at this moment. True when it has been good for long enough.
-    pub(crate) fn observe(&mut self, good: bool, now: Timestamp) -> bool {
-        self.condition = match (self.condition, good) {
-            (Condition::GoodSince(since), true) => {
+    /// Learns what a moment says of the lane. True when it has been good for long enough.
+    pub(crate) fn observe(&mut self, observed: Observed, now: Timestamp) -> bool {
+        match (observed, self.condition) {
+            (Observed::Good, Condition::BadSince(_)) => {
+                self.condition = Condition::GoodSince(now);
                 self.under_way = None;
-                Condition::GoodSince(since)
             }
-            (Condition::BadSince(_), true) => {
-                self.under_way = None;
-                Condition::GoodSince(now)
-            }
-            (Condition::BadSince(since), false) => Condition::BadSince(since),
-            (Condition::GoodSince(_), false) => Condition::BadSince(now),
-        };
-        matches!(self.condition, Condition::GoodSince(since) if now.saturating_since(since) >= STABLE)
+            (Observed::Bad, Condition::GoodSince(_)) => self.condition = Condition::BadSince(now),
+            _ => {}
+        }
+        let stable = |since| now.saturating_since(since) >= STABLE;
+        observed == Observed::Good && matches!(self.condition, Condition::GoodSince(since) if stable(since))
+    }
+
+    /// Whether the lane was bad when it was last clear.
+    pub(crate) fn is_bad(&self) -> bool {
+        matches!(self.condition, Condition::BadSince(_))
     }
 
     /// For how long the lane has been bad without a break.
@@ -148,7 +159,7 @@ mod tests {
         let mut outage = Outage::new(Cause::Silence, at(0));
         let mut steps = Vec::new();
         for millis in (0..60_000).step_by(10) {
-            assert!(!outage.observe(false, at(millis)));
+            assert!(!outage.observe(Observed::Bad, at(millis)));
             steps.extend(outage.next_step(connection, at(millis)).map(|step| (millis, step)));
         }
         steps
@@ -182,11 +193,12 @@ mod tests {
     fn a_good_moment_ends_what_is_under_way_and_two_good_seconds_the_outage() {
         let mut outage = Outage::new(Cause::Silence, at(0));
         assert_eq!(outage.next_step(LEADER, at(1_000)), Some(Step::Restart(1)));
-        assert!(!outage.observe(true, at(1_500)));
-        assert!(!outage.observe(false, at(2_000)));
+        assert!(!outage.observe(Observed::Good, at(1_500)));
+        assert!(!outage.observe(Observed::Bad, at(2_000)));
         assert_eq!(outage.next_step(LEADER, at(2_900)), None, "bad for less than a second");
         assert_eq!(outage.next_step(LEADER, at(3_000)), Some(Step::Restart(2)));
-        assert!(!outage.observe(true, at(3_500)));
-        assert!(outage.observe(true, at(5_500)));
+        assert!(!outage.observe(Observed::Good, at(3_500)));
+        assert!(!outage.observe(Observed::Unclear, at(5_500)), "an unclear moment ends nothing");
+        assert!(outage.observe(Observed::Good, at(5_510)));
     }
 }

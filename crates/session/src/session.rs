@@ -586,7 +586,6 @@ impl Session {
                 .iter()
                 .map(|peer| PeerStatus {
                     peer: peer.seat,
-                    heard: peer.link.is_heard(),
                     path: peer.link.quality(),
                     active: peer.link.active(),
                     is_suspect: peer.link.is_suspect(),

@@ -45,8 +45,6 @@ pub struct Status {
 pub struct PeerStatus {
     /// The seat at the other end.
     pub peer: Seat,
-    /// Whether a packet has come from it.
-    pub heard: bool,
     /// How good the path of the lane in use is.
     pub path: PathQuality,
     /// The lane in use; none while the peer is lost.

@@ -8,7 +8,7 @@ use host::replay::{Game, Replay, ReplayedFrame};
 use host::{Module, NativeEnvironment};
 use record::Value;
 use serde_json::json;
-use store::{GameRow, Reader, ServerEventRow};
+use store::{GameRow, PlayEventRow, Reader, ServerEventRow};
 use wire::batch::PlayEvent;
 use wire::manifest::Manifest;
 
@@ -85,10 +85,11 @@ impl Tables {
     ) -> anyhow::Result<()> {
         self.open_steps(reader, &game.game.environment_sha256, files)?;
         let frames = inputs::without_hole(reader.frames(game.game.game)?, game.game.input_size);
-        let joined = connections(&reader.server_events(game.game.game)?);
-        let replayed = self.replay(game, people, &frames, &joined, summary)?;
-        self.add_sessions(reader, game, people, &replayed)?;
-        self.add_events(reader, game)
+        let played = reader.play_events(game.game.game)?;
+        let told = reader.server_events(game.game.game)?;
+        let replayed = self.replay(game, people, &frames, &connections(&told), summary)?;
+        self.add_sessions(game, people, &played, &replayed)?;
+        self.add_events(game, &played, &told)
     }
 
     fn open_steps(&mut self, reader: &Reader, sha256: &str, files: &mut Files) -> anyhow::Result<()> {
@@ -196,17 +197,16 @@ impl Tables {
 
     fn add_sessions(
         &mut self,
-        reader: &Reader,
         game: &GameRow,
         people: &BTreeMap<VisitId, ParticipantId>,
+        played: &[PlayEventRow],
         replayed: &Replayed,
     ) -> anyhow::Result<()> {
         let new = &game.game;
-        let play_events = reader.play_events(new.game)?;
         for (seat, (visit, ending)) in
             Seat::all(new.seats.len() as u8).zip(new.seats.iter().zip(&game.endings))
         {
-            let own = || play_events.iter().filter(|event| event.reporter == seat);
+            let own = || played.iter().filter(|event| event.reporter == seat);
             let desyncs = own().filter(|event| matches!(event.event, PlayEvent::Desync { .. })).count();
             let stalls: Vec<u32> = own()
                 .filter_map(|event| match event.event {
@@ -253,9 +253,14 @@ impl Tables {
         Ok(())
     }
 
-    fn add_events(&mut self, reader: &Reader, game: &GameRow) -> anyhow::Result<()> {
+    fn add_events(
+        &mut self,
+        game: &GameRow,
+        played: &[PlayEventRow],
+        told: &[ServerEventRow],
+    ) -> anyhow::Result<()> {
         let id = game.game.game;
-        for event in reader.play_events(id)? {
+        for event in played {
             // `{"episode_began": {"episode": 0}}`: the kind, and the rest of it.
             let (kind, detail) = match serde_json::to_value(&event.event)? {
                 serde_json::Value::Object(object) => object.into_iter().next().unwrap_or_default(),
@@ -272,7 +277,7 @@ impl Tables {
                 detail.to_string().into(),
             ])?;
         }
-        for event in reader.server_events(id)? {
+        for event in told {
             self.events.row(vec![
                 id.to_string().into(),
                 event.seat.map(Seat::number).into(),
@@ -280,7 +285,7 @@ impl Tables {
                 Value::Empty,
                 Value::Empty,
                 Value::Time(event.at.0),
-                event.kind.into(),
+                event.kind.clone().into(),
                 event.detail.to_string().into(),
             ])?;
         }

@@ -1,4 +1,14 @@
 //! The sockets: one thread waits for all of them and moves packets between clients and their relays.
+//!
+//! ```text
+//!  client ─► Udp or Connection ─► hear_client ─► examine, pays ─► machine ─► forward ─► Relay ─► peer
+//!  client ◄─ tell_client ◄─ forward ◄─ machine ◄─ pays ◄─ hear_peer ◄─ Relay ◄─ peer
+//! ```
+//!
+//! A thread, and not tasks on the server's runtime: a packet costs one read and one write, no lock and no queue,
+//! and a load of packets holds up no request. Sockets are edge-triggered: one that is not read empty is registered
+//! again. Between two relays of this server `forward` calls `hear_peer` itself: nothing leaves the process. It
+//! goes no deeper, because what a peer sends goes to a client.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
