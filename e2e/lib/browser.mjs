@@ -16,7 +16,7 @@ export async function open({ executable = "/usr/bin/chromium", flags = [], page 
     executablePath: executable,
     headless: true,
     args: [...FLAGS, ...flags],
-    viewport: { width: 1280, height: 800 },
+    viewport: { width: 640, height: 480 },
     ...page,
   });
   const tab = context.pages()[0] ?? (await context.newPage());
@@ -42,7 +42,7 @@ export async function until(tab, what, wanted, seconds = 20) {
   while (Date.now() < deadline) {
     last = await snapshot(tab).catch((error) => ({ error: String(error) }));
     if (last && wanted(last)) return last;
-    await tab.waitForTimeout(50);
+    await tab.waitForTimeout(100);
   }
   throw new Error(`waited ${seconds} s for ${what}; the page says ${JSON.stringify(last)}`);
 }

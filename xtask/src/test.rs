@@ -30,13 +30,16 @@ impl Count {
     }
 }
 
-/// Everything that is tested and measured, in one go: what cargo builds for a package alone has other features, and
-/// would be compiled a second time.
+/// The product's crates, whose features are then always the same: what cargo builds for a package alone would be
+/// compiled a second time.
+const PRODUCT: &str = "--workspace --exclude xtask";
+
+/// Everything that is tested and measured, in one go.
 fn build_all() -> anyhow::Result<()> {
     tools::compiler()?;
     build::assets()?;
     say("Building", "everything");
-    run(&mut cargo("build --release --quiet --workspace --all-targets"))
+    run(&mut cargo(&format!("build --release --quiet {PRODUCT} --all-targets")))
 }
 
 pub(crate) fn test() -> anyhow::Result<()> {
@@ -44,7 +47,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
     build_all()?;
     let mut count = Count::default();
     say("Testing", "crates");
-    count.add(counted(&mut cargo("test --release --workspace --no-fail-fast"))?);
+    count.add(counted(&mut cargo("test --quiet --package xtask"))?);
+    count.add(counted(&mut cargo(&format!("test --release {PRODUCT} --no-fail-fast")))?);
     measure("--quick")?;
     count.add(journeys(&[])?);
     count.into_result()
@@ -59,7 +63,7 @@ fn measure(flags: &str) -> anyhow::Result<()> {
     build_all()?;
     say("Measuring", "hot paths");
     let benches = "--bench rollback --bench environment --bench packet";
-    run(&mut cargo(&format!("bench --profile release --quiet --workspace {benches} -- {flags}")))
+    run(&mut cargo(&format!("bench --profile release --quiet {PRODUCT} {benches} -- {flags}")))
 }
 
 /// Journeys in real browsers.

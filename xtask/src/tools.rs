@@ -114,5 +114,6 @@ pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     say("Installing", &format!("{name} {version}, which takes some minutes"));
-    run(program("cargo").args(["install", "--quiet", "--locked", "--version", version, name]))
+    // It runs for seconds: compiling it well would take longer than it ever saves.
+    run(program("cargo").args(["install", "--quiet", "--debug", "--locked", "--version", version, name]))
 }
