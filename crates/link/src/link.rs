@@ -382,14 +382,17 @@ impl Link {
         if self.silence(now).is_none() {
             return Observed::Good;
         }
-        let since = self.direct_silent_since();
         let open = matches!(self.state, Direct::Open | Direct::Failed);
-        let late = open && now.saturating_since(since) < LATE_PAGE;
-        let overtaken = self.overtaken.is_some_and(|at| now.saturating_since(at) >= self.threshold());
         match self.outage {
-            Some(_) if late && !overtaken => Observed::Unclear,
+            Some(_) if open && now < self.clear_at() => Observed::Unclear,
             _ => Observed::Bad,
         }
+    }
+
+    /// When a silence that says nothing begins to say something.
+    fn clear_at(&self) -> Timestamp {
+        let late = self.direct_silent_since() + LATE_PAGE;
+        self.overtaken.map_or(late, |at| late.min(at + self.threshold()))
     }
 
     /// When to call [`Link::handle_timeout`] at the latest.
@@ -402,7 +405,11 @@ impl Link {
             Phase::Retired => None,
             Phase::Playing => {
                 let outage = match &self.outage {
-                    Some(outage) => outage.poll_timeout(self.rules.leads),
+                    Some(outage) => {
+                        let due = outage.poll_timeout(self.rules.leads);
+                        let clear = outage.is_unclear().then(|| self.clear_at());
+                        [due, clear].into_iter().flatten().min()
+                    }
                     None => Some(self.direct_silent_since() + self.threshold()),
                 };
                 let lost = (!self.lost).then(|| self.last_heard() + self.rules.grace);

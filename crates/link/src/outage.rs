@@ -58,6 +58,8 @@ pub(crate) struct Outage {
     rebuilt: bool,
     /// Until when what was begun has time.
     under_way: Option<Timestamp>,
+    /// The last moment said nothing.
+    unclear: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,11 +70,12 @@ enum Condition {
 
 impl Outage {
     pub(crate) fn new(cause: Cause, now: Timestamp) -> Self {
-        Self { cause, condition: Condition::BadSince(now), restarts: 0, rebuilt: false, under_way: None }
+        Self { cause, condition: Condition::BadSince(now), restarts: 0, rebuilt: false, under_way: None, unclear: false }
     }
 
     /// Learns what a moment says of the lane. True when it has been good for long enough.
     pub(crate) fn observe(&mut self, observed: Observed, now: Timestamp) -> bool {
+        self.unclear = observed == Observed::Unclear;
         match (observed, self.condition) {
             (Observed::Good, Condition::BadSince(_)) => {
                 self.condition = Condition::GoodSince(now);
@@ -133,9 +136,15 @@ impl Outage {
         Some(Step::Rebuild)
     }
 
-    /// When something may have to be done.
+    /// Whether the next clear moment must be waited for.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.unclear
+    }
+
+    /// When something may have to be done, unless all that is missing is a clear moment.
     pub(crate) fn poll_timeout(&self, leads: bool) -> Option<Timestamp> {
         match (self.condition, self.under_way) {
+            (Condition::GoodSince(_), _) if self.unclear => None,
             (Condition::GoodSince(since), _) => Some(since + STABLE),
             (Condition::BadSince(_), Some(limit)) => Some(limit),
             (Condition::BadSince(since), None) if leads && !self.rebuilt => Some(since + PATIENCE),
