@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { serve } from "./lib/server.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 const target = resolve(process.env.INTERPLAY_TARGET ?? join(root, "target/release"));
@@ -11,19 +12,37 @@ const target = resolve(process.env.INTERPLAY_TARGET ?? join(root, "target/releas
 /** Those that are this test's own beginning, or repeat it for hours; each is a command of xtask. */
 const KNOWN = ["demo", "test", "build", "check", "e2e", "bench", "prove", "fuzz", "dist", "netlab"];
 
-async function lines() {
+/** Blocks of command lines; one that does more than start programs of ours is a script. */
+async function blocks() {
   const docs = (await readdir(join(root, "docs"))).map((file) => `docs/${file}`);
-  const found = [];
+  const lines = [], scripts = [];
   for (const file of ["README.md", "ARCHITECTURE.md", ...docs]) {
     if (!file.endsWith(".md")) continue;
     const text = await readFile(join(root, file), "utf8");
     for (const [, block] of text.matchAll(/```sh\n([^]*?)```/g)) {
-      for (const line of block.split("\n").map((line) => line.replace(/ #.*/, "").trim())) {
-        if (line) found.push({ file, line });
-      }
+      const own = block.split("\n").map((line) => line.replace(/ #.*/, "").trim()).filter(Boolean);
+      if (own.every((line) => /^(cargo xtask|\S*interplay) /.test(line))) lines.push(...own.map((line) => ({ file, line })));
+      else scripts.push({ file, script: block });
     }
   }
-  return found;
+  return { lines, scripts };
+}
+
+/** Runs a script beside a server whose data is in `rooms-data`. */
+async function runScript({ file, script }, folder) {
+  const server = await serve();
+  try {
+    await rm(join(folder, "rooms-data"), { recursive: true, force: true });
+    await symlink(server.data, join(folder, "rooms-data"));
+    const here = script.replaceAll("http://127.0.0.1:8080", server.url);
+    const child = spawn("sh", ["-euc", here], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    child.stderr.on("data", (chunk) => (said += chunk));
+    const code = await new Promise((resolve) => child.once("exit", resolve));
+    assert.equal(code, 0, `${file}:\n${script}${said}`);
+  } finally {
+    await server.stop();
+  }
 }
 
 /** Runs a line; one that serves is told to stop as soon as it says where. */
@@ -47,7 +66,7 @@ export default async function ({ say }) {
   const folder = await mkdtemp(join(tmpdir(), "interplay-documents-"));
   try {
     await symlink(join(root, "experiments"), join(folder, "experiments"));
-    const all = await lines();
+    const { lines: all, scripts } = await blocks();
     assert.ok(all.length >= 5, "there are hardly any commands in the documents");
     // An export needs what a server has written: those that serve go first.
     const order = [...all].sort((one, other) => one.line.includes(" export ") - other.line.includes(" export "));
@@ -61,7 +80,8 @@ export default async function ({ say }) {
       const free = / (demo|run) /.test(`${line} `) ? " --listen 127.0.0.1:0" : "";
       await run(line.replace(/ --listen \S+/, "").replace(program, join(target, "interplay")) + free, folder);
     }
-    say(`${all.length} command lines`);
+    for (const script of scripts) await runScript(script, folder);
+    say(`${all.length} command lines, ${scripts.length} scripts`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

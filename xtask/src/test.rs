@@ -44,6 +44,7 @@ fn build_all() -> anyhow::Result<()> {
 
 pub(crate) fn test() -> anyhow::Result<()> {
     check::check()?;
+    tools::interpreters()?;
     build_all()?;
     let mut count = Count::default();
     say("Testing", "crates");

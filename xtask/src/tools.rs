@@ -79,6 +79,11 @@ pub(crate) fn compiler() -> anyhow::Result<()> {
     packages(&[("cc", "gcc")], &["libc6-dev"])
 }
 
+/// What runs the example clients in other languages.
+pub(crate) fn interpreters() -> anyhow::Result<()> {
+    packages(&[("python3", "python3")], &[])
+}
+
 /// What the browser journeys need: a browser, Node, namespaces and packet filters; and their npm packages.
 pub(crate) fn browsers() -> anyhow::Result<()> {
     packages(
@@ -90,6 +95,7 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
             ("nft", "nftables"),
             ("turnserver", "coturn"),
             ("openssl", "openssl"),
+            ("curl", "curl"),
             ("firefox-esr", "firefox-esr"),
         ],
         &["fonts-dejavu-core"],

@@ -70,7 +70,14 @@ enum Condition {
 
 impl Outage {
     pub(crate) fn new(cause: Cause, now: Timestamp) -> Self {
-        Self { cause, condition: Condition::BadSince(now), restarts: 0, rebuilt: false, under_way: None, unclear: false }
+        Self {
+            cause,
+            condition: Condition::BadSince(now),
+            restarts: 0,
+            rebuilt: false,
+            under_way: None,
+            unclear: false,
+        }
     }
 
     /// Learns what a moment says of the lane. True when it has been good for long enough.

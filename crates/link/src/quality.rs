@@ -26,20 +26,9 @@ impl PathQuality {
     /// Where a path stands on the scale: its worst measure decides. `None` before the first echo.
     #[must_use]
     pub fn grade(&self) -> Option<Quality> {
-        let round_trip = grade(self.round_trip?.as_secs_f64() * 1000.0, 100.0, 300.0);
-        let loss = grade(self.loss.unwrap_or(0.0), 0.01, 0.05);
-        let jitter = grade(self.jitter.unwrap_or_default().as_secs_f64() * 1000.0, 20.0, 50.0);
-        Some(round_trip.max(loss).max(jitter))
-    }
-}
-
-fn grade(value: f64, good: f64, fair: f64) -> Quality {
-    if value <= good {
-        Quality::Good
-    } else if value <= fair {
-        Quality::Fair
-    } else {
-        Quality::Poor
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let jitter = millis(self.jitter.unwrap_or_default());
+        Some(Quality::of(millis(self.round_trip?), self.loss.unwrap_or(0.0), jitter))
     }
 }
 

@@ -13,6 +13,7 @@ mod effect;
 mod experiment;
 mod game;
 mod lobby;
+pub mod log;
 mod stager;
 
 pub use effect::{Effect, NewGame, SeatEnding};

@@ -10,6 +10,8 @@
 //! | `socket` | one control WebSocket |
 //! | `lanes` | the server lane, past the stage |
 //! | `stage` | the one task that owns the stager |
+//! | `rooms` | rooms on their own: messages that survive reconnection |
+//! | `limits` | how much somebody may do |
 //! | `turn` | STUN and TURN |
 //! | `token` | who somebody is |
 //! | [`export`] | writes the tables |
@@ -20,7 +22,9 @@ mod doctor;
 pub mod experiment;
 pub mod export;
 mod lanes;
+mod limits;
 mod problem;
+mod rooms;
 mod routes;
 pub mod serve;
 mod socket;

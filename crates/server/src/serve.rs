@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::experiment::Loaded;
+use crate::rooms::{Limits, RoomTokens, Rooms};
 use crate::routes::{App, router};
 use crate::stage::{Context as StageContext, Stage};
 use crate::turn::{Turn, TurnConfig};
@@ -43,6 +44,8 @@ pub async fn serve(listen: SocketAddr, data: &Path, turn: &TurnConfig, loaded: L
     }
     let tokens = token::Tokens::open(data)?;
     let (_turn, access) = Turn::start(listen.ip(), turn, tokens.secret())?.unzip();
+    let rooms = Rooms::open(data, Limits::default())?;
+    tokio::spawn(rooms.clone().tend());
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
     let context = StageContext {
         store: store.clone(),
@@ -55,6 +58,10 @@ pub async fn serve(listen: SocketAddr, data: &Path, turn: &TurnConfig, loaded: L
     let app = App {
         stage: stage.clone(),
         store: store.clone(),
+        rooms: rooms.clone(),
+        room_tokens: RoomTokens::under(tokens.secret()),
+        api_key: token::ApiKey::open(data)?,
+        origins: Arc::new([]),
         tokens,
         experiment: Arc::new((loaded.id, loaded.sha256)),
         environments: Arc::new(
@@ -86,6 +93,7 @@ pub async fn serve(listen: SocketAddr, data: &Path, turn: &TurnConfig, loaded: L
     }
     tracing::info!("stopping");
     stage.stop().await;
+    rooms.stop();
     tokio::time::timeout(LAST_REQUESTS, sockets.closed()).await.ok();
     stopped.send(true).ok();
     tokio::time::timeout(LAST_REQUESTS, server).await.ok();

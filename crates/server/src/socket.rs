@@ -16,6 +16,7 @@ use wire::close::CloseCode;
 use wire::control::{ClientMessage, SILENCE_LIMIT_MILLIS, ServerMessage};
 
 use crate::lanes::LaneBox;
+use crate::limits::Allowance;
 use crate::stage::{Connection, OUTBOX, Stage};
 use crate::token::Tokens;
 
@@ -133,31 +134,6 @@ async fn read<F: Future<Output = ()>>(
             },
             Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
         }
-    }
-}
-
-/// So much a second, with as much saved up.
-struct Allowance {
-    rate: f64,
-    left: f64,
-    counted: Instant,
-}
-
-impl Allowance {
-    fn new(rate: f64) -> Self {
-        Self { rate, left: rate, counted: Instant::now() }
-    }
-
-    /// Takes some, if there is enough.
-    fn take(&mut self, some: f64) -> bool {
-        let now = Instant::now();
-        self.left = (self.left + (now - self.counted).as_secs_f64() * self.rate).min(self.rate);
-        self.counted = now;
-        let enough = self.left >= some;
-        if enough {
-            self.left -= some;
-        }
-        enough
     }
 }
 

@@ -35,6 +35,26 @@ pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
     );
     metrics::describe_counter!("interplay_batches_total", "Batches of the record that were acknowledged.");
     metrics::describe_counter!("interplay_frames_total", "Frames of the record that were acknowledged.");
+    metrics::describe_gauge!("interplay_rooms", "Rooms that there are.");
+    metrics::describe_gauge!("interplay_room_connections", "Open connections to rooms.");
+    metrics::describe_counter!("interplay_room_messages_total", "Messages that rooms have numbered.");
+    metrics::describe_counter!(
+        "interplay_room_volatile_total",
+        "Volatile messages, by recipient and result."
+    );
+    metrics::describe_counter!("interplay_room_returns_total", "Members that came back.");
+    metrics::describe_counter!("interplay_room_replayed_total", "Messages that members had missed and got.");
+    metrics::describe_counter!(
+        "interplay_room_gaps_total",
+        "Returns to which something was missing for good."
+    );
+    metrics::describe_counter!("interplay_room_repeats_total", "Sends that were repeated and not passed on.");
+    metrics::describe_counter!(
+        "interplay_room_closes_total",
+        "Room connections closed by the server, by code."
+    );
+    metrics::describe_counter!("interplay_rooms_ended_total", "Rooms that ended, by reason.");
+    metrics::describe_counter!("interplay_refusals_total", "What was refused, by reason.");
     metrics::describe_histogram!("interplay_batch_seconds", "From a batch's arrival to its being durable.");
     Ok(handle)
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use base::{ParticipantId, VisitId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// How long a token is good for: a study's data collection, not a career.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -18,6 +19,36 @@ const SECRET_VARIABLE: &str = "INTERPLAY_SECRET";
 
 /// The shortest secret that is taken from the environment, in bytes.
 const SECRET_LEAST: usize = 32;
+
+/// The API key's file within the data folder, and the variable that replaces it.
+const KEY_FILE: &str = "api-key";
+const KEY_VARIABLE: &str = "INTERPLAY_API_KEY";
+
+/// What an application's own server shows (A1).
+#[derive(Clone)]
+pub(crate) struct ApiKey {
+    hash: [u8; 32],
+}
+
+impl ApiKey {
+    /// The key of a data folder, which is made on first use and readable by its owner only.
+    pub(crate) fn open(data: &Path) -> anyhow::Result<Self> {
+        let key = match of_environment(KEY_VARIABLE)? {
+            Some(key) => key,
+            None => kept_in(&data.join(KEY_FILE), || Ok(hex(&random::<SECRET_LEAST>()?).into_bytes()))?,
+        };
+        Ok(Self { hash: Sha256::digest(&key).into() })
+    }
+
+    /// Whether this is the key. Hashes are compared: how long that takes tells nothing of the key.
+    pub(crate) fn is(&self, key: &str) -> bool {
+        <[u8; 32]>::from(Sha256::digest(key.as_bytes())) == self.hash
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// What a token says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -39,16 +70,16 @@ pub(crate) struct Tokens {
 impl Tokens {
     /// Tokens under the secret of a data folder, which is made on first use and readable by its owner only.
     pub(crate) fn open(data: &Path) -> anyhow::Result<Self> {
-        let secret = match of_environment()? {
+        let secret = match of_environment(SECRET_VARIABLE)? {
             Some(secret) => secret,
-            None => secret_of(&data.join(SECRET_FILE))?,
+            None => kept_in(&data.join(SECRET_FILE), || Ok(random::<SECRET_LEAST>()?.to_vec()))?,
         };
         Ok(Self::under(secret))
     }
 
     /// Tokens under the secret of a data folder that a server has made.
     pub(crate) fn open_existing(data: &Path) -> anyhow::Result<Self> {
-        if let Some(secret) = of_environment()? {
+        if let Some(secret) = of_environment(SECRET_VARIABLE)? {
             return Ok(Self::under(secret));
         }
         let path = data.join(SECRET_FILE);
@@ -84,15 +115,16 @@ impl Tokens {
     }
 }
 
-fn of_environment() -> anyhow::Result<Option<Vec<u8>>> {
-    match std::env::var(SECRET_VARIABLE) {
+fn of_environment(variable: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    match std::env::var(variable) {
         Ok(secret) if secret.len() >= SECRET_LEAST => Ok(Some(secret.into_bytes())),
-        Ok(_) => anyhow::bail!("{SECRET_VARIABLE} must have at least {SECRET_LEAST} bytes"),
+        Ok(_) => anyhow::bail!("{variable} must have at least {SECRET_LEAST} bytes"),
         Err(_) => Ok(None),
     }
 }
 
-fn secret_of(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// A secret that is kept in a file, and made when it is not there.
+fn kept_in(path: &Path, make: impl FnOnce() -> anyhow::Result<Vec<u8>>) -> anyhow::Result<Vec<u8>> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -104,7 +136,7 @@ fn secret_of(path: &Path) -> anyhow::Result<Vec<u8>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
-    let secret = random::<SECRET_LEAST>()?;
+    let secret = make()?;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -114,7 +146,7 @@ fn secret_of(path: &Path) -> anyhow::Result<Vec<u8>> {
     file.write_all(&secret)
         .and_then(|()| file.sync_all())
         .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(secret.to_vec())
+    Ok(secret)
 }
 
 /// Bytes that nobody can guess.
@@ -165,8 +197,9 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(SECRET_FILE);
-        let secret = secret_of(&path).unwrap();
+        let make = || Ok(random::<SECRET_LEAST>()?.to_vec());
+        let secret = kept_in(&path, make).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(secret_of(&path).unwrap(), secret);
+        assert_eq!(kept_in(&path, make).unwrap(), secret);
     }
 }

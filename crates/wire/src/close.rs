@@ -1,6 +1,6 @@
 //! WebSocket close codes. The range names the remedy: 40xx, stop; 41xx, come back (R7).
 
-/// Why the server closes a control WebSocket.
+/// Why the server closes a WebSocket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u16)]
 pub enum CloseCode {
@@ -14,27 +14,48 @@ pub enum CloseCode {
     ProtocolMismatch = 4003,
     /// Messages came faster than the limit.
     TooFast = 4004,
+    /// The token has expired; another one opens the room again.
+    TokenExpired = 4005,
+    /// The member was removed from its room.
+    Kicked = 4006,
+    /// The room has as many members as may be.
+    RoomFull = 4007,
+    /// The room is over: deleted, left by all, or expired.
+    RoomDeleted = 4008,
+    /// The member has left, as it asked.
+    Left = 4009,
     /// The server is stopping or restarting.
     GoingAway = 4100,
     /// Nothing was heard from the page for too long.
     HeartbeatMissed = 4101,
     /// `hello` did not come in time.
     HandshakeTimeout = 4102,
+    /// The server holds as many rooms as may be.
+    TooManyRooms = 4103,
+    /// What was said could not be kept; the room begins another epoch.
+    Unavailable = 4104,
     /// The page read too slowly, and its queue was full (R8).
     SlowReader = 4108,
 }
 
 impl CloseCode {
     /// Every code, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::BadMessage,
         Self::Replaced,
         Self::Unauthorized,
         Self::ProtocolMismatch,
         Self::TooFast,
+        Self::TokenExpired,
+        Self::Kicked,
+        Self::RoomFull,
+        Self::RoomDeleted,
+        Self::Left,
         Self::GoingAway,
         Self::HeartbeatMissed,
         Self::HandshakeTimeout,
+        Self::TooManyRooms,
+        Self::Unavailable,
         Self::SlowReader,
     ];
 
@@ -66,9 +87,16 @@ impl CloseCode {
             Self::Unauthorized => "unauthorized",
             Self::ProtocolMismatch => "protocol mismatch",
             Self::TooFast => "too fast",
+            Self::TokenExpired => "token expired",
+            Self::Kicked => "kicked",
+            Self::RoomFull => "room full",
+            Self::RoomDeleted => "room deleted",
+            Self::Left => "left",
             Self::GoingAway => "going away",
             Self::HeartbeatMissed => "heartbeat missed",
             Self::HandshakeTimeout => "handshake timeout",
+            Self::TooManyRooms => "too many rooms",
+            Self::Unavailable => "unavailable",
             Self::SlowReader => "slow reader",
         }
     }

@@ -49,6 +49,19 @@ pub enum Quality {
     Poor,
 }
 
+impl Quality {
+    /// The grade of a round trip in milliseconds, a loss from 0 to 1 and a jitter in milliseconds: the worst counts.
+    #[must_use]
+    pub fn of(round_trip: f64, loss: f64, jitter: f64) -> Self {
+        let grade = |value: f64, good: f64, fair: f64| match value {
+            value if value <= good => Self::Good,
+            value if value <= fair => Self::Fair,
+            _ => Self::Poor,
+        };
+        grade(round_trip, 100.0, 300.0).max(grade(loss, 0.01, 0.05)).max(grade(jitter, 20.0, 50.0))
+    }
+}
+
 /// Why a message of the server lane was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LaneError {

@@ -7,6 +7,7 @@
 //! | [`control`] | page and server, one WebSocket | JSON, `type` first |
 //! | [`packet`] | page and page, a data channel | postcard, at most [`packet::MAX_PACKET_BYTES`] |
 //! | [`lane`] | page and server and page, the same WebSocket | binary, packets behind their seats |
+//! | `room` | member and server, one WebSocket | JSON; binary payloads behind a JSON header |
 //! | [`batch`] | page to server, HTTP | postcard, at most [`batch::MAX_BATCH_BYTES`] |
 //! | [`manifest`], [`draw`] | environment to whoever runs it | JSON; little-endian records |
 
@@ -17,6 +18,8 @@ pub mod draw;
 pub mod lane;
 pub mod manifest;
 pub mod packet;
+#[cfg(feature = "rooms")]
+pub mod room;
 
 /// The version of everything in this crate. A page and a server whose versions differ do not talk (H4).
 pub const PROTOCOL_VERSION: u16 = 1;

@@ -15,6 +15,9 @@ pub(super) async fn live() -> &'static str {
 
 /// What is written becomes durable.
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
+    if !app.rooms.is_durable() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms cannot be written down"));
+    }
     match app.store.flush().await {
         Ok(()) => Ok("ready\n"),
         Err(error) => {

@@ -4,6 +4,7 @@ mod environments;
 mod health;
 mod page;
 mod records;
+mod rooms;
 mod visits;
 mod ws;
 
@@ -14,7 +15,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use tokio::sync::watch;
@@ -22,8 +23,9 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::problem::Problem;
+use crate::rooms::{RoomTokens, Rooms};
 use crate::stage::Stage;
-use crate::token::Tokens;
+use crate::token::{ApiKey, Tokens};
 
 /// What requests need.
 #[derive(Clone)]
@@ -31,6 +33,11 @@ pub(crate) struct App {
     pub(crate) stage: Stage,
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
+    pub(crate) rooms: Rooms,
+    pub(crate) room_tokens: RoomTokens,
+    pub(crate) api_key: ApiKey,
+    /// Other sites whose pages may join rooms.
+    pub(crate) origins: Arc<[String]>,
     pub(crate) experiment: Arc<(String, String)>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
     pub(crate) metrics: PrometheusHandle,
@@ -56,7 +63,15 @@ pub(crate) fn router(app: App) -> Router {
         .merge(files)
         .route("/api/v1/visits", post(visits::create))
         .route("/api/v1/games/{game}/records", post(records::append))
+        .route("/api/v1/tokens", post(rooms::create_token))
+        .route("/api/v1/rooms", get(rooms::list))
+        .route("/api/v1/rooms/{room}", get(rooms::show).delete(rooms::delete))
+        .route("/api/v1/rooms/{room}/members/{member}", delete(rooms::kick))
+        .route("/api/v1/rooms/{room}/messages", post(rooms::publish))
+        .route("/webrtc/rooms/{room_id}/reconnection-state", get(rooms::reconnection_state))
+        .route("/webrtc/rooms/{room_id}/connection-quality", post(rooms::connection_quality))
         .route("/ws", get(ws::upgrade))
+        .route("/ws/rooms/{room_id}", get(rooms::upgrade))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

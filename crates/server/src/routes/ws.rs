@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
+use metrics::counter;
 use wire::control::MAX_CONTROL_BYTES;
 
 use super::App;
@@ -18,12 +19,7 @@ pub(super) async fn upgrade(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
-    let foreign =
-        text(ORIGIN).is_some_and(|origin| origin.split_once("://").map(|(_, host)| host) != text(HOST));
-    if foreign {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "this page belongs to another site"));
-    }
+    same_origin(&headers, &[])?;
     // Small buffers: 3.8 KB a connection instead of 134, and messages leave at once.
     let upgrade = upgrade
         .write_buffer_size(0)
@@ -31,6 +27,21 @@ pub(super) async fn upgrade(
         .max_message_size(MAX_CONTROL_BYTES)
         .max_frame_size(MAX_CONTROL_BYTES);
     let open = app.sockets.subscribe();
-    let host = text(HOST).unwrap_or_default().to_owned();
+    let host = text(&headers, HOST).unwrap_or_default().to_owned();
     Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, app.stage, app.tokens, host, open)))
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Refuses other sites' pages, except those that are allowed.
+pub(super) fn same_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
+    let Some(origin) = text(headers, ORIGIN) else { return Ok(()) };
+    let own = origin.split_once("://").map(|(_, host)| host) == text(headers, HOST);
+    if own || allowed.iter().any(|allowed| allowed == origin) {
+        return Ok(());
+    }
+    counter!("interplay_refusals_total", "reason" => "origin").increment(1);
+    Err(Problem::new(StatusCode::FORBIDDEN, "this page belongs to another site"))
 }

@@ -5,4 +5,7 @@
 mod commands;
 mod control;
 mod durability;
+mod member;
+mod rooms;
+mod rooms_load;
 mod support;

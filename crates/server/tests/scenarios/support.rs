@@ -58,6 +58,13 @@ impl Server {
         self.process.wait().unwrap()
     }
 
+    /// The process's memory, as the system counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// A new visit's token.
     pub(crate) fn visit(&self) -> String {
         let url = format!("http://{}/api/v1/visits", self.address);

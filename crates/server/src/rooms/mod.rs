@@ -1,0 +1,681 @@
+//! Rooms: live ones, in this process, mirrored to a journal so that a restart keeps them (R1–R11).
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | this | who is in which room, and what is said there |
+//! | `journal` | what survives the process |
+//! | `outbox` | what waits for one connection |
+//! | `socket` | one WebSocket of a room |
+//! | `token` | who may do what in which room |
+//!
+//! A room is a [`Log`] behind a lock. What must survive is written down under the same lock, before anybody is
+//! told; writing is handing bytes to the system, which takes microseconds.
+
+mod journal;
+mod outbox;
+mod socket;
+mod token;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use base::{Timestamp, WallTime};
+use metrics::{counter, gauge};
+use room::log::{Draft, JoinError, Log, LogRules, Message, PullError, SendError, Sent};
+use wire::close::CloseCode;
+use wire::lane::Quality;
+use wire::room::{
+    Class, Delivery, Envelope, Epoch, Fence, Join, MemberId, Presence, RoomId, Send, SendRefusal, ServerFrame,
+};
+
+use crate::stage::wall_time;
+use journal::{Journal, Record};
+use outbox::Outbox;
+pub(crate) use socket::serve;
+pub(crate) use token::{Claims, Right, RoomTokens};
+
+/// How often rooms that are over are looked for: what is over is gone within 100 ms (R6).
+const SWEEP: Duration = Duration::from_millis(50);
+
+/// How often the journal may begin another file.
+const TURN_OVER: Duration = Duration::from_secs(10);
+
+/// What may be done, and how much of it (A2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) log: LogRules,
+    /// The most rooms.
+    pub(crate) rooms: usize,
+    /// The longest message, in bytes.
+    pub(crate) message: usize,
+    /// Messages and bytes a second of a member.
+    pub(crate) messages_per_second: f64,
+    pub(crate) bytes_per_second: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            log: LogRules::default(),
+            rooms: 100_000,
+            message: 64 * 1024,
+            messages_per_second: 200.0,
+            bytes_per_second: 256.0 * 1024.0,
+        }
+    }
+}
+
+/// All rooms; clones share them.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    rooms: RwLock<HashMap<RoomId, Arc<Room>>>,
+    journal: Journal,
+    limits: Limits,
+    /// When which room has something to do.
+    deadlines: Mutex<BinaryHeap<Reverse<(Timestamp, RoomId)>>>,
+    fence: AtomicU64,
+    /// The clock: the wall's at the start, and monotonic from then on.
+    started: (Instant, WallTime),
+}
+
+/// One room.
+pub(crate) struct Room {
+    pub(crate) id: RoomId,
+    state: Mutex<State>,
+}
+
+struct State {
+    log: Log,
+    connections: HashMap<MemberId, (Fence, Arc<Outbox>)>,
+    /// Tokens issued up to then are void, in seconds since the Unix epoch.
+    kicked: BTreeMap<MemberId, u64>,
+    /// What members told of their connections.
+    qualities: BTreeMap<MemberId, Quality>,
+    /// It is no longer among the rooms.
+    is_over: bool,
+    /// The deadline that is in the heap.
+    scheduled: Option<Timestamp>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a room looks like from outside.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomInfo {
+    pub(crate) id: RoomId,
+    pub(crate) epoch: Epoch,
+    pub(crate) last_sequence: u64,
+    pub(crate) buffered_messages: usize,
+    pub(crate) buffered_bytes: usize,
+    pub(crate) members: Vec<MemberState>,
+}
+
+/// What a member looks like from outside (R5).
+#[derive(Clone, Debug)]
+pub(crate) struct MemberState {
+    pub(crate) member: MemberId,
+    pub(crate) last_sequence: u64,
+    pub(crate) last_seen: WallTime,
+    pub(crate) is_connected: bool,
+    pub(crate) quality: Option<Quality>,
+}
+
+/// Why a backend's message was not published.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PublishError {
+    NoSuchMember,
+    TooManyRooms,
+    Unavailable,
+}
+
+impl Rooms {
+    /// Opens a data folder's rooms, and sees to their deadlines from then on.
+    pub(crate) fn open(data: &Path, limits: Limits) -> anyhow::Result<Self> {
+        let started = (Instant::now(), wall_time());
+        let now = Timestamp::from_millis(started.1.0);
+        let (journal, restored) = Journal::open(data, limits.log, now)?;
+        let shared = Shared {
+            rooms: RwLock::default(),
+            journal,
+            limits,
+            deadlines: Mutex::default(),
+            fence: AtomicU64::new(restored.fence.0),
+            started,
+        };
+        let rooms = Self { shared: Arc::new(shared) };
+        for (id, log) in restored.rooms {
+            let room = Room::new(id.clone(), log);
+            rooms.shared.rooms.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&room));
+            rooms.schedule(&room, &mut lock(&room.state));
+        }
+        Ok(rooms)
+    }
+
+    /// Sees to the rooms' deadlines, for as long as it runs.
+    pub(crate) async fn tend(self) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        let mut turned = Instant::now();
+        loop {
+            ticks.tick().await;
+            self.sweep();
+            if turned.elapsed() >= TURN_OVER {
+                turned = Instant::now();
+                let rooms = self.clone();
+                let done = tokio::task::spawn_blocking(move || rooms.turn_over()).await;
+                if let Ok(Err(error)) = done {
+                    tracing::error!(%error, "the rooms' journal cannot be turned over");
+                }
+            }
+        }
+    }
+
+    /// Closes every connection; rooms stay.
+    pub(crate) fn stop(&self) {
+        for room in self.all() {
+            for (_, outbox) in lock(&room.state).connections.values() {
+                outbox.close(CloseCode::GoingAway);
+            }
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Whether what is written down can be relied on.
+    pub(crate) fn is_durable(&self) -> bool {
+        !self.shared.journal.is_broken()
+    }
+
+    fn now(&self) -> Timestamp {
+        let (start, wall) = self.shared.started;
+        Timestamp::from_millis(wall.0) + start.elapsed()
+    }
+
+    /// The number of a connection that is accepted now.
+    pub(crate) fn accept(&self) -> Fence {
+        let now = self.now().as_micros();
+        let last = self.shared.fence.fetch_max(now, Ordering::Relaxed);
+        if last < now {
+            return Fence(now);
+        }
+        Fence(self.shared.fence.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn find(&self, id: &RoomId) -> Option<Arc<Room>> {
+        self.shared.rooms.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// The room of this name, which may begin now.
+    fn find_or_begin(&self, id: &RoomId) -> Result<Arc<Room>, CloseCode> {
+        if let Some(room) = self.find(id) {
+            return Ok(room);
+        }
+        let unavailable = |error: anyhow::Error| {
+            tracing::error!(%error, room = %id, "a room cannot begin");
+            CloseCode::Unavailable
+        };
+        let epoch = Epoch(u64::from_le_bytes(crate::token::random().map_err(unavailable)?));
+        let mut rooms = self.shared.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = rooms.get(id) {
+            return Ok(Arc::clone(room));
+        }
+        if rooms.len() >= self.shared.limits.rooms {
+            return Err(CloseCode::TooManyRooms);
+        }
+        self.shared.journal.write(id, &Record::Opened { epoch: epoch.0 }).map_err(unavailable)?;
+        let room = Room::new(id.clone(), Log::new(epoch, self.shared.limits.log, self.now()));
+        rooms.insert(id.clone(), Arc::clone(&room));
+        gauge!("interplay_rooms").set(rooms.len() as f64);
+        Ok(room)
+    }
+
+    /// Removes a room; whoever looks for it finds another.
+    fn end(&self, room: &Room, state: &mut State, code: CloseCode) {
+        state.is_over = true;
+        for (_, outbox) in state.connections.values() {
+            outbox.close(code);
+        }
+        state.connections.clear();
+        let mut rooms = self.shared.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        rooms.remove(&room.id);
+        gauge!("interplay_rooms").set(rooms.len() as f64);
+        drop(rooms);
+        self.shared.journal.write(&room.id, &Record::Closed).ok();
+    }
+
+    /// Writes something down before anybody is told. If that fails, the room's next numbers are in doubt: it ends,
+    /// and its members come back to another epoch.
+    fn write(&self, room: &Room, state: &mut State, record: &Record) -> bool {
+        match self.shared.journal.write(&room.id, record) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, room = %room.id, "a room ends: it cannot be written down");
+                self.end(room, state, CloseCode::Unavailable);
+                false
+            }
+        }
+    }
+
+    /// Sees to it that the room is looked at in time.
+    fn schedule(&self, room: &Room, state: &mut State) {
+        let due = state.log.poll_timeout().filter(|_| !state.is_over);
+        if let Some(at) = due.filter(|&at| state.scheduled.is_none_or(|scheduled| at < scheduled)) {
+            state.scheduled = Some(at);
+            lock(&self.shared.deadlines).push(Reverse((at, room.id.clone())));
+        }
+    }
+
+    fn sweep(&self) {
+        let now = self.now();
+        loop {
+            let due = {
+                let mut deadlines = lock(&self.shared.deadlines);
+                match deadlines.peek() {
+                    Some(Reverse((at, _))) if *at <= now => deadlines.pop(),
+                    _ => return,
+                }
+            };
+            let Some(room) = due.and_then(|Reverse((_, id))| self.find(&id)) else { continue };
+            let mut state = lock(&room.state);
+            state.scheduled = None;
+            state.log.handle_timeout(now);
+            if state.log.is_over(now) && !state.is_over {
+                tracing::debug!(room = %room.id, "a room has expired");
+                counter!("interplay_rooms_ended_total", "reason" => "expired").increment(1);
+                self.end(&room, &mut state, CloseCode::RoomDeleted);
+            }
+            self.schedule(&room, &mut state);
+        }
+    }
+
+    fn turn_over(&self) -> anyhow::Result<()> {
+        let Some(number) = self.shared.journal.turn_over()? else { return Ok(()) };
+        for room in self.all() {
+            let state = lock(&room.state);
+            if !state.is_over {
+                self.shared.journal.write_whole(&room.id, &state.log)?;
+            }
+        }
+        self.shared.journal.remove_before(number)
+    }
+
+    fn all(&self) -> Vec<Arc<Room>> {
+        self.shared.rooms.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// A member comes, or comes back, over a connection that was accepted under `fence`.
+    fn join(
+        &self,
+        claims: &Claims,
+        join: &Join,
+        fence: Fence,
+        outbox: &Arc<Outbox>,
+    ) -> Result<Arc<Room>, CloseCode> {
+        loop {
+            let room = self.find_or_begin(&claims.room)?;
+            let mut state = lock(&room.state);
+            if state.is_over {
+                continue;
+            }
+            self.join_room(&room, &mut state, claims, join, (fence, outbox))?;
+            self.schedule(&room, &mut state);
+            drop(state);
+            return Ok(room);
+        }
+    }
+
+    fn join_room(
+        &self,
+        room: &Room,
+        state: &mut State,
+        claims: &Claims,
+        join: &Join,
+        (fence, outbox): (Fence, &Arc<Outbox>),
+    ) -> Result<(), CloseCode> {
+        let member = &claims.member;
+        if state.kicked.get(member).is_some_and(|&until| claims.issued <= until) {
+            return Err(CloseCode::Kicked);
+        }
+        let joined = state.log.join(member, fence, join.resume, join.after, join.sender.as_ref(), self.now());
+        let joined = joined.map_err(|error| match error {
+            JoinError::Replaced => CloseCode::Replaced,
+            JoinError::Full => CloseCode::RoomFull,
+        })?;
+        let record = state.log.member(member).map(|member| member.record(wall)).map(Into::into);
+        let record = record.map(|record| Record::Member { member: member.clone(), record });
+        if record.is_some_and(|record| !self.write(room, state, &record)) {
+            return Err(CloseCode::Unavailable);
+        }
+        if let Some(away) = joined.away {
+            counter!("interplay_room_returns_total").increment(1);
+            counter!("interplay_room_replayed_total").increment(joined.missed);
+            counter!("interplay_room_gaps_total").increment(joined.gap.is_some().into());
+            outbox.tell(&ServerFrame::ReconnectionDetected {
+                disconnect_duration: away.as_secs_f64(),
+                missed_message_count: joined.missed,
+                gap: joined.gap,
+            });
+        }
+        outbox.tell(&ServerFrame::Joined {
+            room: room.id.clone(),
+            member: member.clone(),
+            epoch: state.log.epoch(),
+            connection: fence,
+            position: joined.position,
+            accepted: joined.accepted,
+            members: state.log.roster(),
+        });
+        if let Some((_, older)) = state.connections.insert(member.clone(), (fence, Arc::clone(outbox))) {
+            older.close(CloseCode::Replaced);
+        }
+        let presence = match (joined.away, joined.replaced) {
+            (None, _) => Some(Presence::Joined),
+            (Some(_), None) => Some(Presence::Returned),
+            // Nobody had noticed that it was away.
+            (Some(_), Some(_)) => None,
+        };
+        if let Some(presence) = presence {
+            state.tell_others(member, presence);
+        }
+        Ok(())
+    }
+
+    /// A member sends.
+    pub(crate) fn send(&self, room: &Room, claims: &Claims, fence: Fence, send: Send) {
+        let mut state = lock(&room.state);
+        let Some(outbox) = state.outbox(&claims.member, fence) else { return };
+        let Send { n, class, to, payload, acknowledged } = send;
+        if let Some(sequence) = acknowledged {
+            self.acknowledge_in(room, &mut state, &claims.member, fence, sequence);
+        }
+        let refused = |code| {
+            counter!("interplay_refusals_total", "reason" => "send").increment(1);
+            outbox.tell(&ServerFrame::Refused { n, code });
+        };
+        if !claims.may(Right::Send) {
+            return refused(SendRefusal::NotAllowed);
+        }
+        if payload.len() > self.shared.limits.message {
+            return refused(SendRefusal::TooLong);
+        }
+        let draft = Draft { to, class, payload };
+        if class == Class::Volatile {
+            if !state.relay(Some(&claims.member), draft) {
+                refused(SendRefusal::NoSuchMember);
+            }
+            return;
+        }
+        let sent = state.log.send(&claims.member, fence, n, draft, (self.now(), wall_time()));
+        let n = n.unwrap_or_default();
+        match sent {
+            Ok(Sent::New(message)) => {
+                let sender = state.log.member(&claims.member).and_then(|member| member.sender().cloned());
+                let record = Record::message(&message, sender.map(|sender| (sender, n)));
+                if self.write(room, &mut state, &record) {
+                    outbox.tell(&ServerFrame::Sent { n, sequence: Some(message.sequence) });
+                    state.appended(&message);
+                }
+            }
+            Ok(Sent::Repeat(sequence)) => {
+                counter!("interplay_room_repeats_total").increment(1);
+                outbox.tell(&ServerFrame::Sent { n, sequence });
+            }
+            Err(SendError::NoSuchMember) => refused(SendRefusal::NoSuchMember),
+            Err(SendError::Fenced) => {}
+        }
+        self.schedule(room, &mut state);
+    }
+
+    /// The application's own server sends. A room that is not there begins.
+    pub(crate) fn publish(&self, id: &RoomId, draft: Draft) -> Result<(Epoch, Option<u64>), PublishError> {
+        loop {
+            let room = self.find_or_begin(id).map_err(|code| match code {
+                CloseCode::TooManyRooms => PublishError::TooManyRooms,
+                _ => PublishError::Unavailable,
+            })?;
+            let mut state = lock(&room.state);
+            if state.is_over {
+                continue;
+            }
+            let epoch = state.log.epoch();
+            if draft.class == Class::Volatile {
+                let known = state.relay(None, draft);
+                self.schedule(&room, &mut state);
+                return known.then_some((epoch, None)).ok_or(PublishError::NoSuchMember);
+            }
+            let sent = state.log.publish(draft, self.now(), wall_time());
+            let message = sent.map_err(|_| PublishError::NoSuchMember);
+            if let Ok(message) = &message {
+                if !self.write(&room, &mut state, &Record::message(message, None)) {
+                    return Err(PublishError::Unavailable);
+                }
+                state.appended(message);
+            }
+            self.schedule(&room, &mut state);
+            return message.map(|message| (epoch, Some(message.sequence)));
+        }
+    }
+
+    /// The next messages for a connection, each with its `prev`.
+    pub(crate) fn pull(
+        &self,
+        room: &Room,
+        member: &MemberId,
+        fence: Fence,
+        most: (usize, usize),
+    ) -> Result<Vec<(u64, Arc<Message>)>, CloseCode> {
+        let pulled = lock(&room.state).log.pull(member, fence, most);
+        pulled.map_err(|error| match error {
+            PullError::Fenced => CloseCode::Replaced,
+            PullError::Overrun => CloseCode::SlowReader,
+        })
+    }
+
+    /// The number of the newest message for a member.
+    pub(crate) fn tip(&self, room: &Room, member: &MemberId) -> Option<u64> {
+        lock(&room.state).log.member(member).map(room::log::Member::tip)
+    }
+
+    /// A member has everything up to a number.
+    pub(crate) fn acknowledge(&self, room: &Room, member: &MemberId, fence: Fence, sequence: u64) {
+        let mut state = lock(&room.state);
+        self.acknowledge_in(room, &mut state, member, fence, sequence);
+    }
+
+    fn acknowledge_in(&self, room: &Room, state: &mut State, member: &MemberId, fence: Fence, sequence: u64) {
+        if state.log.acknowledge(member, fence, sequence, self.now()) {
+            self.write(room, state, &Record::Acknowledged { member: member.clone(), sequence });
+        }
+    }
+
+    /// Something was heard from a member.
+    pub(crate) fn heard(&self, room: &Room, member: &MemberId, fence: Fence) {
+        lock(&room.state).log.heard(member, fence, self.now());
+    }
+
+    /// A connection is gone.
+    pub(crate) fn dropped(&self, room: &Room, member: &MemberId, fence: Fence) {
+        let mut state = lock(&room.state);
+        if state.connections.get(member).is_some_and(|(current, _)| *current == fence) {
+            state.connections.remove(member);
+        }
+        if state.log.drop(member, fence, self.now()) {
+            state.tell_others(member, Presence::Dropped);
+            self.schedule(room, &mut state);
+        }
+    }
+
+    /// A member leaves for good.
+    pub(crate) fn leave(&self, room: &Room, member: &MemberId, fence: Fence) {
+        let mut state = lock(&room.state);
+        if state.log.leave(member, Some(fence), self.now()) {
+            self.left(room, &mut state, member);
+        }
+    }
+
+    /// A member is removed, and its tokens of before are void in this room. False when it is not there.
+    pub(crate) fn kick(&self, id: &RoomId, member: &MemberId) -> bool {
+        let Some(room) = self.find(id) else { return false };
+        let mut state = lock(&room.state);
+        if !state.log.leave(member, None, self.now()) {
+            return false;
+        }
+        if let Some((_, outbox)) = state.connections.get(member) {
+            outbox.close(CloseCode::Kicked);
+        }
+        state.kicked.insert(member.clone(), wall_time().0 / 1000);
+        self.left(&room, &mut state, member);
+        true
+    }
+
+    fn left(&self, room: &Room, state: &mut State, member: &MemberId) {
+        state.connections.remove(member);
+        state.qualities.remove(member);
+        if !self.write(room, state, &Record::Left { member: member.clone() }) {
+            return;
+        }
+        state.tell_others(member, Presence::Left);
+        if state.log.is_over(self.now()) {
+            counter!("interplay_rooms_ended_total", "reason" => "left").increment(1);
+            self.end(room, state, CloseCode::RoomDeleted);
+        }
+        self.schedule(room, state);
+    }
+
+    /// Ends a room with everything in it. False when there is none.
+    pub(crate) fn delete(&self, id: &RoomId) -> bool {
+        let Some(room) = self.find(id) else { return false };
+        let mut state = lock(&room.state);
+        if state.is_over {
+            return false;
+        }
+        counter!("interplay_rooms_ended_total", "reason" => "deleted").increment(1);
+        self.end(&room, &mut state, CloseCode::RoomDeleted);
+        true
+    }
+
+    /// One room.
+    pub(crate) fn info(&self, id: &RoomId) -> Option<RoomInfo> {
+        self.find(id).map(|room| room.info())
+    }
+
+    /// One member.
+    pub(crate) fn member(&self, id: &RoomId, member: &MemberId) -> Option<MemberState> {
+        self.info(id)?.members.into_iter().find(|state| state.member == *member)
+    }
+
+    /// A member has told how good its connection is. False when it is not there.
+    pub(crate) fn set_quality(&self, id: &RoomId, member: &MemberId, quality: Quality) -> bool {
+        let Some(room) = self.find(id) else { return false };
+        let mut state = lock(&room.state);
+        let known = state.log.member(member).is_some();
+        if known {
+            state.qualities.insert(member.clone(), quality);
+        }
+        known
+    }
+
+    /// All rooms, by name.
+    pub(crate) fn list(&self) -> Vec<RoomInfo> {
+        let mut rooms: Vec<RoomInfo> = self.all().iter().map(|room| room.info()).collect();
+        rooms.sort_by(|one, other| one.id.cmp(&other.id));
+        rooms
+    }
+}
+
+fn wall(time: Timestamp) -> WallTime {
+    WallTime(time.as_micros() / 1000)
+}
+
+impl Room {
+    fn new(id: RoomId, log: Log) -> Arc<Self> {
+        let state = State {
+            log,
+            connections: HashMap::new(),
+            kicked: BTreeMap::new(),
+            qualities: BTreeMap::new(),
+            is_over: false,
+            scheduled: None,
+        };
+        Arc::new(Self { id, state: Mutex::new(state) })
+    }
+
+    fn info(&self) -> RoomInfo {
+        let state = lock(&self.state);
+        let (buffered_messages, buffered_bytes) = state.log.buffered();
+        let member = |(id, member): (&MemberId, &room::log::Member)| MemberState {
+            member: id.clone(),
+            last_sequence: member.acknowledged(),
+            last_seen: wall(member.last_seen()),
+            is_connected: member.is_connected(),
+            quality: state.qualities.get(id).copied(),
+        };
+        RoomInfo {
+            id: self.id.clone(),
+            epoch: state.log.epoch(),
+            last_sequence: state.log.tip(),
+            buffered_messages,
+            buffered_bytes,
+            members: state.log.members().map(member).collect(),
+        }
+    }
+}
+
+impl State {
+    fn outbox(&self, member: &MemberId, fence: Fence) -> Option<Arc<Outbox>> {
+        let (current, outbox) = self.connections.get(member)?;
+        (*current == fence).then(|| Arc::clone(outbox))
+    }
+
+    fn tell_others(&self, member: &MemberId, state: Presence) {
+        let frame = ServerFrame::Presence { member: member.clone(), state };
+        for (_, (_, outbox)) in self.connections.iter().filter(|(other, _)| *other != member) {
+            outbox.tell(&frame);
+        }
+    }
+
+    /// A message is in the log: its recipients' connections fetch it, and whoever does not is cut off (R8).
+    fn appended(&self, message: &Message) {
+        counter!("interplay_room_messages_total").increment(1);
+        for (member, (_, outbox)) in &self.connections {
+            if message.is_for(member) {
+                outbox.wake();
+            }
+        }
+        for (member, fence) in self.log.overrun() {
+            if let Some(outbox) = self.outbox(member, fence) {
+                outbox.close(CloseCode::SlowReader);
+            }
+        }
+    }
+
+    /// Passes a volatile message on to whoever is here. False when its recipient is no member.
+    fn relay(&self, from: Option<&MemberId>, draft: Draft) -> bool {
+        let Draft { to, class, payload } = draft;
+        if to.as_ref().is_some_and(|to| self.log.member(to).is_none()) {
+            return false;
+        }
+        let time = wall_time().0;
+        let delivery =
+            Delivery::new(Envelope { sequence: None, from, to: to.as_ref(), class, time }, &payload);
+        for (member, (_, outbox)) in &self.connections {
+            if Some(member) != from && to.as_ref().is_none_or(|to| to == member) {
+                let kept = outbox.offer(delivery.frame(None));
+                let result = if kept { "relayed" } else { "dropped" };
+                counter!("interplay_room_volatile_total", "result" => result).increment(1);
+            }
+        }
+        true
+    }
+}

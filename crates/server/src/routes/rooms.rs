@@ -1,0 +1,380 @@
+//! Rooms on their own: their WebSocket, what an application's own server asks, and what a member asks (H2).
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Path, Query, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use room::log::Draft;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wire::lane::Quality;
+use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
+
+use super::App;
+use crate::problem::Problem;
+use crate::rooms::{self, Claims, PublishError, Right, RoomInfo};
+use crate::stage::wall_time;
+
+/// How long a token may be good, in seconds, and how long it is when nobody says.
+const LONGEST_TOKEN: u64 = 30 * 24 * 60 * 60;
+const USUAL_TOKEN: u64 = 24 * 60 * 60;
+
+/// How many rooms a list has at a time.
+const PAGE: usize = 100;
+
+fn no_room() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is no such room")
+}
+
+fn no_member() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "the room has no such member")
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+}
+
+/// Only who holds the API key may go on.
+fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let right = bearer(headers).is_some_and(|key| app.api_key.is(key));
+    right.then_some(()).ok_or_else(|| {
+        Problem::new(StatusCode::UNAUTHORIZED, "send the API key as `Authorization: Bearer …`")
+    })
+}
+
+/// The member of this room whose token was sent.
+fn member(app: &App, headers: &HeaderMap, room: &str) -> Result<Claims, Problem> {
+    let claims = bearer(headers)
+        .and_then(|token| app.room_tokens.read(token))
+        .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "the token is missing, forged or expired"))?;
+    if claims.room.as_str() != room {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "the token is for another room"));
+    }
+    Ok(claims)
+}
+
+fn name<T: std::str::FromStr<Err = wire::room::NameError>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error: wire::room::NameError| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{text:?}: {error}"))
+    })
+}
+
+fn path<T>(path: Result<Path<T>, PathRejection>) -> Result<T, Problem> {
+    path.map(|Path(path)| path).map_err(|error| Problem::new(error.status(), error.body_text()))
+}
+
+fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    body.map(|Json(body)| body).map_err(|error| Problem::new(error.status(), error.body_text()))
+}
+
+/// Opens a room's WebSocket; whose it is says the token in `join`.
+pub(super) async fn upgrade(
+    State(app): State<App>,
+    room: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Problem> {
+    let room: RoomId = name(&path(room)?)?;
+    super::ws::same_origin(&headers, &app.origins)?;
+    let fence = app.rooms.accept();
+    // A send's JSON may be longer than its payload by its other keys.
+    let longest = app.rooms.limits().message + 1024;
+    let upgrade =
+        upgrade.write_buffer_size(0).read_buffer_size(2048).max_message_size(longest).max_frame_size(longest);
+    let open = app.sockets.subscribe();
+    Ok(upgrade
+        .on_upgrade(move |socket| rooms::serve(socket, (app.rooms, app.room_tokens), (room, fence), open)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenRequest {
+    room: RoomId,
+    member: MemberId,
+    /// What the member may do beside listening; `["send"]` when nothing is said.
+    rights: Option<Vec<Right>>,
+    /// For how many seconds; a day when nothing is said, 30 days at most.
+    expires_in: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TokenAnswer {
+    token: String,
+    /// The path of the room's WebSocket.
+    path: String,
+    /// Milliseconds since the Unix epoch.
+    expires_at: u64,
+}
+
+/// Makes a token with which a member joins a room.
+pub(super) async fn create_token(
+    State(app): State<App>,
+    headers: HeaderMap,
+    request: Result<Json<TokenRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<TokenAnswer>), Problem> {
+    authorize(&app, &headers)?;
+    let TokenRequest { room, member, rights, expires_in } = body(request)?;
+    let seconds = expires_in.unwrap_or(USUAL_TOKEN);
+    if !(1..=LONGEST_TOKEN).contains(&seconds) {
+        let detail = format!("`expires_in` is 1 to {LONGEST_TOKEN} seconds");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    let path = format!("/ws/rooms/{room}");
+    let rights = rights.unwrap_or_else(|| vec![Right::Send]);
+    let issued = app.room_tokens.issue(room, member, rights, Duration::from_secs(seconds));
+    let (token, expires) = issued.map_err(|error| Problem::internal(error.as_ref()))?;
+    Ok((StatusCode::CREATED, Json(TokenAnswer { token, path, expires_at: expires * 1000 })))
+}
+
+/// A room, for its application's server.
+#[derive(Debug, Serialize)]
+pub(super) struct RoomAnswer {
+    room_id: RoomId,
+    epoch: Epoch,
+    last_sequence: u64,
+    buffered_messages: usize,
+    buffered_bytes: usize,
+    members: Vec<MemberAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct MemberAnswer {
+    user_id: MemberId,
+    #[serde(flatten)]
+    state: MemberStateAnswer,
+}
+
+/// A member's state (R5).
+#[derive(Debug, Serialize)]
+struct MemberStateAnswer {
+    /// The last message that it acknowledged.
+    last_sequence: u64,
+    /// Milliseconds since the Unix epoch.
+    last_seen: u64,
+    is_connected: bool,
+    connection_quality: Option<Quality>,
+}
+
+impl From<rooms::MemberState> for MemberStateAnswer {
+    fn from(member: rooms::MemberState) -> Self {
+        Self {
+            last_sequence: member.last_sequence,
+            last_seen: member.last_seen.0,
+            is_connected: member.is_connected,
+            connection_quality: member.quality,
+        }
+    }
+}
+
+impl From<RoomInfo> for RoomAnswer {
+    fn from(info: RoomInfo) -> Self {
+        let member = |member: rooms::MemberState| MemberAnswer {
+            user_id: member.member.clone(),
+            state: member.into(),
+        };
+        Self {
+            room_id: info.id,
+            epoch: info.epoch,
+            last_sequence: info.last_sequence,
+            buffered_messages: info.buffered_messages,
+            buffered_bytes: info.buffered_bytes,
+            members: info.members.into_iter().map(member).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Only rooms after this name.
+    after: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ListAnswer {
+    rooms: Vec<RoomAnswer>,
+    /// For `after`, when there are more.
+    next: Option<RoomId>,
+}
+
+/// The rooms, by name, a hundred at a time.
+pub(super) async fn list(
+    State(app): State<App>,
+    headers: HeaderMap,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<ListAnswer>, Problem> {
+    authorize(&app, &headers)?;
+    let Query(ListQuery { after }) =
+        query.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let mut rooms = app.rooms.list();
+    if let Some(after) = after {
+        rooms.retain(|room| room.id.as_str() > after.as_str());
+    }
+    let next = (rooms.len() > PAGE).then(|| rooms[PAGE - 1].id.clone());
+    rooms.truncate(PAGE);
+    Ok(Json(ListAnswer { rooms: rooms.into_iter().map(Into::into).collect(), next }))
+}
+
+/// One room.
+pub(super) async fn show(
+    State(app): State<App>,
+    headers: HeaderMap,
+    room: Result<Path<String>, PathRejection>,
+) -> Result<Json<RoomAnswer>, Problem> {
+    authorize(&app, &headers)?;
+    let info = app.rooms.info(&name(&path(room)?)?);
+    info.map(|info| Json(info.into())).ok_or_else(no_room)
+}
+
+/// Ends a room: its members are told to stop, and nothing of it is kept.
+pub(super) async fn delete(
+    State(app): State<App>,
+    headers: HeaderMap,
+    room: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    authorize(&app, &headers)?;
+    app.rooms.delete(&name(&path(room)?)?).then_some(StatusCode::NO_CONTENT).ok_or_else(no_room)
+}
+
+/// Removes a member; the tokens that it has do not bring it back.
+pub(super) async fn kick(
+    State(app): State<App>,
+    headers: HeaderMap,
+    names: Result<Path<(String, String)>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    authorize(&app, &headers)?;
+    let (room, member) = path(names)?;
+    let gone = app.rooms.kick(&name(&room)?, &name(&member)?);
+    gone.then_some(StatusCode::NO_CONTENT).ok_or_else(no_member)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PublishRequest {
+    data: Value,
+    to: Option<MemberId>,
+    class: Option<Class>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PublishAnswer {
+    epoch: Epoch,
+    /// The message's number; none when it is volatile.
+    sequence: Option<u64>,
+}
+
+/// Sends a message into a room in the application's own name; a room that is not there begins.
+pub(super) async fn publish(
+    State(app): State<App>,
+    headers: HeaderMap,
+    room: Result<Path<String>, PathRejection>,
+    request: Result<Json<PublishRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<PublishAnswer>), Problem> {
+    authorize(&app, &headers)?;
+    let room = name(&path(room)?)?;
+    let PublishRequest { data, to, class } = body(request)?;
+    let json = data.to_string();
+    if json.len() > app.rooms.limits().message {
+        let detail = format!("`data` has {} bytes at most", app.rooms.limits().message);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    let draft = Draft { to, class: class.unwrap_or_default(), payload: Payload::Json(json.into()) };
+    match app.rooms.publish(&room, draft) {
+        Ok((epoch, sequence)) => Ok((StatusCode::CREATED, Json(PublishAnswer { epoch, sequence }))),
+        Err(PublishError::NoSuchMember) => Err(no_member()),
+        Err(PublishError::TooManyRooms) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "there are as many rooms as may be"))
+        }
+        Err(PublishError::Unavailable) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the message could not be kept"))
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ReconnectionState {
+    room_id: RoomId,
+    user_id: MemberId,
+    state: MemberStateAnswer,
+}
+
+/// What the server knows of the member whose token this is.
+pub(super) async fn reconnection_state(
+    State(app): State<App>,
+    headers: HeaderMap,
+    room: Result<Path<String>, PathRejection>,
+) -> Result<Json<ReconnectionState>, Problem> {
+    let claims = member(&app, &headers, &path(room)?)?;
+    let state = app.rooms.member(&claims.room, &claims.member).ok_or_else(no_member)?;
+    Ok(Json(ReconnectionState { room_id: claims.room, user_id: claims.member, state: state.into() }))
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Measured {
+    /// The round trip, in milliseconds.
+    latency_ms: f64,
+    packet_loss_percent: f64,
+    jitter_ms: f64,
+    /// Kilobits a second.
+    bandwidth_kbps: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct QualityAnswer {
+    quality: Quality,
+    metrics: Measured,
+    recommendations: Vec<&'static str>,
+    /// Milliseconds since the Unix epoch.
+    timestamp: u64,
+}
+
+/// Grades a member's connection by what it measured, and says what may help.
+pub(super) async fn connection_quality(
+    State(app): State<App>,
+    headers: HeaderMap,
+    room: Result<Path<String>, PathRejection>,
+    measured: Result<Json<Measured>, JsonRejection>,
+) -> Result<Json<QualityAnswer>, Problem> {
+    let claims = member(&app, &headers, &path(room)?)?;
+    let measured = body(measured)?;
+    let Measured { latency_ms, packet_loss_percent, jitter_ms, bandwidth_kbps } = measured;
+    let sound =
+        [latency_ms, packet_loss_percent, jitter_ms, bandwidth_kbps].iter().all(|value| *value >= 0.0)
+            && packet_loss_percent <= 100.0;
+    if !sound {
+        let detail = "measures are not negative, and a loss is 100 percent at most";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    let quality = Quality::of(latency_ms, packet_loss_percent / 100.0, jitter_ms);
+    if !app.rooms.set_quality(&claims.room, &claims.member, quality) {
+        return Err(no_member());
+    }
+    let recommendations = recommendations(&measured);
+    Ok(Json(QualityAnswer { quality, metrics: measured, recommendations, timestamp: wall_time().0 }))
+}
+
+/// What a person can do about a connection.
+fn recommendations(measured: &Measured) -> Vec<&'static str> {
+    let advice = [
+        (
+            measured.latency_ms > 100.0,
+            "Answers take long. A cable, or a place nearer to the router, often helps.",
+        ),
+        (
+            measured.packet_loss_percent > 1.0,
+            "Some of what is sent is lost. Close other programs that use the network, or change from Wi-Fi to a cable.",
+        ),
+        (
+            measured.jitter_ms > 20.0,
+            "The connection is uneven. Pause downloads and video calls on this network.",
+        ),
+        (measured.bandwidth_kbps < 100.0, "The connection is slow. Another network may be better."),
+    ];
+    advice.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words).collect()
+}

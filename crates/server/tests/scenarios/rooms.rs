@@ -1,0 +1,428 @@
+//! Rooms over real sockets: replay, taking over, repeats, tokens, limits, REST (R1–R11, A1, A2, H2).
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use wire::close::CloseCode;
+
+use crate::member::{Api, Member, Way};
+use crate::support::{Server, ended, interplay};
+
+struct Place {
+    server: Server,
+    api: Api,
+    data: tempfile::TempDir,
+}
+
+fn place() -> Place {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = Api::of(&server, data.path());
+    Place { server, api, data }
+}
+
+impl Place {
+    async fn join(&self, room: &str, member: &str) -> Member {
+        Member::join(&self.server, &self.api, room, member).await
+    }
+
+    /// SIGKILL, and another process on the same data.
+    fn restart(&mut self) {
+        self.server.kill();
+        self.server = Server::start(self.data.path());
+        self.api = Api::of(&self.server, self.data.path());
+    }
+}
+
+#[tokio::test]
+async fn what_was_missed_comes_in_order_and_then_what_is_live() {
+    let place = place();
+    let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
+    ann.send_and_wait(json!("before")).await;
+    assert_eq!(bob.message().await, "before");
+    bob.vanish();
+    while ann.presences.len() < 2 {
+        ann.frame().await.unwrap();
+    }
+    for number in 0..20 {
+        ann.send_and_wait(json!(number)).await;
+    }
+    bob.connect().await.unwrap();
+    let returned = bob.returned.take().unwrap();
+    assert_eq!((&returned["missed_message_count"], &returned["gap"]), (&json!(20), &Value::Null));
+    assert!(returned["disconnect_duration"].as_f64().unwrap() < 20.0, "{returned}");
+    ann.send_and_wait(json!("live")).await;
+    for number in 0..20 {
+        assert_eq!(bob.message().await, number);
+    }
+    assert_eq!(bob.message().await, "live");
+    assert_eq!(ann.presences, ["bob: joined", "bob: dropped", "bob: returned"]);
+    let tip = bob.frame_of("tip").await;
+    assert_eq!(tip["sequence"], 22, "after a quiet moment the last number is told again");
+}
+
+#[tokio::test]
+async fn a_half_open_drop_loses_nothing() {
+    let place = place();
+    let way = Way::to(&place.server).await;
+    let mut ann = place.join("r", "ann").await;
+    let mut bob = Member::new(&way.address, "r", place.api.token("r", "bob"));
+    bob.connect().await.unwrap();
+    ann.send_and_wait(json!(0)).await;
+    assert_eq!(bob.message().await, 0);
+    way.swallow();
+    let lost = bob.send(json!("swallowed")).await;
+    for number in 1..=60 {
+        ann.send_and_wait(json!(number)).await;
+    }
+    // The server believes that it is still there, and has sent it all of these.
+    assert_eq!(place.api.get("/api/v1/rooms/r").1["members"][1]["is_connected"], true);
+    bob.address.clone_from(&place.server.address);
+    bob.connect().await.unwrap();
+    for number in 1..=60 {
+        assert_eq!(bob.message().await, number);
+    }
+    assert_eq!(bob.returned.as_ref().unwrap()["missed_message_count"], 60);
+    assert_eq!(lost, 1);
+    assert_eq!(ann.message().await, "swallowed", "what was swallowed is sent again");
+}
+
+#[tokio::test]
+async fn a_send_is_once_however_often_it_is_repeated() {
+    let place = place();
+    let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
+    let sequence = ann.send_and_wait(json!("once")).await;
+    for _ in 0..3 {
+        ann.say(&json!({"type": "send", "n": 1, "data": "once"})).await;
+        assert_eq!(ann.frame_of("sent").await["sequence"], sequence);
+    }
+    ann.send_and_wait(json!("after")).await;
+    assert_eq!(bob.message().await, "once");
+    assert_eq!(bob.message().await, "after");
+    // A reload counts anew, under another name.
+    ann.reload();
+    ann.connect().await.unwrap();
+    assert_eq!(ann.send_and_wait(json!("anew")).await, 3);
+    assert_eq!(bob.message().await, "anew");
+}
+
+#[tokio::test]
+async fn a_second_connection_takes_over_and_the_first_can_do_nothing_more() {
+    let place = place();
+    let mut bob = place.join("r", "bob").await;
+    let mut old = place.join("r", "ann").await;
+    let mut new = Member::new(&place.server.address, "r", old.token.clone());
+    new.connect().await.unwrap();
+    old.send(json!("from the old one")).await;
+    assert_eq!(old.closed_with().await, CloseCode::Replaced);
+    // A client that was replaced without hearing of it does not push the other out.
+    let after = old.connection();
+    assert_eq!(old.connect_from(None, Some(after)).await, Err(CloseCode::Replaced));
+    new.send_and_wait(json!("from the new one")).await;
+    assert_eq!(bob.message().await, "from the new one");
+}
+
+#[tokio::test]
+async fn where_to_go_on_is_the_members_choice() {
+    let place = place();
+    let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
+    for number in 1..=4 {
+        ann.send_and_wait(json!(number)).await;
+    }
+    assert_eq!(bob.message().await, 1);
+    assert_eq!(bob.message().await, 2);
+    bob.acknowledge().await;
+    bob.say(&json!({"type": "ping", "time": 5})).await;
+    assert_eq!(bob.frame_of("pong").await["time"], 5.0);
+    for (resume, first) in [(json!("acknowledged"), 3), (json!("start"), 1), (Value::Null, 3)] {
+        bob.reload();
+        bob.connect_from(Some(resume).filter(|resume| !resume.is_null()), None).await.unwrap();
+        assert_eq!(bob.message().await, first);
+    }
+    bob.reload();
+    bob.connect_from(Some(json!("live")), None).await.unwrap();
+    ann.send_and_wait(json!(5)).await;
+    assert_eq!(bob.message().await, 5);
+    // Of an epoch that is not this room's, and of a number that never was: told as a gap.
+    for (epoch, sequence) in [("0000000000000000", 2), (ann.joined["epoch"].as_str().unwrap(), 99)] {
+        let resume = json!({"after": {"epoch": epoch, "sequence": sequence}});
+        bob.reload();
+        bob.connect_from(Some(resume), None).await.unwrap();
+        assert_eq!(bob.returned.as_ref().unwrap()["gap"]["reason"], "epoch");
+        assert_eq!(bob.message().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn messages_go_to_one_or_all_as_text_or_bytes_kept_or_not() {
+    let place = place();
+    let mut ann = place.join("r", "ann").await;
+    let (mut bob, mut cid) = (place.join("r", "bob").await, place.join("r", "cid").await);
+    ann.say(&json!({"type": "send", "n": 1, "to": "bob", "data": "for bob"})).await;
+    ann.say(&json!({"type": "send", "n": 2, "class": "keep", "data": {"x": [1, null]}})).await;
+    ann.say(&json!({"type": "send", "class": "volatile", "data": "now"})).await;
+    ann.say(&json!({"type": "send", "n": 3, "to": "nobody", "data": 1})).await;
+    let header = json!({"type": "send", "n": 3}).to_string();
+    let mut bytes = u16::try_from(header.len()).unwrap().to_be_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(&[0, 200, 255]);
+    ann.say_bytes(bytes).await;
+    assert_eq!(ann.frame_of("refused").await["code"], "no_such_member");
+    assert_eq!(bob.message().await, "for bob");
+    let mut others: Vec<Value> = Vec::new();
+    for member in [&mut bob, &mut cid] {
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            heard.push(member.message().await);
+        }
+        heard.sort_by_key(Value::to_string);
+        others.push(json!(heard));
+    }
+    assert_eq!(others[0], json!(["now", [0, 200, 255], {"x": [1, null]}]));
+    assert_eq!(others[0], others[1]);
+}
+
+#[tokio::test]
+async fn a_killed_server_keeps_rooms_and_numbers() {
+    let mut place = place();
+    let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
+    for number in 1..=5 {
+        ann.send_and_wait(json!(number)).await;
+    }
+    assert_eq!(bob.message().await, 1);
+    place.restart();
+    for member in [&mut ann, &mut bob] {
+        member.address.clone_from(&place.server.address);
+        let epoch = member.joined["epoch"].clone();
+        member.connect().await.unwrap();
+        assert_eq!(member.joined["epoch"], epoch);
+    }
+    assert_eq!(ann.joined["accepted"], 5);
+    assert_eq!(ann.send_and_wait(json!(6)).await, 6);
+    for number in 2..=6 {
+        assert_eq!(bob.message().await, number);
+    }
+    assert_eq!(bob.gaps + ann.gaps, 0);
+}
+
+#[tokio::test]
+async fn only_the_rooms_own_tokens_open_it() {
+    let place = place();
+    let token = place.api.token("r", "ann");
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    let short = json!({"room": "r", "member": "ann", "expires_in": 1});
+    let expired = place.api.post("/api/v1/tokens", &short).1["token"].as_str().unwrap().to_owned();
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let (other, foreign) = (self::place(), place.api.token("another", "ann"));
+    let strange = other.api.token("r", "ann");
+    for token in ["", "x", &forged, &expired, &foreign, &strange, &place.server.visit()] {
+        let mut member = Member::new(&place.server.address, "r", token.to_owned());
+        assert_eq!(member.connect().await, Err(CloseCode::Unauthorized), "{token}");
+    }
+    // And a room's token is nobody's visit.
+    let mut page = crate::support::Page::open(&place.server, &token);
+    assert_eq!(page.closed_with(), CloseCode::Unauthorized);
+}
+
+#[tokio::test]
+async fn what_is_malformed_early_or_too_much_is_refused() {
+    let place = place();
+    for text in ["", "{", "[]", r#"{"type":"fly"}"#, r#"{"type":"send","data":1}"#, r#"{"type":"join"}"#] {
+        let mut member = place.join("r", "ann").await;
+        member.say_text(text).await;
+        assert_eq!(member.closed_with().await, CloseCode::BadMessage, "{text}");
+        let mut early = Member::new(&place.server.address, "r", String::new());
+        early.open().await;
+        early.say_text(text).await;
+        assert_eq!(early.closed_with().await, CloseCode::BadMessage, "{text}");
+    }
+    let mut member = place.join("r", "ann").await;
+    member.say_bytes(vec![9, 9, 9]).await;
+    assert_eq!(member.closed_with().await, CloseCode::BadMessage);
+    let mut member = place.join("r", "ann").await;
+    member.say(&json!({"type": "join", "protocol": 9, "token": member.token})).await;
+    assert_eq!(member.closed_with().await, CloseCode::BadMessage, "who has joined does not join");
+    let mut member = Member::new(&place.server.address, "r", place.api.token("r", "ann"));
+    member.open().await;
+    let join = json!({"type": "join", "protocol": 2, "token": member.token});
+    member.say(&join).await;
+    assert_eq!(member.closed_with().await, CloseCode::ProtocolMismatch);
+    let mut member = place.join("r", "ann").await;
+    member.send(json!("x".repeat(64 * 1024))).await;
+    assert_eq!(member.frame_of("refused").await["code"], "too_long");
+    member.send(json!("x".repeat(70 * 1024))).await;
+    assert_eq!(member.closed_with().await, CloseCode::BadMessage);
+    let mut member = place.join("r", "ann").await;
+    for _ in 0..300 {
+        member.say(&json!({"type": "ping"})).await;
+    }
+    assert_eq!(member.closed_with().await, CloseCode::TooFast);
+    let mut member = place.join("r", "ann").await;
+    for _ in 0..6 {
+        member.send(json!("x".repeat(60 * 1024))).await;
+    }
+    assert_eq!(member.closed_with().await, CloseCode::TooFast);
+}
+
+#[tokio::test]
+async fn who_does_not_say_who_it_is_is_closed() {
+    let place = place();
+    let mut member = Member::new(&place.server.address, "r", String::new());
+    let begun = Instant::now();
+    member.open().await;
+    assert_eq!(member.closed_with().await, CloseCode::HandshakeTimeout);
+    assert!(begun.elapsed() >= Duration::from_secs(9));
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_or_the_connection_ends() {
+    let place = place();
+    let short = json!({"room": "r", "member": "ann", "expires_in": 3});
+    let token = |body: &Value| place.api.post("/api/v1/tokens", body).1["token"].as_str().unwrap().to_owned();
+    let mut ann = Member::new(&place.server.address, "r", token(&short));
+    ann.connect().await.unwrap();
+    assert!(ann.frame_of("token-expiring").await["seconds"].as_u64().unwrap() <= 3);
+    ann.say(&json!({"type": "renew", "token": token(&short)})).await;
+    assert!(ann.frame_of("renewed").await["seconds"].as_u64().unwrap() <= 3);
+    assert_eq!(ann.closed_with().await, CloseCode::TokenExpired);
+    // Somebody else's token renews nothing.
+    let mut ann = place.join("r", "ann").await;
+    ann.say(&json!({"type": "renew", "token": place.api.token("r", "bob")})).await;
+    assert_eq!(ann.closed_with().await, CloseCode::Unauthorized);
+    let listener = token(&json!({"room": "r", "member": "cid", "rights": []}));
+    let mut cid = Member::new(&place.server.address, "r", listener);
+    cid.connect().await.unwrap();
+    cid.send(json!(1)).await;
+    assert_eq!(cid.frame_of("refused").await["code"], "not_allowed");
+}
+
+#[tokio::test]
+async fn a_room_that_all_have_left_is_gone_within_100_ms() {
+    let place = place();
+    let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
+    let epoch = ann.joined["epoch"].clone();
+    bob.say(&json!({"type": "leave"})).await;
+    assert_eq!(bob.closed_with().await, CloseCode::Left);
+    assert_eq!(ann.frame_of("presence").await["state"], "joined");
+    assert_eq!(ann.frame_of("presence").await["state"], "left");
+    assert_eq!(place.api.get("/api/v1/rooms/r").1["members"].as_array().unwrap().len(), 1);
+    ann.say(&json!({"type": "leave"})).await;
+    assert_eq!(ann.closed_with().await, CloseCode::Left);
+    assert_eq!(place.api.get("/api/v1/rooms/r").0, 404);
+    let again = place.join("r", "ann").await;
+    assert_ne!(again.joined["epoch"], epoch);
+    assert_eq!(again.joined["position"], 0);
+}
+
+#[tokio::test]
+async fn the_applications_server_sees_and_rules_its_rooms() {
+    let place = place();
+    let api = &place.api;
+    let (status, sent) = api.post("/api/v1/rooms/r/messages", &json!({"data": {"hello": "early"}}));
+    assert_eq!((status, &sent["sequence"]), (201, &json!(1)));
+    let mut ann = Member::new(&place.server.address, "r", api.token("r", "ann"));
+    ann.connect_from(Some(json!("start")), None).await.unwrap();
+    assert_eq!(ann.message().await, json!({"hello": "early"}));
+    ann.acknowledge().await;
+    let (status, _) = api.post("/api/v1/rooms/r/messages", &json!({"data": 2, "to": "ann", "class": "keep"}));
+    assert_eq!(status, 201);
+    let second = ann.frame_of("message").await;
+    assert_eq!((&second["data"], &second["class"], second.get("from")), (&json!(2), &json!("keep"), None));
+
+    let (status, list) = api.get("/api/v1/rooms");
+    assert_eq!((status, list["rooms"].as_array().unwrap().len(), &list["next"]), (200, 1, &Value::Null));
+    assert_eq!(api.get("/api/v1/rooms?after=r").1["rooms"], json!([]));
+    let (_, room) = api.get("/api/v1/rooms/r");
+    assert_eq!((&room["room_id"], &room["last_sequence"]), (&json!("r"), &json!(2)));
+    assert_eq!(room["members"][0]["user_id"], "ann");
+    assert_eq!(room["members"][0]["last_sequence"], 1);
+
+    // A member sees its own state, and is told what may help.
+    let path = "/webrtc/rooms/r/reconnection-state";
+    let (status, state) = api.ask("GET", path, &ann.token, None);
+    assert_eq!((status, &state["room_id"], &state["user_id"]), (200, &json!("r"), &json!("ann")));
+    assert_eq!(
+        (&state["state"]["is_connected"], &state["state"]["last_sequence"]),
+        (&json!(true), &json!(1))
+    );
+    let measured = |latency: f64, loss: f64| json!({"latency_ms": latency, "packet_loss_percent": loss, "jitter_ms": 5.0, "bandwidth_kbps": 5000.0});
+    let path = "/webrtc/rooms/r/connection-quality";
+    for (latency, loss, quality) in [(50.0, 0.5, "good"), (120.0, 0.0, "fair"), (50.0, 9.0, "poor")] {
+        let (status, answer) = api.ask("POST", path, &ann.token, Some(&measured(latency, loss)));
+        assert_eq!((status, answer["quality"].as_str()), (200, Some(quality)), "{answer}");
+        assert_eq!(answer["recommendations"].as_array().unwrap().is_empty(), quality == "good");
+        assert_eq!(api.get("/api/v1/rooms/r").1["members"][0]["connection_quality"], quality);
+    }
+    assert_eq!(api.ask("POST", path, &ann.token, Some(&measured(-1.0, 0.0))).0, 422);
+    assert_eq!(api.ask("GET", "/webrtc/rooms/s/reconnection-state", &ann.token, None).0, 403);
+    assert_eq!(api.ask("GET", "/webrtc/rooms/r/reconnection-state", "nonsense", None).0, 401);
+
+    // A member is removed, and stays out.
+    assert_eq!(api.ask("DELETE", "/api/v1/rooms/r/members/ann", &api.key, None).0, 204);
+    assert_eq!(ann.closed_with().await, CloseCode::Kicked);
+    assert_eq!(api.ask("DELETE", "/api/v1/rooms/r/members/ann", &api.key, None).0, 404);
+    let mut bob = place.join("s", "bob").await;
+    let mut cid = place.join("s", "cid").await;
+    assert_eq!(api.ask("DELETE", "/api/v1/rooms/s/members/cid", &api.key, None).0, 204);
+    assert_eq!(cid.closed_with().await, CloseCode::Kicked);
+    assert_eq!(cid.connect().await, Err(CloseCode::Kicked));
+    assert_eq!(api.ask("DELETE", "/api/v1/rooms/s", &api.key, None).0, 204);
+    assert_eq!(bob.closed_with().await, CloseCode::RoomDeleted);
+    assert_eq!(api.ask("DELETE", "/api/v1/rooms/s", &api.key, None).0, 404);
+}
+
+#[test]
+fn bad_requests_get_problems_that_name_the_cure() {
+    let place = place();
+    let api = &place.api;
+    let requests = [
+        ("POST", "/api/v1/tokens"),
+        ("GET", "/api/v1/rooms"),
+        ("GET", "/api/v1/rooms/r"),
+        ("DELETE", "/api/v1/rooms/r"),
+        ("DELETE", "/api/v1/rooms/r/members/ann"),
+        ("POST", "/api/v1/rooms/r/messages"),
+    ];
+    for (method, path) in requests {
+        for key in ["", "nonsense", &place.server.visit()] {
+            let (status, problem) = api.ask(method, path, key, None);
+            assert_eq!((status, &problem["status"]), (401, &json!(401)), "{method} {path}");
+        }
+    }
+    let bad = [
+        json!({}),
+        json!({"room": "r"}),
+        json!({"room": "a/b", "member": "ann"}),
+        json!({"room": "r", "member": ""}),
+        json!({"room": "r", "member": "ann", "expires_in": 0}),
+        json!({"room": "r", "member": "ann", "rights": ["fly"]}),
+        json!({"room": "r", "member": "ann", "newer": 1}),
+    ];
+    for body in bad {
+        let (status, problem) = api.post("/api/v1/tokens", &body);
+        assert!(status == 422 && problem["detail"].as_str().unwrap().len() > 10, "{body}: {problem}");
+    }
+    assert_eq!(api.get("/api/v1/rooms/none").0, 404);
+    assert_eq!(api.get("/api/v1/rooms/a%20b").0, 422);
+    assert_eq!(api.post("/api/v1/rooms/r/messages", &json!({"data": 1, "to": "nobody"})).0, 404);
+    assert_eq!(api.post("/api/v1/rooms/r/messages", &json!({"data": "x".repeat(65536)})).0, 413);
+}
+
+#[test]
+fn a_client_in_another_language_misses_nothing() {
+    let place = place();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/python/rooms.py");
+    let mut python = std::process::Command::new("python3");
+    let (code, said) = ended(python.args([script, &place.server.address, &place.api.key]));
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_short_api_key_is_refused_at_the_start() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = interplay(&["demo", "--listen", "127.0.0.1:0", "--turn-ports", "off", "--data"]);
+    let (code, said) = ended(command.arg(data.path()).env("INTERPLAY_API_KEY", "short"));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("INTERPLAY_API_KEY must have at least 32 bytes"), "{said}");
+}
