@@ -392,7 +392,13 @@ impl Link {
     /// When a silence that says nothing begins to say something.
     fn clear_at(&self) -> Timestamp {
         let late = self.direct_silent_since() + LATE_PAGE;
-        self.overtaken.map_or(late, |at| late.min(at + self.threshold()))
+        // A server lane that is the shorter way is always ahead by so much.
+        let round_trips = (self.direct.quality().round_trip, self.server.quality().round_trip);
+        let ahead = match round_trips {
+            (Some(direct), Some(server)) => direct.saturating_sub(server) / 2,
+            _ => Duration::ZERO,
+        };
+        self.overtaken.map_or(late, |at| late.min(at + self.threshold() + ahead))
     }
 
     /// When to call [`Link::handle_timeout`] at the latest.
@@ -455,7 +461,8 @@ impl Link {
     fn watch(&mut self, now: Timestamp) {
         let observed = if self.peer_silent { Observed::Bad } else { self.observe(now) };
         if let Some(outage) = &mut self.outage {
-            if outage.observe(observed, now) {
+            let heard = self.direct.last_heard().unwrap_or_default();
+            if outage.observe(observed, heard, now) {
                 self.outage = None;
                 self.switch(Lane::Direct, Cause::Recovered);
                 self.tell(LinkEvent::Stable);

@@ -56,7 +56,8 @@ pub(crate) struct Outage {
     condition: Condition,
     restarts: u8,
     rebuilt: bool,
-    /// Until when what was begun has time.
+    /// When the last attempt was begun, and until when it has time.
+    begun: Timestamp,
     under_way: Option<Timestamp>,
     /// The last moment said nothing.
     unclear: bool,
@@ -75,21 +76,27 @@ impl Outage {
             condition: Condition::BadSince(now),
             restarts: 0,
             rebuilt: false,
+            begun: now,
             under_way: None,
             unclear: false,
         }
     }
 
-    /// Learns what a moment says of the lane. True when it has been good for long enough.
-    pub(crate) fn observe(&mut self, observed: Observed, now: Timestamp) -> bool {
+    /// Learns what a moment says of the lane, over which something last came at `heard`. True when it has been good
+    /// for long enough.
+    pub(crate) fn observe(&mut self, observed: Observed, heard: Timestamp, now: Timestamp) -> bool {
         self.unclear = observed == Observed::Unclear;
         match (observed, self.condition) {
-            (Observed::Good, Condition::BadSince(_)) => {
+            // What came before it was bad does not say that it is good.
+            (Observed::Good, Condition::BadSince(since)) if heard >= since => {
                 self.condition = Condition::GoodSince(now);
-                self.under_way = None;
             }
             (Observed::Bad, Condition::GoodSince(_)) => self.condition = Condition::BadSince(now),
             _ => {}
+        }
+        // Nor does it say that what was begun has succeeded.
+        if observed == Observed::Good && heard > self.begun {
+            self.under_way = None;
         }
         let stable = |since| now.saturating_since(since) >= STABLE;
         observed == Observed::Good && matches!(self.condition, Condition::GoodSince(since) if stable(since))
@@ -131,7 +138,7 @@ impl Outage {
             return self.rebuild(now);
         }
         self.restarts += 1;
-        self.under_way = Some(now + RESTART_LIMIT);
+        (self.begun, self.under_way) = (now, Some(now + RESTART_LIMIT));
         Some(Step::Restart(self.restarts))
     }
 
@@ -139,7 +146,7 @@ impl Outage {
         if core::mem::replace(&mut self.rebuilt, true) {
             return None;
         }
-        self.under_way = Some(now + REBUILD_LIMIT);
+        (self.begun, self.under_way) = (now, Some(now + REBUILD_LIMIT));
         Some(Step::Rebuild)
     }
 
@@ -175,7 +182,7 @@ mod tests {
         let mut outage = Outage::new(Cause::Silence, at(0));
         let mut steps = Vec::new();
         for millis in (0..60_000).step_by(10) {
-            assert!(!outage.observe(Observed::Bad, at(millis)));
+            assert!(!outage.observe(Observed::Bad, at(millis), at(millis)));
             steps.extend(outage.next_step(connection, at(millis)).map(|step| (millis, step)));
         }
         steps
@@ -209,12 +216,12 @@ mod tests {
     fn a_good_moment_ends_what_is_under_way_and_two_good_seconds_the_outage() {
         let mut outage = Outage::new(Cause::Silence, at(0));
         assert_eq!(outage.next_step(LEADER, at(1_000)), Some(Step::Restart(1)));
-        assert!(!outage.observe(Observed::Good, at(1_500)));
-        assert!(!outage.observe(Observed::Bad, at(2_000)));
+        assert!(!outage.observe(Observed::Good, at(1_500), at(1_500)));
+        assert!(!outage.observe(Observed::Bad, at(2_000), at(2_000)));
         assert_eq!(outage.next_step(LEADER, at(2_900)), None, "bad for less than a second");
         assert_eq!(outage.next_step(LEADER, at(3_000)), Some(Step::Restart(2)));
-        assert!(!outage.observe(Observed::Good, at(3_500)));
-        assert!(!outage.observe(Observed::Unclear, at(5_500)), "an unclear moment ends nothing");
-        assert!(outage.observe(Observed::Good, at(5_510)));
+        assert!(!outage.observe(Observed::Good, at(3_500), at(3_500)));
+        assert!(!outage.observe(Observed::Unclear, at(5_500), at(5_500)), "an unclear moment ends nothing");
+        assert!(outage.observe(Observed::Good, at(5_510), at(5_510)));
     }
 }

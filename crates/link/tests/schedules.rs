@@ -435,9 +435,20 @@ impl<'a> World<'a> {
         let settled = Duration::from_secs(2)
             + self.schedule.direct_delay * 2
             + self.schedule.interval * 4
-            + Duration::from_millis(500);
+            + Duration::from_millis(500)
+            + if self.schedule.faults.iter().any(|fault| matches!(fault.kind, Kind::Busy(_))) {
+                // A busy page hears and says things so much later.
+                Duration::from_millis(400)
+            } else {
+                Duration::ZERO
+            };
         let on_direct = |end: &End| end.link.active() == Some(Lane::Direct) && !end.link.is_suspect();
-        if self.schedule.has(now, |kind| matches!(kind, Kind::Busy(_))) && self.ends.iter().any(on_direct) {
+        // Silences arrive later than they are made.
+        let busy = self.schedule.faults.iter().any(|fault| {
+            let lasts = fault.from <= now && now < fault.until + Duration::from_millis(300);
+            lasts && matches!(fault.kind, Kind::Busy(_))
+        });
+        if busy && self.ends.iter().any(on_direct) {
             self.direct_while_busy = now;
         }
         for (number, end) in self.ends.iter().enumerate() {
