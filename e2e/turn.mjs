@@ -86,7 +86,7 @@ export default async function ({ say }) {
     };
     const costs = [[], []];
     for (let round = 0; round < 2; round++) {
-      costs[0].push(await cost(server.child.pid, port, name, password));
+      costs[0].push(await cost(server.pid, port, name, password));
       costs[1].push(await cost(coturn.pid, other, "name", "password"));
     }
     const [own, theirs] = costs.map((rounds) => Math.min(...rounds));

@@ -37,22 +37,33 @@ export async function serve(args = [], { listen = "127.0.0.1:0", within = [], se
   const data = await mkdtemp(join(tmpdir(), "interplay-data-"));
   const folder = settings && (await experiment(settings, games));
   const command = folder ? ["run", folder] : ["demo"];
-  const words = [...within, binary, ...command, "--listen", listen, "--data", data, ...args];
-  const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
-  let log = "";
-  child.stderr.on("data", (chunk) => (log += chunk));
-  const url = await new Promise((resolve, reject) => {
-    let said = "";
-    child.stdout.on("data", (chunk) => {
-      said += chunk;
-      const found = said.match(/Open (http:\S+)/);
-      if (found) resolve(found[1]);
+  let child, log = "";
+  const start = (address) => {
+    const words = [...within, binary, ...command, "--listen", address, "--data", data, ...args];
+    child = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+    child.stderr.on("data", (chunk) => (log += chunk));
+    return new Promise((resolve, reject) => {
+      let said = "";
+      child.stdout.on("data", (chunk) => {
+        said += chunk;
+        const found = said.match(/Open (http:\S+)/);
+        if (found) resolve(found[1]);
+      });
+      child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log}`)));
     });
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log}`)));
-  });
+  };
+  const url = await start(listen);
   return {
-    url, data, child,
+    url, data,
+    get pid() { return child.pid; },
     log: () => log,
+    /** SIGKILL, and another process at the same address on the same data. */
+    async killAndRestart() {
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGKILL");
+      await ended;
+      await start(new URL(url).host);
+    },
     /** Stops the server as an operator would, and removes its data. */
     async stop() {
       if (child.exitCode === null) {

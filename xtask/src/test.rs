@@ -63,7 +63,7 @@ pub(crate) fn bench() -> anyhow::Result<()> {
 fn measure(flags: &str) -> anyhow::Result<()> {
     build_all()?;
     say("Measuring", "hot paths");
-    let benches = "--bench rollback --bench environment --bench packet";
+    let benches = "--bench rollback --bench environment --bench packet --bench rooms";
     run(&mut cargo(&format!("bench --profile release --quiet {PRODUCT} {benches} -- {flags}")))
 }
 

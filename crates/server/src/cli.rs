@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use room::log::LogRules;
 
 use crate::experiment::{self, Loaded, Overrides};
+use crate::serve::{Access, Limits};
 use crate::turn::{TlsFiles, TurnConfig};
 use crate::{doctor, export, serve, telemetry};
 
@@ -79,6 +81,27 @@ struct Serving {
     /// The most bytes a second that TURN moves for a participant.
     #[arg(long, value_name = "N", default_value_t = 1_048_576, env = "INTERPLAY_TURN_BANDWIDTH")]
     turn_bandwidth: u32,
+    /// Other sites whose pages may join rooms, like https://app.example.org.
+    #[arg(long, value_name = "ORIGIN,…", env = "INTERPLAY_ALLOW_ORIGIN", value_delimiter = ',', value_parser = origin)]
+    allow_origin: Vec<String>,
+    /// The most WebSockets that one address may have open. A lab behind one router is one address.
+    #[arg(long, value_name = "N", default_value_t = 50, env = "INTERPLAY_CONNECTIONS_PER_ADDRESS")]
+    connections_per_address: usize,
+    /// Proxies in front of this server, whose X-Forwarded-For is believed.
+    #[arg(long, value_name = "IP,…", env = "INTERPLAY_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<IpAddr>,
+    /// The most rooms.
+    #[arg(long, value_name = "N", default_value_t = 100_000, env = "INTERPLAY_ROOMS")]
+    rooms: usize,
+    /// The most members of a room, absent ones too.
+    #[arg(long, value_name = "N", default_value_t = 64, env = "INTERPLAY_ROOM_MEMBERS")]
+    room_members: usize,
+    /// How long a room lives without a connection, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 300, env = "INTERPLAY_ROOM_TTL")]
+    room_ttl: u64,
+    /// The longest message in a room, in bytes.
+    #[arg(long, value_name = "N", default_value_t = 65_536, env = "INTERPLAY_ROOM_MESSAGE_BYTES")]
+    room_message_bytes: usize,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "INTERPLAY_LOG_FORMAT")]
     log: LogFormat,
@@ -112,7 +135,33 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     Ok(first..=last)
 }
 
+fn origin(text: &str) -> Result<String, String> {
+    let is_origin = text.split_once("://").is_some_and(|(scheme, host)| {
+        ["http", "https"].contains(&scheme) && !host.is_empty() && !host.contains(['/', '*'])
+    });
+    is_origin.then(|| text.to_owned()).ok_or_else(|| "it must be like https://app.example.org".to_owned())
+}
+
 impl Serving {
+    fn access(&self) -> Access {
+        let usual = Limits::default();
+        Access {
+            origins: self.allow_origin.clone(),
+            connections: self.connections_per_address,
+            proxies: self.trusted_proxies.clone(),
+            rooms: Limits {
+                log: LogRules {
+                    members: self.room_members,
+                    ttl: Duration::from_secs(self.room_ttl),
+                    ..usual.log
+                },
+                rooms: self.rooms,
+                message: self.room_message_bytes,
+                ..usual
+            },
+        }
+    }
+
     fn turn(&self) -> TurnConfig {
         TurnConfig {
             ports: self.turn_ports.clone().map(|ports| ports.0),
@@ -243,5 +292,5 @@ fn serve_until_stopped(serving: &Serving, loaded: Loaded) -> anyhow::Result<()> 
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve::serve(serving.listen, &serving.data, &serving.turn(), loaded))
+    runtime.block_on(serve::serve(serving.listen, &serving.data, (&serving.turn(), serving.access()), loaded))
 }

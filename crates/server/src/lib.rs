@@ -6,6 +6,7 @@
 //! | `doctor` | whether STUN and TURN work |
 //! | [`experiment`] | reads experiment folders |
 //! | [`serve`] | listens, until it is told to stop |
+//! | `accept`, `addresses` | connections, and how many an address may have |
 //! | `routes` | HTTP, a file a resource |
 //! | `socket` | one control WebSocket |
 //! | `lanes` | the server lane, past the stage |
@@ -16,6 +17,8 @@
 //! | `token` | who somebody is |
 //! | [`export`] | writes the tables |
 
+mod accept;
+mod addresses;
 mod assets;
 pub mod cli;
 mod doctor;

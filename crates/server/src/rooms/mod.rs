@@ -44,17 +44,19 @@ const SWEEP: Duration = Duration::from_millis(50);
 /// How often the journal may begin another file.
 const TURN_OVER: Duration = Duration::from_secs(10);
 
-/// What may be done, and how much of it (A2).
+/// What may be done in rooms, and how much of it (A2).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) log: LogRules,
+pub struct Limits {
+    /// Of each room.
+    pub log: LogRules,
     /// The most rooms.
-    pub(crate) rooms: usize,
+    pub rooms: usize,
     /// The longest message, in bytes.
-    pub(crate) message: usize,
-    /// Messages and bytes a second of a member.
-    pub(crate) messages_per_second: f64,
-    pub(crate) bytes_per_second: f64,
+    pub message: usize,
+    /// The most messages a second of a member.
+    pub messages_per_second: f64,
+    /// The most bytes a second of a member.
+    pub bytes_per_second: f64,
 }
 
 impl Default for Limits {

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::addresses::Addresses;
 use crate::problem::Problem;
 use crate::rooms::{RoomTokens, Rooms};
 use crate::stage::Stage;
@@ -40,6 +41,7 @@ pub(crate) struct App {
     pub(crate) origins: Arc<[String]>,
     pub(crate) experiment: Arc<(String, String)>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: PrometheusHandle,
     /// Every open socket has a receiver.
     pub(crate) sockets: watch::Sender<()>,

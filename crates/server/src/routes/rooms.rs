@@ -1,11 +1,12 @@
 //! Rooms on their own: their WebSocket, what an application's own server asks, and what a member asks (H2).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Path, Query, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -75,20 +76,24 @@ fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
 /// Opens a room's WebSocket; whose it is says the token in `join`.
 pub(super) async fn upgrade(
     State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     room: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     let room: RoomId = name(&path(room)?)?;
     super::ws::same_origin(&headers, &app.origins)?;
+    let counted = super::ws::enter(&app, peer, &headers)?;
     let fence = app.rooms.accept();
     // A send's JSON may be longer than its payload by its other keys.
     let longest = app.rooms.limits().message + 1024;
     let upgrade =
         upgrade.write_buffer_size(0).read_buffer_size(2048).max_message_size(longest).max_frame_size(longest);
     let open = app.sockets.subscribe();
-    Ok(upgrade
-        .on_upgrade(move |socket| rooms::serve(socket, (app.rooms, app.room_tokens), (room, fence), open)))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        rooms::serve(socket, (app.rooms, app.room_tokens), (room, fence), open).await;
+        drop(counted);
+    }))
 }
 
 #[derive(Debug, Deserialize)]

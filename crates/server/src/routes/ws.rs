@@ -1,7 +1,9 @@
 //! The control channel's beginning.
 
-use axum::extract::State;
+use std::net::SocketAddr;
+
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{ConnectInfo, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
@@ -9,6 +11,7 @@ use metrics::counter;
 use wire::control::MAX_CONTROL_BYTES;
 
 use super::App;
+use crate::addresses::Open;
 use crate::problem::Problem;
 use crate::socket;
 
@@ -16,10 +19,12 @@ use crate::socket;
 /// browser sends no origin: its token is what counts.)
 pub(super) async fn upgrade(
     State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     same_origin(&headers, &[])?;
+    let counted = enter(&app, peer, &headers)?;
     // Small buffers: 3.8 KB a connection instead of 134, and messages leave at once.
     let upgrade = upgrade
         .write_buffer_size(0)
@@ -28,11 +33,20 @@ pub(super) async fn upgrade(
         .max_frame_size(MAX_CONTROL_BYTES);
     let open = app.sockets.subscribe();
     let host = text(&headers, HOST).unwrap_or_default().to_owned();
-    Ok(upgrade.on_upgrade(move |socket| socket::serve(socket, app.stage, app.tokens, host, open)))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        socket::serve(socket, app.stage, app.tokens, host, open).await;
+        drop(counted);
+    }))
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Counts a connection of an address, for as long as it lives.
+pub(super) fn enter(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Open, Problem> {
+    let too_many = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "this address has too many connections");
+    app.addresses.enter(peer.ip(), headers).ok_or_else(too_many)
 }
 
 /// Refuses other sites' pages, except those that are allowed.

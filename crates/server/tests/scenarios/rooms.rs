@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite;
 use wire::close::CloseCode;
 
 use crate::member::{Api, Member, Way};
@@ -407,6 +408,60 @@ fn bad_requests_get_problems_that_name_the_cure() {
     assert_eq!(api.get("/api/v1/rooms/a%20b").0, 422);
     assert_eq!(api.post("/api/v1/rooms/r/messages", &json!({"data": 1, "to": "nobody"})).0, 404);
     assert_eq!(api.post("/api/v1/rooms/r/messages", &json!({"data": "x".repeat(65536)})).0, 413);
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_a_request_so_much_time() {
+    use std::io::{Read, Write};
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(
+        data.path(),
+        &["--connections-per-address", "3", "--trusted-proxies", "127.0.0.1"],
+    );
+    let open = |address: &str| {
+        let request = tungstenite::client::IntoClientRequest::into_client_request(format!(
+            "ws://{}/ws/rooms/r",
+            server.address
+        ));
+        let mut request = request.unwrap();
+        request.headers_mut().insert("x-forwarded-for", address.parse().unwrap());
+        tungstenite::connect(request).map(|(socket, _)| socket)
+    };
+    let status = |address: &str| match open(address) {
+        Err(tungstenite::Error::Http(answer)) => answer.status().as_u16(),
+        other => panic!("{other:?}"),
+    };
+    let mut held: Vec<_> = (0..3).map(|_| open("9.9.9.9").unwrap()).collect();
+    assert_eq!(status("9.9.9.9"), 429);
+    held.push(open("8.8.8.8").unwrap());
+    held.remove(0).close(None).unwrap();
+    let begun = Instant::now();
+    while open("9.9.9.9").is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "a closed connection is still counted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (_, metrics) = server.get("/metrics");
+    assert!(metrics.contains(r#"interplay_refusals_total{reason="connections"}"#), "{metrics}");
+
+    // Another site's page.
+    let mut request = tungstenite::client::IntoClientRequest::into_client_request(format!(
+        "ws://{}/ws/rooms/r",
+        server.address
+    ))
+    .unwrap();
+    request.headers_mut().insert("origin", "https://elsewhere.example".parse().unwrap());
+    assert!(
+        matches!(tungstenite::connect(request), Err(tungstenite::Error::Http(answer)) if answer.status() == 403)
+    );
+
+    // A head that never ends.
+    let mut slow = std::net::TcpStream::connect(&server.address).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    slow.write_all(b"GET /ws/rooms/r HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+    let begun = Instant::now();
+    let mut answer = Vec::new();
+    slow.read_to_end(&mut answer).unwrap();
+    assert!((9..15).contains(&begun.elapsed().as_secs()), "closed after {:?}", begun.elapsed());
 }
 
 #[test]

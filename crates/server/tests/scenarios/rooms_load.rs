@@ -11,7 +11,7 @@ use crate::support::Server;
 
 fn start() -> (Server, Api, tempfile::TempDir) {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    let server = Server::start_with(data.path(), &["--connections-per-address", "1000"]);
     let api = Api::of(&server, data.path());
     (server, api, data)
 }
