@@ -2,6 +2,7 @@
 
 mod environments;
 mod health;
+mod openapi;
 mod page;
 mod records;
 mod rooms;
@@ -15,12 +16,15 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::addresses::Addresses;
 use crate::problem::Problem;
@@ -59,19 +63,25 @@ pub(crate) fn router(app: App) -> Router {
     let files = Router::new()
         .route("/", get(page::index))
         .route("/page/{file}", get(page::file))
+        .merge(openapi::page())
         .route("/environments/{file}", get(environments::file))
         .layer(CompressionLayer::new());
+    let documented = OpenApiRouter::with_openapi(openapi::Api::openapi())
+        .routes(routes!(rooms::create_token))
+        .routes(routes!(rooms::list))
+        .routes(routes!(rooms::show, rooms::delete))
+        .routes(routes!(rooms::kick))
+        .routes(routes!(rooms::publish))
+        .routes(routes!(rooms::reconnection_state))
+        .routes(routes!(rooms::connection_quality));
+    let (documented, api) = documented.split_for_parts();
+    let api = Arc::new(api);
     Router::new()
         .merge(files)
+        .merge(documented)
+        .route("/api/v1/openapi.json", get(move || async move { openapi::document(&api) }))
         .route("/api/v1/visits", post(visits::create))
         .route("/api/v1/games/{game}/records", post(records::append))
-        .route("/api/v1/tokens", post(rooms::create_token))
-        .route("/api/v1/rooms", get(rooms::list))
-        .route("/api/v1/rooms/{room}", get(rooms::show).delete(rooms::delete))
-        .route("/api/v1/rooms/{room}/members/{member}", delete(rooms::kick))
-        .route("/api/v1/rooms/{room}/messages", post(rooms::publish))
-        .route("/webrtc/rooms/{room_id}/reconnection-state", get(rooms::reconnection_state))
-        .route("/webrtc/rooms/{room_id}/connection-quality", post(rooms::connection_quality))
         .route("/ws", get(ws::upgrade))
         .route("/ws/rooms/{room_id}", get(rooms::upgrade))
         .route("/healthz", get(health::live))

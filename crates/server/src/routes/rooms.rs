@@ -13,11 +13,12 @@ use axum::response::Response;
 use room::log::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 use wire::lane::Quality;
 use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
 
 use super::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 use crate::rooms::{self, Claims, PublishError, Right, RoomInfo};
 use crate::stage::wall_time;
 
@@ -88,7 +89,7 @@ pub(super) async fn upgrade(
     // A send's JSON may be longer than its payload by its other keys.
     let longest = app.rooms.limits().message + 1024;
     let upgrade =
-        upgrade.write_buffer_size(0).read_buffer_size(2048).max_message_size(longest).max_frame_size(longest);
+        upgrade.write_buffer_size(0).read_buffer_size(1024).max_message_size(longest).max_frame_size(longest);
     let open = app.sockets.subscribe();
     Ok(upgrade.on_upgrade(move |socket| async move {
         rooms::serve(socket, (app.rooms, app.room_tokens), (room, fence), open).await;
@@ -96,18 +97,21 @@ pub(super) async fn upgrade(
     }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenRequest {
+    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
     room: RoomId,
+    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
     member: MemberId,
     /// What the member may do beside listening; `["send"]` when nothing is said.
     rights: Option<Vec<Right>>,
     /// For how many seconds; a day when nothing is said, 30 days at most.
+    #[schema(minimum = 1, maximum = 2_592_000)]
     expires_in: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TokenAnswer {
     token: String,
     /// The path of the room's WebSocket.
@@ -116,7 +120,42 @@ pub(super) struct TokenAnswer {
     expires_at: u64,
 }
 
+/// What becomes of a message that somebody misses.
+#[derive(ToSchema)]
+#[schema(as = Class, rename_all = "snake_case")]
+#[expect(dead_code, reason = "the shape of another crate's type")]
+enum ClassSchema {
+    Keep,
+    Normal,
+    Volatile,
+}
+
+/// The grade of a connection.
+#[derive(ToSchema)]
+#[schema(as = Quality, rename_all = "snake_case")]
+#[expect(dead_code, reason = "the shape of another crate's type")]
+enum QualitySchema {
+    Good,
+    Fair,
+    Poor,
+}
+
 /// Makes a token with which a member joins a room.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens",
+    tag = "Rooms, for an application's server",
+    request_body = TokenRequest,
+    security(("api_key" = [])),
+    responses(
+        (status = 201, description = "The token.", body = TokenAnswer),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too long.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn create_token(
     State(app): State<App>,
     headers: HeaderMap,
@@ -137,9 +176,11 @@ pub(super) async fn create_token(
 }
 
 /// A room, for its application's server.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RoomAnswer {
+    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
     room_id: RoomId,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
     epoch: Epoch,
     last_sequence: u64,
     buffered_messages: usize,
@@ -147,21 +188,23 @@ pub(super) struct RoomAnswer {
     members: Vec<MemberAnswer>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MemberAnswer {
+    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
     user_id: MemberId,
     #[serde(flatten)]
     state: MemberStateAnswer,
 }
 
 /// A member's state (R5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MemberStateAnswer {
     /// The last message that it acknowledged.
     last_sequence: u64,
     /// Milliseconds since the Unix epoch.
     last_seen: u64,
     is_connected: bool,
+    #[schema(value_type = Option<QualitySchema>)]
     connection_quality: Option<Quality>,
 }
 
@@ -193,21 +236,35 @@ impl From<RoomInfo> for RoomAnswer {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only rooms after this name.
     after: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ListAnswer {
     rooms: Vec<RoomAnswer>,
     /// For `after`, when there are more.
+    #[schema(value_type = Option<String>)]
     next: Option<RoomId>,
 }
 
 /// The rooms, by name, a hundred at a time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rooms",
+    tag = "Rooms, for an application's server",
+    params(ListQuery),
+    security(("api_key" = [])),
+    responses(
+        (status = 200, description = "Rooms, by name.", body = ListAnswer),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn list(
     State(app): State<App>,
     headers: HeaderMap,
@@ -226,6 +283,20 @@ pub(super) async fn list(
 }
 
 /// One room.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rooms/{room}",
+    tag = "Rooms, for an application's server",
+    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    security(("api_key" = [])),
+    responses(
+        (status = 200, description = "The room.", body = RoomAnswer),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn show(
     State(app): State<App>,
     headers: HeaderMap,
@@ -237,6 +308,20 @@ pub(super) async fn show(
 }
 
 /// Ends a room: its members are told to stop, and nothing of it is kept.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/rooms/{room}",
+    tag = "Rooms, for an application's server",
+    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    security(("api_key" = [])),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     headers: HeaderMap,
@@ -247,6 +332,20 @@ pub(super) async fn delete(
 }
 
 /// Removes a member; the tokens that it has do not bring it back.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/rooms/{room}/members/{member}",
+    tag = "Rooms, for an application's server",
+    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128), ("member" = String, Path, description = "The member.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    security(("api_key" = [])),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn kick(
     State(app): State<App>,
     headers: HeaderMap,
@@ -258,22 +357,45 @@ pub(super) async fn kick(
     gone.then_some(StatusCode::NO_CONTENT).ok_or_else(no_member)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PublishRequest {
+    /// Any JSON, 64 KiB at most.
     data: Value,
+    #[schema(value_type = Option<String>, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
     to: Option<MemberId>,
+    /// `normal` when nothing is said.
+    #[schema(value_type = Option<ClassSchema>)]
     class: Option<Class>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PublishAnswer {
+    #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
     epoch: Epoch,
     /// The message's number; none when it is volatile.
     sequence: Option<u64>,
 }
 
 /// Sends a message into a room in the application's own name; a room that is not there begins.
+#[utoipa::path(
+    post,
+    path = "/api/v1/rooms/{room}/messages",
+    tag = "Rooms, for an application's server",
+    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    request_body = PublishRequest,
+    security(("api_key" = [])),
+    responses(
+        (status = 201, description = "The message is kept.", body = PublishAnswer),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too long.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Not now; try again.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn publish(
     State(app): State<App>,
     headers: HeaderMap,
@@ -301,14 +423,30 @@ pub(super) async fn publish(
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReconnectionState {
+    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
     room_id: RoomId,
+    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
     user_id: MemberId,
     state: MemberStateAnswer,
 }
 
 /// What the server knows of the member whose token this is.
+#[utoipa::path(
+    get,
+    path = "/webrtc/rooms/{room_id}/reconnection-state",
+    tag = "Rooms, for a member",
+    params(("room_id" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    security(("room_token" = [])),
+    responses(
+        (status = 200, description = "The member's state.", body = ReconnectionState),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token is for another room.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn reconnection_state(
     State(app): State<App>,
     headers: HeaderMap,
@@ -319,19 +457,24 @@ pub(super) async fn reconnection_state(
     Ok(Json(ReconnectionState { room_id: claims.room, user_id: claims.member, state: state.into() }))
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Measured {
     /// The round trip, in milliseconds.
+    #[schema(minimum = 0)]
     latency_ms: f64,
+    #[schema(minimum = 0, maximum = 100)]
     packet_loss_percent: f64,
+    #[schema(minimum = 0)]
     jitter_ms: f64,
     /// Kilobits a second.
+    #[schema(minimum = 0)]
     bandwidth_kbps: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct QualityAnswer {
+    #[schema(value_type = QualitySchema)]
     quality: Quality,
     metrics: Measured,
     recommendations: Vec<&'static str>,
@@ -340,6 +483,24 @@ pub(super) struct QualityAnswer {
 }
 
 /// Grades a member's connection by what it measured, and says what may help.
+#[utoipa::path(
+    post,
+    path = "/webrtc/rooms/{room_id}/connection-quality",
+    tag = "Rooms, for a member",
+    params(("room_id" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    request_body = Measured,
+    security(("room_token" = [])),
+    responses(
+        (status = 200, description = "The grade, and what may help.", body = QualityAnswer),
+        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token is for another room.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too long.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn connection_quality(
     State(app): State<App>,
     headers: HeaderMap,
