@@ -15,7 +15,7 @@ use super::App;
     info(
         title = "Interplay",
         description = "Rooms whose messages survive reconnection. The messages of their WebSocket, \
-            `/ws/rooms/{room_id}`, are in docs/protocol.md.",
+            /ws/rooms/{room_id}, are in docs/protocol.md.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     modifiers(&Keys)

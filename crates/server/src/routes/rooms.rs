@@ -13,7 +13,7 @@ use axum::response::Response;
 use room::log::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use wire::lane::Quality;
 use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
 
@@ -236,9 +236,8 @@ impl From<RoomInfo> for RoomAnswer {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only rooms after this name.
     after: Option<String>,
@@ -257,7 +256,7 @@ pub(super) struct ListAnswer {
     get,
     path = "/api/v1/rooms",
     tag = "Rooms, for an application's server",
-    params(ListQuery),
+    params(("after" = Option<String>, Query, description = "Only rooms after this name.")),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "Rooms, by name.", body = ListAnswer),
