@@ -535,7 +535,7 @@ impl World {
             old.members().map(|(id, member)| (id.clone(), member.record(wall))).collect();
         let (next, trimmed) = old.position();
         for (id, record) in members {
-            log.restore_member(id, &record, self.now);
+            log.restore_member(id, record, self.now);
         }
         for message in old.messages() {
             log.restore_message(Arc::clone(message), None, Timestamp::from_millis(message.at.0));

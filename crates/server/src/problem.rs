@@ -1,5 +1,6 @@
 //! Errors as RFC 9457 problem documents.
 
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -41,6 +42,18 @@ impl From<store::StoreError> for Problem {
         Self::internal(&error)
     }
 }
+
+macro_rules! problem_of {
+    ($($rejection:ty),+) => {
+        $(impl From<$rejection> for Problem {
+            fn from(rejection: $rejection) -> Self {
+                Self::new(rejection.status(), rejection.body_text())
+            }
+        })+
+    };
+}
+
+problem_of!(JsonRejection, PathRejection, QueryRejection);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {

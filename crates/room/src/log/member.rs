@@ -4,12 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::{Timestamp, WallTime};
+use serde::{Deserialize, Serialize};
 use wire::room::{Fence, SenderId};
 
 use super::LogRules;
-
-/// Senders' counters, and the numbers that their messages got.
-type Answers = VecDeque<(u64, u64)>;
 
 /// How many senders of a member are remembered: its page, and a few reloads of it.
 const SENDERS: usize = 4;
@@ -38,20 +36,13 @@ pub struct Member {
     /// What waited when the connection began: a long replay is not slowness.
     backlog: (usize, usize),
     /// Latest first.
-    senders: Vec<Sender>,
+    senders: Vec<SenderRecord>,
     /// Whether the connection has named the first of them.
     counts: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Sender {
-    id: SenderId,
-    last: u64,
-    answers: Answers,
-}
-
 /// What is written down of a member.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MemberRecord {
     /// Its latest connection.
     pub fence: Fence,
@@ -67,15 +58,15 @@ pub struct MemberRecord {
     pub senders: Vec<SenderRecord>,
 }
 
-/// What is written down of a sender.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a sender's counters became.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SenderRecord {
     /// Its name.
     pub id: SenderId,
     /// Its last counter.
     pub last: u64,
-    /// Counters and the numbers that their messages got.
-    pub answers: Vec<(u64, u64)>,
+    /// The latest counters, and the numbers that their messages got.
+    pub answers: VecDeque<(u64, u64)>,
 }
 
 impl Member {
@@ -96,18 +87,13 @@ impl Member {
         }
     }
 
-    pub(super) fn restored(record: &MemberRecord, now: Timestamp) -> Self {
-        let sender = |sender: &SenderRecord| Sender {
-            id: sender.id.clone(),
-            last: sender.last,
-            answers: sender.answers.iter().copied().collect(),
-        };
+    pub(super) fn restored(record: MemberRecord, now: Timestamp) -> Self {
         Self {
             fence: record.fence,
             acknowledged: record.acknowledged,
             tip: record.tip,
             trimmed: record.trimmed,
-            senders: record.senders.iter().map(sender).collect(),
+            senders: record.senders,
             ..Self::new(record.tip, record.trimmed, now)
         }
     }
@@ -115,18 +101,13 @@ impl Member {
     /// What to write down of it.
     #[must_use]
     pub fn record(&self, wall: impl FnOnce(Timestamp) -> WallTime) -> MemberRecord {
-        let sender = |sender: &Sender| SenderRecord {
-            id: sender.id.clone(),
-            last: sender.last,
-            answers: sender.answers.iter().copied().collect(),
-        };
         MemberRecord {
             fence: self.fence,
             last_seen: wall(self.last_seen),
             acknowledged: self.acknowledged,
             tip: self.tip,
             trimmed: self.trimmed,
-            senders: self.senders.iter().map(sender).collect(),
+            senders: self.senders.clone(),
         }
     }
 
@@ -249,7 +230,7 @@ impl Member {
             self.senders[..=at].rotate_right(1);
         } else {
             self.senders.truncate(SENDERS - 1);
-            self.senders.insert(0, Sender { id: id.clone(), last: 0, answers: Answers::new() });
+            self.senders.insert(0, SenderRecord { id: id.clone(), last: 0, answers: VecDeque::new() });
         }
         self.senders.first().map_or(0, |sender| sender.last)
     }

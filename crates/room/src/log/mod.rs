@@ -510,7 +510,7 @@ impl Log {
     }
 
     /// Takes a member back from where it was written down; nobody is connected then.
-    pub fn restore_member(&mut self, id: MemberId, record: &MemberRecord, now: Timestamp) {
+    pub fn restore_member(&mut self, id: MemberId, record: MemberRecord, now: Timestamp) {
         self.members.insert(id, Member::restored(record, now));
         (self.deserted, self.visited) = (Some(now), true);
     }

@@ -17,9 +17,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 use base::{Timestamp, WallTime, hash_state};
-use room::log::{Draft, Log, LogRules, MemberRecord, Message, SenderRecord};
+use room::log::{Draft, Log, LogRules, MemberRecord, Message};
 use serde::{Deserialize, Serialize};
 use wire::room::{Class, Epoch, Fence, MemberId, Payload, RoomId, SenderId};
+
+use super::wall;
 
 /// When a file is long enough for another to begin, in bytes.
 const SEGMENT: u64 = 32 << 20;
@@ -54,7 +56,7 @@ pub(super) enum Record {
     },
     Member {
         member: MemberId,
-        record: MemberState,
+        record: MemberRecord,
     },
     Acknowledged {
         member: MemberId,
@@ -64,58 +66,6 @@ pub(super) enum Record {
         member: MemberId,
     },
     Closed,
-}
-
-/// A member's record, in a form of this file's own.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct MemberState {
-    fence: u64,
-    last_seen: u64,
-    acknowledged: u64,
-    tip: u64,
-    trimmed: u64,
-    senders: Vec<SenderState>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct SenderState {
-    id: SenderId,
-    last: u64,
-    answers: Vec<(u64, u64)>,
-}
-
-impl From<MemberRecord> for MemberState {
-    fn from(record: MemberRecord) -> Self {
-        Self {
-            fence: record.fence.0,
-            last_seen: record.last_seen.0,
-            acknowledged: record.acknowledged,
-            tip: record.tip,
-            trimmed: record.trimmed,
-            senders: record
-                .senders
-                .into_iter()
-                .map(|SenderRecord { id, last, answers }| SenderState { id, last, answers })
-                .collect(),
-        }
-    }
-}
-
-impl From<MemberState> for MemberRecord {
-    fn from(state: MemberState) -> Self {
-        Self {
-            fence: Fence(state.fence),
-            last_seen: WallTime(state.last_seen),
-            acknowledged: state.acknowledged,
-            tip: state.tip,
-            trimmed: state.trimmed,
-            senders: state
-                .senders
-                .into_iter()
-                .map(|SenderState { id, last, answers }| SenderRecord { id, last, answers })
-                .collect(),
-        }
-    }
 }
 
 impl Record {
@@ -210,7 +160,7 @@ impl Journal {
         let (next, trimmed) = log.position();
         self.write(room, &Record::Opened { epoch: log.epoch().0 })?;
         for (member, state) in log.members() {
-            let record = state.record(wall).into();
+            let record = state.record(wall);
             self.write(room, &Record::Member { member: member.clone(), record })?;
         }
         for message in log.messages() {
@@ -261,10 +211,6 @@ impl State {
         self.bytes += self.buffer.len() as u64;
         Ok(())
     }
-}
-
-fn wall(time: Timestamp) -> WallTime {
-    WallTime(time.as_micros() / 1000)
 }
 
 /// What tells one running of the machine from the next.
@@ -337,9 +283,8 @@ impl Reading<'_> {
             Record::Opened { .. } => {}
             Record::Position { next, trimmed } => log.restore_position(next, trimmed),
             Record::Member { member, record } => {
-                let record = MemberRecord::from(record);
                 self.restored.fence = self.restored.fence.max(record.fence);
-                log.restore_member(member, &record, self.now);
+                log.restore_member(member, record, self.now);
             }
             Record::Acknowledged { member, sequence } => log.restore_acknowledgement(&member, sequence),
             Record::Left { member } => {
@@ -387,7 +332,7 @@ mod tests {
         let sender: SenderId = "page".parse().unwrap();
         for (member, fence) in [(&ann, 1), (&bob, 2)] {
             log.join(member, Fence(fence), None, None, Some(&sender), now()).unwrap();
-            let record = log.member(member).unwrap().record(wall).into();
+            let record = log.member(member).unwrap().record(wall);
             journal.write(&room(), &Record::Member { member: member.clone(), record }).unwrap();
         }
         for counter in 1..=3 {

@@ -354,7 +354,7 @@ impl Rooms {
             JoinError::Replaced => CloseCode::Replaced,
             JoinError::Full => CloseCode::RoomFull,
         })?;
-        let record = state.log.member(member).map(|member| member.record(wall)).map(Into::into);
+        let record = state.log.member(member).map(|member| member.record(wall));
         let record = record.map(|record| Record::Member { member: member.clone(), record });
         if record.is_some_and(|record| !self.write(room, state, &record)) {
             return Err(CloseCode::Unavailable);
@@ -574,7 +574,9 @@ impl Rooms {
 
     /// One member.
     pub(crate) fn member(&self, id: &RoomId, member: &MemberId) -> Option<MemberState> {
-        self.info(id)?.members.into_iter().find(|state| state.member == *member)
+        let room = self.find(id)?;
+        let state = lock(&room.state);
+        state.log.member(member).map(|found| state.member(member, found))
     }
 
     /// A member has told how good its connection is. False when it is not there.
@@ -588,11 +590,12 @@ impl Rooms {
         known
     }
 
-    /// All rooms, by name.
-    pub(crate) fn list(&self) -> Vec<RoomInfo> {
-        let mut rooms: Vec<RoomInfo> = self.all().iter().map(|room| room.info()).collect();
+    /// The first rooms by name, after one if it is given.
+    pub(crate) fn list(&self, after: Option<&str>, most: usize) -> Vec<RoomInfo> {
+        let mut rooms = self.all();
+        rooms.retain(|room| after.is_none_or(|after| room.id.as_str() > after));
         rooms.sort_by(|one, other| one.id.cmp(&other.id));
-        rooms
+        rooms.iter().take(most).map(|room| room.info()).collect()
     }
 }
 
@@ -616,25 +619,28 @@ impl Room {
     fn info(&self) -> RoomInfo {
         let state = lock(&self.state);
         let (buffered_messages, buffered_bytes) = state.log.buffered();
-        let member = |(id, member): (&MemberId, &room::log::Member)| MemberState {
-            member: id.clone(),
-            last_sequence: member.acknowledged(),
-            last_seen: wall(member.last_seen()),
-            is_connected: member.is_connected(),
-            quality: state.qualities.get(id).copied(),
-        };
         RoomInfo {
             id: self.id.clone(),
             epoch: state.log.epoch(),
             last_sequence: state.log.tip(),
             buffered_messages,
             buffered_bytes,
-            members: state.log.members().map(member).collect(),
+            members: state.log.members().map(|(id, member)| state.member(id, member)).collect(),
         }
     }
 }
 
 impl State {
+    fn member(&self, id: &MemberId, member: &room::log::Member) -> MemberState {
+        MemberState {
+            member: id.clone(),
+            last_sequence: member.acknowledged(),
+            last_seen: wall(member.last_seen()),
+            is_connected: member.is_connected(),
+            quality: self.qualities.get(id).copied(),
+        }
+    }
+
     fn outbox(&self, member: &MemberId, fence: Fence) -> Option<Arc<Outbox>> {
         let (current, outbox) = self.connections.get(member)?;
         (*current == fence).then(|| Arc::clone(outbox))

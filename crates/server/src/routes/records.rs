@@ -5,13 +5,12 @@ use std::time::Instant;
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use base::GameId;
 use metrics::{counter, histogram};
 use wire::batch::{BatchAcknowledgement, MAX_BATCH_BYTES, RecordBatch};
 
-use super::App;
+use super::{App, bearer, unauthorized};
 use crate::problem::Problem;
 use crate::token::Claims;
 
@@ -40,8 +39,5 @@ pub(super) async fn append(
 }
 
 fn claims(app: &App, headers: &HeaderMap) -> Result<Claims, Problem> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    bearer
-        .and_then(|token| app.tokens.read(token))
-        .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "the token is missing, forged or expired"))
+    bearer(headers).and_then(|token| app.tokens.read(token)).ok_or_else(unauthorized)
 }

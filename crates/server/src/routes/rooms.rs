@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use room::log::Draft;
@@ -17,7 +16,7 @@ use utoipa::ToSchema;
 use wire::lane::Quality;
 use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
 
-use super::App;
+use super::{App, bearer, unauthorized};
 use crate::problem::{Problem, ProblemBody};
 use crate::rooms::{self, Claims, PublishError, Right, RoomInfo};
 use crate::stage::wall_time;
@@ -37,10 +36,6 @@ fn no_member() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "the room has no such member")
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-}
-
 /// Only who holds the API key may go on.
 fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let right = bearer(headers).is_some_and(|key| app.api_key.is(key));
@@ -51,9 +46,7 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The member of this room whose token was sent.
 fn member(app: &App, headers: &HeaderMap, room: &str) -> Result<Claims, Problem> {
-    let claims = bearer(headers)
-        .and_then(|token| app.room_tokens.read(token))
-        .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "the token is missing, forged or expired"))?;
+    let claims = bearer(headers).and_then(|token| app.room_tokens.read(token)).ok_or_else(unauthorized)?;
     if claims.room.as_str() != room {
         return Err(Problem::new(StatusCode::FORBIDDEN, "the token is for another room"));
     }
@@ -66,14 +59,6 @@ fn name<T: std::str::FromStr<Err = wire::room::NameError>>(text: &str) -> Result
     })
 }
 
-fn path<T>(path: Result<Path<T>, PathRejection>) -> Result<T, Problem> {
-    path.map(|Path(path)| path).map_err(|error| Problem::new(error.status(), error.body_text()))
-}
-
-fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    body.map(|Json(body)| body).map_err(|error| Problem::new(error.status(), error.body_text()))
-}
-
 /// Opens a room's WebSocket; whose it is says the token in `join`.
 pub(super) async fn upgrade(
     State(app): State<App>,
@@ -82,7 +67,7 @@ pub(super) async fn upgrade(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    let room: RoomId = name(&path(room)?)?;
+    let room: RoomId = name(&room?.0)?;
     super::ws::same_origin(&headers, &app.origins)?;
     let counted = super::ws::enter(&app, peer, &headers)?;
     let fence = app.rooms.accept();
@@ -162,7 +147,7 @@ pub(super) async fn create_token(
     request: Result<Json<TokenRequest>, JsonRejection>,
 ) -> Result<(StatusCode, Json<TokenAnswer>), Problem> {
     authorize(&app, &headers)?;
-    let TokenRequest { room, member, rights, expires_in } = body(request)?;
+    let Json(TokenRequest { room, member, rights, expires_in }) = request?;
     let seconds = expires_in.unwrap_or(USUAL_TOKEN);
     if !(1..=LONGEST_TOKEN).contains(&seconds) {
         let detail = format!("`expires_in` is 1 to {LONGEST_TOKEN} seconds");
@@ -270,12 +255,8 @@ pub(super) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<ListAnswer>, Problem> {
     authorize(&app, &headers)?;
-    let Query(ListQuery { after }) =
-        query.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    let mut rooms = app.rooms.list();
-    if let Some(after) = after {
-        rooms.retain(|room| room.id.as_str() > after.as_str());
-    }
+    let Query(ListQuery { after }) = query?;
+    let mut rooms = app.rooms.list(after.as_deref(), PAGE + 1);
     let next = (rooms.len() > PAGE).then(|| rooms[PAGE - 1].id.clone());
     rooms.truncate(PAGE);
     Ok(Json(ListAnswer { rooms: rooms.into_iter().map(Into::into).collect(), next }))
@@ -302,7 +283,7 @@ pub(super) async fn show(
     room: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RoomAnswer>, Problem> {
     authorize(&app, &headers)?;
-    let info = app.rooms.info(&name(&path(room)?)?);
+    let info = app.rooms.info(&name(&room?.0)?);
     info.map(|info| Json(info.into())).ok_or_else(no_room)
 }
 
@@ -327,7 +308,7 @@ pub(super) async fn delete(
     room: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     authorize(&app, &headers)?;
-    app.rooms.delete(&name(&path(room)?)?).then_some(StatusCode::NO_CONTENT).ok_or_else(no_room)
+    app.rooms.delete(&name(&room?.0)?).then_some(StatusCode::NO_CONTENT).ok_or_else(no_room)
 }
 
 /// Removes a member; the tokens that it has do not bring it back.
@@ -351,7 +332,7 @@ pub(super) async fn kick(
     names: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     authorize(&app, &headers)?;
-    let (room, member) = path(names)?;
+    let Path((room, member)) = names?;
     let gone = app.rooms.kick(&name(&room)?, &name(&member)?);
     gone.then_some(StatusCode::NO_CONTENT).ok_or_else(no_member)
 }
@@ -402,8 +383,8 @@ pub(super) async fn publish(
     request: Result<Json<PublishRequest>, JsonRejection>,
 ) -> Result<(StatusCode, Json<PublishAnswer>), Problem> {
     authorize(&app, &headers)?;
-    let room = name(&path(room)?)?;
-    let PublishRequest { data, to, class } = body(request)?;
+    let room = name(&room?.0)?;
+    let Json(PublishRequest { data, to, class }) = request?;
     let json = data.to_string();
     if json.len() > app.rooms.limits().message {
         let detail = format!("`data` has {} bytes at most", app.rooms.limits().message);
@@ -451,7 +432,7 @@ pub(super) async fn reconnection_state(
     headers: HeaderMap,
     room: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ReconnectionState>, Problem> {
-    let claims = member(&app, &headers, &path(room)?)?;
+    let claims = member(&app, &headers, &room?.0)?;
     let state = app.rooms.member(&claims.room, &claims.member).ok_or_else(no_member)?;
     Ok(Json(ReconnectionState { room_id: claims.room, user_id: claims.member, state: state.into() }))
 }
@@ -506,8 +487,8 @@ pub(super) async fn connection_quality(
     room: Result<Path<String>, PathRejection>,
     measured: Result<Json<Measured>, JsonRejection>,
 ) -> Result<Json<QualityAnswer>, Problem> {
-    let claims = member(&app, &headers, &path(room)?)?;
-    let measured = body(measured)?;
+    let claims = member(&app, &headers, &room?.0)?;
+    let Json(measured) = measured?;
     let Measured { latency_ms, packet_loss_percent, jitter_ms, bandwidth_kbps } = measured;
     let sound =
         [latency_ms, packet_loss_percent, jitter_ms, bandwidth_kbps].iter().all(|value| *value >= 0.0)

@@ -36,7 +36,7 @@ pub(super) async fn create(
     State(app): State<App>,
     request: Result<Json<Request>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let Json(Request { entry }) = request.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let Json(Request { entry }) = request?;
     let plain = entry.values().all(serde_json::Value::is_string);
     if !plain || serde_json::to_string(&entry).map_or(true, |json| json.len() > ENTRY_BYTES) {
         let detail = "`entry` must be an object of strings, 4096 bytes at most";
