@@ -11,7 +11,7 @@ use crate::run::{cargo, program, root, run, say};
 type Part = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// What is run.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     (
         "rollback against the serial reference, 200,000 seeds",
         "test --release --package interplay-rollback",
@@ -28,6 +28,11 @@ const PARTS: [Part; 5] = [
         &[("INTERPLAY_SEEDS", "100000")],
     ),
     (
+        "rooms against a model that forgets nothing, 2,000,000 seeds",
+        "test --release --package interplay-room --test log",
+        &[("INTERPLAY_SEEDS", "2000000")],
+    ),
+    (
         "power loss, 2,000 crashes",
         "test --release --package interplay-store",
         &[("INTERPLAY_CRASHES", "2000")],
@@ -39,10 +44,19 @@ const PARTS: [Part; 5] = [
     ),
 ];
 
-/// Journeys that are repeated: name and file.
-const JOURNEYS: [(&str, &str); 2] = [
-    ("the direct lane cut 20 times at 30 frames a second", "cut_at_30_fps"),
-    ("the direct lane cut 20 times at 60 frames a second, hot and warm", "cut_at_60_fps"),
+/// Journeys that do more: name, file and variable.
+const JOURNEYS: [(&str, &str, (&str, &str)); 3] = [
+    ("the direct lane cut 20 times at 30 frames a second", "cut_at_30_fps", ("INTERPLAY_CUTS", "20")),
+    (
+        "the direct lane cut 20 times at 60 frames a second, hot and warm",
+        "cut_at_60_fps",
+        ("INTERPLAY_CUTS", "20"),
+    ),
+    (
+        "the HTTP API against its description, 500 examples an operation",
+        "http_api",
+        ("INTERPLAY_EXAMPLES", "500"),
+    ),
 ];
 
 pub(crate) fn prove() -> anyhow::Result<()> {
@@ -51,27 +65,22 @@ pub(crate) fn prove() -> anyhow::Result<()> {
     let commit = String::from_utf8_lossy(&commit).trim().to_owned();
     let path = root().join("docs/proof.md");
     let mut log = std::fs::read_to_string(&path)?;
+    let mut prove = |name: &str, part: &dyn Fn() -> anyhow::Result<()>| -> anyhow::Result<()> {
+        if log.lines().any(|line| line.contains(name) && line.contains(&commit)) {
+            say("Passed", &format!("{name} (before)"));
+            return Ok(());
+        }
+        say("Proving", name);
+        let start = Instant::now();
+        part()?;
+        writeln!(log, "| {name} | {commit} | passed | {:.0} s |", start.elapsed().as_secs_f64())?;
+        Ok(std::fs::write(&path, &log)?)
+    };
     for (name, arguments, environment) in PARTS {
-        if log.lines().any(|line| line.contains(name) && line.contains(&commit)) {
-            say("Passed", &format!("{name} (before)"));
-            continue;
-        }
-        say("Proving", name);
-        let start = Instant::now();
-        run(cargo(arguments).envs(environment.iter().copied()))?;
-        writeln!(log, "| {name} | {commit} | passed | {:.0} s |", start.elapsed().as_secs_f64())?;
-        std::fs::write(&path, &log)?;
+        prove(name, &|| run(cargo(arguments).envs(environment.iter().copied())))?;
     }
-    for (name, journey) in JOURNEYS {
-        if log.lines().any(|line| line.contains(name) && line.contains(&commit)) {
-            say("Passed", &format!("{name} (before)"));
-            continue;
-        }
-        say("Proving", name);
-        let start = Instant::now();
-        crate::test::repeated(journey, "INTERPLAY_CUTS", "20")?.into_result()?;
-        writeln!(log, "| {name} | {commit} | passed | {:.0} s |", start.elapsed().as_secs_f64())?;
-        std::fs::write(&path, &log)?;
+    for (name, journey, (variable, value)) in JOURNEYS {
+        prove(name, &|| crate::test::repeated(journey, variable, value)?.into_result())?;
     }
     Ok(())
 }

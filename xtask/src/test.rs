@@ -64,7 +64,11 @@ fn measure(flags: &str) -> anyhow::Result<()> {
     build_all()?;
     say("Measuring", "hot paths");
     let benches = "--bench rollback --bench environment --bench packet --bench rooms";
-    run(&mut cargo(&format!("bench --profile release --quiet {PRODUCT} {benches} -- {flags}")))
+    run(&mut cargo(&format!("bench --profile release --quiet {PRODUCT} {benches} -- {flags}")))?;
+    run(program(crate::run::target().join("release/interplay"))
+        .arg("bench")
+        .arg("--data")
+        .arg(crate::run::target()))
 }
 
 /// Journeys in real browsers.
@@ -80,6 +84,7 @@ pub(crate) fn repeated(name: &str, variable: &str, value: &str) -> anyhow::Resul
 fn journeys_with(names: &[String], environment: &[(&str, &str)]) -> anyhow::Result<Count> {
     build_all()?;
     tools::browsers()?;
+    tools::schemathesis()?;
     say("Testing", "journeys in browsers");
     counted(
         program("node")

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::bail;
 
-use crate::run::{program, root, run, say};
+use crate::run::{program, root, run, say, target};
 
 /// How modules for WebAssembly are built on this machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +56,11 @@ pub(crate) fn packages(wanted: &[(&str, &str)], with: &[&str]) -> anyhow::Result
     if missing.is_empty() {
         return Ok(());
     }
-    let names = [&missing[..], with].concat().join(" ");
+    install(&[&missing[..], with].concat().join(" "))
+}
+
+/// Installs Debian packages.
+fn install(names: &str) -> anyhow::Result<()> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     let sudo =
         !root && has("sudo") && Command::new("sudo").args(["-n", "true"]).status().is_ok_and(|s| s.success());
@@ -106,6 +110,27 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
         say("Installing", "the journeys' npm packages, from their lockfile");
         run(program("npm").args(["ci", "--silent"]).current_dir(root().join("e2e")))?;
     }
+    Ok(())
+}
+
+/// What the HTTP API is tried with, in versions that are known to work, in a folder of its own.
+pub(crate) fn schemathesis() -> anyhow::Result<()> {
+    interpreters()?;
+    let whole = Command::new("python3").args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
+    if !whole.is_ok_and(|status| status.success()) {
+        install("python3-venv")?;
+    }
+    let (folder, wanted) = (target().join("schemathesis"), root().join("e2e/requirements.txt"));
+    let stamp = folder.join("requirements.txt");
+    if std::fs::read(&stamp).is_ok_and(|had| std::fs::read(&wanted).is_ok_and(|wanted| had == wanted)) {
+        return Ok(());
+    }
+    say("Installing", "schemathesis, from e2e/requirements.txt");
+    run(program("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(program(folder.join("bin/pip"))
+        .args(["install", "--quiet", "--no-deps", "--requirement"])
+        .arg(&wanted))?;
+    std::fs::copy(&wanted, &stamp)?;
     Ok(())
 }
 

@@ -538,7 +538,7 @@ impl World {
             log.restore_member(id, record, self.now);
         }
         for message in old.messages() {
-            log.restore_message(Arc::clone(message), None, Timestamp::from_millis(message.at.0));
+            log.restore_message(Arc::clone(message), None);
         }
         log.restore_position(next, trimmed);
         if log.messages().ne(old.messages()) || log.position() != old.position() {

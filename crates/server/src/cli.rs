@@ -2,17 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use room::log::LogRules;
 
-use crate::experiment::{self, Loaded, Overrides};
-use crate::serve::{Access, Limits};
+use crate::experiment::{self, Overrides};
+use crate::serve::{Access, Limits, Served};
 use crate::turn::{TlsFiles, TurnConfig};
-use crate::{doctor, export, serve, telemetry};
+use crate::{doctor, export, rooms, serve, telemetry};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ use crate::{doctor, export, serve, telemetry};
   interplay demo                                  serve a game of tag for two
   interplay demo --players 3 --listen 0.0.0.0:80  for three, on the network
   interplay run my-experiment                     serve an experiment of your own
+  interplay rooms                                 serve rooms alone, for a web application
   interplay export --data interplay-data --out tables --format csv
   interplay doctor --server study.example.org     say whether STUN and TURN work from here"
 )]
@@ -36,8 +37,12 @@ enum Command {
     Demo(Demo),
     /// Serve an experiment from its folder.
     Run(Run),
+    /// Serve rooms alone, for a web application of your own.
+    Rooms(Rooms),
     /// Write what was collected as tables.
     Export(Export),
+    /// Measure what this machine can do.
+    Bench(Bench),
     /// Say whether a server's STUN and TURN work from here, and what to open in a firewall.
     Doctor(Doctor),
 }
@@ -51,6 +56,44 @@ struct Serving {
     /// The folder that data is kept in; made when it is missing.
     #[arg(long, value_name = "DIR", default_value = "interplay-data", env = "INTERPLAY_DATA")]
     data: PathBuf,
+    /// Other sites whose pages may join rooms, like https://app.example.org.
+    #[arg(long, value_name = "ORIGIN,…", env = "INTERPLAY_ALLOW_ORIGIN", value_delimiter = ',', value_parser = origin)]
+    allow_origin: Vec<String>,
+    /// The most WebSockets that one address may have open. A lab behind one router is one address.
+    #[arg(long, value_name = "N", default_value_t = 50, env = "INTERPLAY_CONNECTIONS_PER_ADDRESS")]
+    connections_per_address: usize,
+    /// Proxies in front of this server, whose X-Forwarded-For is believed.
+    #[arg(long, value_name = "IP,…", env = "INTERPLAY_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<IpAddr>,
+    /// The most rooms.
+    #[arg(long, value_name = "N", default_value_t = 100_000, env = "INTERPLAY_ROOMS")]
+    rooms: usize,
+    /// The most members of a room, absent ones too.
+    #[arg(long, value_name = "N", default_value_t = 64, env = "INTERPLAY_ROOM_MEMBERS")]
+    room_members: usize,
+    /// How long a room lives without a connection, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 300, env = "INTERPLAY_ROOM_TTL")]
+    room_ttl: u64,
+    /// The longest message in a room, in bytes.
+    #[arg(long, value_name = "N", default_value_t = 65_536, env = "INTERPLAY_ROOM_MESSAGE_BYTES")]
+    room_message_bytes: usize,
+    /// The most messages a second of a room's member, with as many saved up.
+    #[arg(long, value_name = "N", default_value_t = 200, env = "INTERPLAY_ROOM_MESSAGES_PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    room_messages_per_second: u32,
+    /// The most bytes a second of a room's member, with as many saved up.
+    #[arg(long, value_name = "N", default_value_t = 262_144, env = "INTERPLAY_ROOM_BYTES_PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    room_bytes_per_second: u32,
+    /// Where the application's own server wants to hear of rooms' members, like https://app.example.org/hook.
+    #[arg(long, value_name = "URL", env = "INTERPLAY_WEBHOOK", value_parser = web_address)]
+    webhook: Option<String>,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "INTERPLAY_LOG_FORMAT")]
+    log: LogFormat,
+}
+
+/// This server's own STUN and TURN.
+#[derive(Debug, Args)]
+struct Turn {
     /// The ports on which STUN and TURN are served, over UDP and TCP [default: 3478, if it is free]; `off` for none.
     #[arg(long, value_name = "PORT,…", env = "INTERPLAY_TURN_PORTS", value_parser = ports)]
     turn_ports: Option<Ports>,
@@ -81,30 +124,6 @@ struct Serving {
     /// The most bytes a second that TURN moves for a participant.
     #[arg(long, value_name = "N", default_value_t = 1_048_576, env = "INTERPLAY_TURN_BANDWIDTH")]
     turn_bandwidth: u32,
-    /// Other sites whose pages may join rooms, like https://app.example.org.
-    #[arg(long, value_name = "ORIGIN,…", env = "INTERPLAY_ALLOW_ORIGIN", value_delimiter = ',', value_parser = origin)]
-    allow_origin: Vec<String>,
-    /// The most WebSockets that one address may have open. A lab behind one router is one address.
-    #[arg(long, value_name = "N", default_value_t = 50, env = "INTERPLAY_CONNECTIONS_PER_ADDRESS")]
-    connections_per_address: usize,
-    /// Proxies in front of this server, whose X-Forwarded-For is believed.
-    #[arg(long, value_name = "IP,…", env = "INTERPLAY_TRUSTED_PROXIES", value_delimiter = ',')]
-    trusted_proxies: Vec<IpAddr>,
-    /// The most rooms.
-    #[arg(long, value_name = "N", default_value_t = 100_000, env = "INTERPLAY_ROOMS")]
-    rooms: usize,
-    /// The most members of a room, absent ones too.
-    #[arg(long, value_name = "N", default_value_t = 64, env = "INTERPLAY_ROOM_MEMBERS")]
-    room_members: usize,
-    /// How long a room lives without a connection, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 300, env = "INTERPLAY_ROOM_TTL")]
-    room_ttl: u64,
-    /// The longest message in a room, in bytes.
-    #[arg(long, value_name = "N", default_value_t = 65_536, env = "INTERPLAY_ROOM_MESSAGE_BYTES")]
-    room_message_bytes: usize,
-    /// How log lines look.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "INTERPLAY_LOG_FORMAT")]
-    log: LogFormat,
 }
 
 /// Ports to listen on; none for `off`.
@@ -142,6 +161,13 @@ fn origin(text: &str) -> Result<String, String> {
     is_origin.then(|| text.to_owned()).ok_or_else(|| "it must be like https://app.example.org".to_owned())
 }
 
+fn web_address(text: &str) -> Result<String, String> {
+    let is_web = text
+        .parse::<axum::http::Uri>()
+        .is_ok_and(|uri| uri.host().is_some() && ["http", "https"].map(Some).contains(&uri.scheme_str()));
+    is_web.then(|| text.to_owned()).ok_or_else(|| "it must be like https://app.example.org/hook".to_owned())
+}
+
 impl Serving {
     fn access(&self) -> Access {
         let usual = Limits::default();
@@ -157,12 +183,16 @@ impl Serving {
                 },
                 rooms: self.rooms,
                 message: self.room_message_bytes,
-                ..usual
+                messages_per_second: self.room_messages_per_second.into(),
+                bytes_per_second: self.room_bytes_per_second.into(),
             },
+            webhook: self.webhook.clone(),
         }
     }
+}
 
-    fn turn(&self) -> TurnConfig {
+impl Turn {
+    fn config(&self) -> TurnConfig {
         TurnConfig {
             ports: self.turn_ports.clone().map(|ports| ports.0),
             tls: self
@@ -195,6 +225,8 @@ pub enum LogFormat {
 struct Demo {
     #[command(flatten)]
     serving: Serving,
+    #[command(flatten)]
+    turn: Turn,
     /// How many play together, 2 to 8.
     #[arg(long, value_name = "N")]
     players: Option<u8>,
@@ -217,6 +249,17 @@ struct Run {
     folder: PathBuf,
     #[command(flatten)]
     serving: Serving,
+    #[command(flatten)]
+    turn: Turn,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: interplay rooms --allow-origin https://app.example.org --data rooms-data
+
+docs/rooms.md tells how an application uses them.")]
+struct Rooms {
+    #[command(flatten)]
+    serving: Serving,
 }
 
 #[derive(Debug, Args)]
@@ -234,6 +277,22 @@ struct Export {
     /// Write platforms' ids (PROLIFIC_PID and the like) too.
     #[arg(long)]
     with_platform_ids: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: interplay bench --data interplay-data
+
+Measures operations of rooms, in this process, with 10 members in each, and says what they should take at most.")]
+struct Bench {
+    /// A folder on the disk that data will be kept on; what is made in it is removed.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    data: PathBuf,
+    /// How many rooms.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rooms: u32,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -267,30 +326,41 @@ enum TableFormat {
 /// In words for the person at the terminal.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Demo(Demo { serving, players, episodes, max_frames, fps }) => {
+        Command::Demo(Demo { serving, turn, players, episodes, max_frames, fps }) => {
             let loaded = experiment::demo(&Overrides { players, episodes, max_frames, fps })?;
-            serve_until_stopped(&serving, loaded)
+            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config() }))
         }
-        Command::Run(Run { folder, serving }) => {
+        Command::Run(Run { folder, serving, turn }) => {
             let loaded = experiment::load(&folder)?;
-            serve_until_stopped(&serving, loaded)
+            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config() }))
         }
+        Command::Rooms(Rooms { serving }) => serve_until_stopped(&serving, None),
         Command::Export(Export { data, out, format: TableFormat::Csv, with_platform_ids }) => {
             let summary = export::export(&data, &out, with_platform_ids)?;
             println!("{summary}");
             Ok(())
         }
+        Command::Bench(Bench { data, rooms, json }) => bench(&data, rooms as usize, json),
         Command::Doctor(Doctor { server, turn_ports, data, json }) => {
             doctor::doctor(&server, &turn_ports.0, &data, json)
         }
     }
 }
 
-fn serve_until_stopped(serving: &Serving, loaded: Loaded) -> anyhow::Result<()> {
+fn bench(data: &Path, rooms: usize, is_json: bool) -> anyhow::Result<()> {
+    let folder = data.join(format!("interplay-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let measured = rooms::bench::measure(&folder, rooms, is_json);
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    print!("{}", measured?);
+    Ok(())
+}
+
+fn serve_until_stopped(serving: &Serving, served: Option<Served>) -> anyhow::Result<()> {
     telemetry::log(serving.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve::serve(serving.listen, &serving.data, (&serving.turn(), serving.access()), loaded))
+    runtime.block_on(serve::serve(serving.listen, &serving.data, serving.access(), served))
 }

@@ -1,10 +1,14 @@
 //! Errors as RFC 9457 problem documents.
 
+use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A problem document.
@@ -54,6 +58,23 @@ macro_rules! problem_of {
 }
 
 problem_of!(JsonRejection, PathRejection, QueryRejection);
+
+/// A JSON object. (serde alone would take a list of its values too, which no document has.)
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Object<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Json(body) = Json::<Box<RawValue>>::from_request(request, state).await?;
+        let unprocessable = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        if !body.get().starts_with('{') {
+            return Err(unprocessable("the body must be a JSON object".to_owned()));
+        }
+        serde_json::from_str(body.get()).map(Self).map_err(|error| unprocessable(error.to_string()))
+    }
+}
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {

@@ -9,16 +9,17 @@ use anyhow::Context;
 use axum::body::Bytes;
 use room::Stager;
 use store::Store;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::addresses::Addresses;
 use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
-use crate::rooms::{RoomTokens, Rooms};
-use crate::routes::{App, router};
+use crate::rooms::{RoomTokens, Rooms, Webhook};
+use crate::routes::{App, Play, router};
 use crate::stage::{Context as StageContext, Stage};
+use crate::token::Tokens;
 use crate::turn::{Turn, TurnConfig};
 use crate::{accept, telemetry, token};
 
@@ -36,9 +37,31 @@ pub struct Access {
     pub proxies: Vec<IpAddr>,
     /// What may be done in rooms.
     pub rooms: Limits,
+    /// Where the application's own server wants to hear of rooms' members.
+    pub webhook: Option<String>,
 }
 
-/// Serves an experiment until SIGTERM or SIGINT, then lets everything that was promised become durable.
+/// How many connections may wait to be accepted: all of a study that comes back at once.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that was restarted takes its address again at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What is served beside rooms.
+pub struct Served {
+    /// The experiment.
+    pub loaded: Loaded,
+    /// This server's STUN and TURN.
+    pub turn: TurnConfig,
+}
+
+/// Serves rooms, and an experiment if there is one, until SIGTERM or SIGINT; then lets everything that was promised
+/// become durable.
 ///
 /// # Errors
 /// When it cannot listen, cannot use the data folder, or has no randomness; in words for the person at the
@@ -46,68 +69,100 @@ pub struct Access {
 pub async fn serve(
     listen: SocketAddr,
     data: &Path,
-    (turn, access): (&TurnConfig, Access),
-    loaded: Loaded,
+    access: Access,
+    served: Option<Served>,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+    let listener = bind(listen).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("{listen} is in use by another program; choose another with --listen")
         }
         _ => anyhow::Error::new(error).context(format!("cannot listen on {listen}")),
     })?;
     let address = listener.local_addr().context("cannot tell the address")?;
-    let store = Store::open(data)?;
+    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let metrics = telemetry::metrics()?;
-    for (sha256, prepared) in &loaded.environments {
-        store.put_environment(sha256.clone(), prepared.clone()).await?;
-    }
-    let tokens = token::Tokens::open(data)?;
-    let (_turn, turn) = Turn::start(listen.ip(), turn, tokens.secret())?.unzip();
-    let rooms = Rooms::open(data, access.rooms)?;
+    let tokens = Tokens::open(data)?;
+    let secret = || token::WebhookSecret::open(data);
+    let webhook = |url| anyhow::Ok(Webhook { url, secret: secret()? });
+    let rooms = Rooms::open(data, access.rooms, access.webhook.map(webhook).transpose()?)?;
     tokio::spawn(rooms.clone().tend());
-    let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
-    let context = StageContext {
-        store: store.clone(),
-        experiment: loaded.id.clone(),
-        experiment_sha256: loaded.sha256.clone(),
-        turn,
-    };
-    let stage = Stage::start(stager, context);
     let sockets = watch::Sender::new(());
-    let app = App {
-        stage: stage.clone(),
-        store: store.clone(),
+    let mut app = App {
         rooms: rooms.clone(),
         room_tokens: RoomTokens::under(tokens.secret()),
         api_key: token::ApiKey::open(data)?,
         origins: access.origins.into(),
         addresses: Addresses::new(access.connections, access.proxies),
-        tokens,
-        experiment: Arc::new((loaded.id, loaded.sha256)),
-        environments: Arc::new(
-            loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
-        ),
         metrics,
         sockets: sockets.clone(),
+        store: None,
+    };
+    let hint = match &served {
+        Some(_) => format!("Open http://{address} in two tabs to play."),
+        None => format!("Open http://{address}/api to see how its rooms are used."),
+    };
+    let (play, _turn) = match served {
+        Some(served) => {
+            let (play, turn) = set_up(data, listen.ip(), served, (&mut app, tokens)).await?;
+            (Some(play), turn)
+        }
+        None => (None, None),
     };
 
     // Whoever reads the line may say stop at once.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    println!("Open http://{address} in two tabs to play.");
+    println!("{hint}");
     tracing::info!(%address, data = %data.display(), "serving");
     let (stopped, stopping) = watch::channel(false);
-    let server = tokio::spawn(accept::accept(listener, router(app), stopping));
+    let server = tokio::spawn(accept::accept(listener, router(app, play.clone()), stopping));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
-    stage.stop().await;
+    if let Some(play) = &play {
+        play.stage.stop().await;
+    }
     rooms.stop();
     tokio::time::timeout(LAST_REQUESTS, sockets.closed()).await.ok();
     stopped.send(true).ok();
     tokio::time::timeout(LAST_REQUESTS, server).await.ok();
-    store.flush().await?;
+    if let Some(play) = play {
+        play.store.flush().await?;
+    }
     Ok(())
+}
+
+/// Makes an experiment ready.
+async fn set_up(
+    data: &Path,
+    listen: IpAddr,
+    Served { loaded, turn }: Served,
+    (app, tokens): (&mut App, Tokens),
+) -> anyhow::Result<(Play, Option<Turn>)> {
+    let store = Store::open(data)?;
+    for (sha256, prepared) in &loaded.environments {
+        store.put_environment(sha256.clone(), prepared.clone()).await?;
+    }
+    app.store = Some(store.clone());
+    let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
+    let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
+    let context = StageContext {
+        store: store.clone(),
+        experiment: loaded.id.clone(),
+        experiment_sha256: loaded.sha256.clone(),
+        turn: turn_access,
+    };
+    let play = Play {
+        app: app.clone(),
+        stage: Stage::start(stager, context),
+        store,
+        tokens,
+        experiment: Arc::new((loaded.id, loaded.sha256)),
+        environments: Arc::new(
+            loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
+        ),
+    };
+    Ok((play, turn))
 }

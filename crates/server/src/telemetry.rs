@@ -1,5 +1,7 @@
 //! Logs and metrics for operators.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -16,45 +18,137 @@ pub(crate) fn log(format: LogFormat) {
     }
 }
 
+/// How often what histograms have gathered is put into their buckets, so that it does not pile up where nobody asks.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Every metric, and what it means to an operator.
+const METRICS: &[(Kind, &str, &str)] = &[
+    (Kind::Gauge, "interplay_connections", "Open control connections."),
+    (Kind::Gauge, "interplay_games", "Games that are on."),
+    (Kind::Counter, "interplay_visits_total", "Visits that began."),
+    (Kind::Counter, "interplay_games_total", "Games that began."),
+    (Kind::Counter, "interplay_seats_ended_total", "Seats that ended, by reason."),
+    (Kind::Counter, "interplay_messages_total", "Control messages received."),
+    (Kind::Counter, "interplay_closes_total", "Control connections closed by the server, by code."),
+    (Kind::Counter, "interplay_lane_packets_total", "Game packets on the server lane, by result."),
+    (Kind::Counter, "interplay_batches_total", "Batches of the record that were acknowledged."),
+    (Kind::Counter, "interplay_frames_total", "Frames of the record that were acknowledged."),
+    (Kind::Histogram, "interplay_batch_seconds", "From a batch's arrival to its being durable."),
+    (Kind::Gauge, "interplay_rooms", "Rooms that there are."),
+    (Kind::Gauge, "interplay_room_connections", "Open connections to rooms."),
+    (Kind::Counter, "interplay_room_messages_total", "Messages that rooms have numbered."),
+    (Kind::Counter, "interplay_room_volatile_total", "Volatile messages, by recipient and result."),
+    (
+        Kind::Histogram,
+        "interplay_room_delivery_seconds",
+        "From a message's number to its being handed to a recipient's socket.",
+    ),
+    (Kind::Counter, "interplay_room_returns_total", "Members that came back."),
+    (Kind::Counter, "interplay_room_replayed_total", "Messages that members had missed and got."),
+    (Kind::Counter, "interplay_room_gaps_total", "Returns to which something was missing for good."),
+    (Kind::Counter, "interplay_room_repeats_total", "Sends that were repeated and not passed on."),
+    (Kind::Counter, "interplay_room_closes_total", "Room connections closed by the server, by code."),
+    (Kind::Counter, "interplay_rooms_ended_total", "Rooms that ended, by reason."),
+    (Kind::Counter, "interplay_refusals_total", "What was refused, by reason."),
+    (Kind::Gauge, "interplay_webhook_waiting", "Events that the application was not told yet."),
+    (Kind::Counter, "interplay_webhook_lost_total", "Events that were lost because too many waited."),
+    (Kind::Counter, "interplay_webhook_requests_total", "Requests to the application, by result."),
+    (Kind::Gauge, "interplay_turn_allocations", "TURN allocations that there are."),
+    (Kind::Counter, "interplay_turn_packets_total", "Packets that TURN has relayed."),
+    (Kind::Counter, "interplay_turn_bytes_total", "Bytes that TURN has relayed."),
+    (Kind::Counter, "interplay_turn_refusals_total", "What TURN has refused, by reason."),
+];
+
 /// Starts collecting metrics, for `/metrics`.
 pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
-    // Commits of batches: from a fast disk's tenth of a millisecond to a slow one's second.
+    // A fast disk or a waiting task take a tenth of a millisecond, a slow one a second.
     let buckets = [0.0001, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
     let recorder = PrometheusBuilder::new().set_buckets(&buckets)?.build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)?;
-    metrics::describe_gauge!("interplay_connections", "Open control connections.");
-    metrics::describe_gauge!("interplay_games", "Games that are on.");
-    metrics::describe_counter!("interplay_visits_total", "Visits that began.");
-    metrics::describe_counter!("interplay_games_total", "Games that began.");
-    metrics::describe_counter!("interplay_seats_ended_total", "Seats that ended, by reason.");
-    metrics::describe_counter!("interplay_messages_total", "Control messages received.");
-    metrics::describe_counter!(
-        "interplay_closes_total",
-        "Control connections closed by the server, by code."
-    );
-    metrics::describe_counter!("interplay_batches_total", "Batches of the record that were acknowledged.");
-    metrics::describe_counter!("interplay_frames_total", "Frames of the record that were acknowledged.");
-    metrics::describe_gauge!("interplay_rooms", "Rooms that there are.");
-    metrics::describe_gauge!("interplay_room_connections", "Open connections to rooms.");
-    metrics::describe_counter!("interplay_room_messages_total", "Messages that rooms have numbered.");
-    metrics::describe_counter!(
-        "interplay_room_volatile_total",
-        "Volatile messages, by recipient and result."
-    );
-    metrics::describe_counter!("interplay_room_returns_total", "Members that came back.");
-    metrics::describe_counter!("interplay_room_replayed_total", "Messages that members had missed and got.");
-    metrics::describe_counter!(
-        "interplay_room_gaps_total",
-        "Returns to which something was missing for good."
-    );
-    metrics::describe_counter!("interplay_room_repeats_total", "Sends that were repeated and not passed on.");
-    metrics::describe_counter!(
-        "interplay_room_closes_total",
-        "Room connections closed by the server, by code."
-    );
-    metrics::describe_counter!("interplay_rooms_ended_total", "Rooms that ended, by reason.");
-    metrics::describe_counter!("interplay_refusals_total", "What was refused, by reason.");
-    metrics::describe_histogram!("interplay_batch_seconds", "From a batch's arrival to its being durable.");
+    for &(kind, name, meaning) in METRICS {
+        match kind {
+            Kind::Counter => metrics::describe_counter!(name, meaning),
+            Kind::Gauge => metrics::describe_gauge!(name, meaning),
+            Kind::Histogram => metrics::describe_histogram!(name, meaning),
+        }
+    }
+    let own = handle.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            own.run_upkeep();
+        }
+    });
     Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The metrics' names that a text has, without what Prometheus adds to a histogram's.
+    fn names(text: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for (at, _) in text.match_indices("interplay_") {
+            let is_word = |byte: char| byte.is_ascii_lowercase() || byte == '_';
+            if text[..at].chars().next_back().is_some_and(|before| is_word(before) || "/-.".contains(before))
+            {
+                continue;
+            }
+            let name: String = text[at..].chars().take_while(|&byte| is_word(byte)).collect();
+            let base = ["_bucket", "_sum", "_count"].iter().find_map(|ending| name.strip_suffix(ending));
+            found.insert(base.map_or_else(|| name.clone(), str::to_owned));
+        }
+        found
+    }
+
+    fn sources(folder: &Path, found: &mut BTreeSet<(Kind, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let kinds =
+                [(Kind::Counter, "counter!("), (Kind::Gauge, "gauge!("), (Kind::Histogram, "histogram!(")];
+            for (kind, call) in kinds {
+                for part in text.split(&format!("{call}\"interplay_")).skip(1) {
+                    found.insert((kind, format!("interplay_{}", part.split('"').next().unwrap())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_is_described_and_documented() {
+        let mut used = BTreeSet::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+        let described: BTreeSet<_> =
+            METRICS.iter().map(|(kind, name, _)| (*kind, (*name).to_owned())).collect();
+        assert_eq!(used, described);
+        let known: BTreeSet<_> = described.into_iter().map(|(_, name)| name).collect();
+        let documents = [include_str!("../../../docs/rooms.md"), include_str!("../../../docs/networks.md")];
+        let documented = names(&documents.concat());
+        let dashboard = names(include_str!("../../../docs/grafana/interplay.json"));
+        let unknown =
+            |names: BTreeSet<String>| -> Vec<String> { names.difference(&known).cloned().collect() };
+        assert_eq!((unknown(documented.clone()), unknown(dashboard.clone())), (vec![], vec![]));
+        let rooms = known.iter().filter(|name| name.contains("room") || name.contains("webhook"));
+        let missing = |names: &BTreeSet<String>| rooms.clone().filter(|name| !names.contains(*name)).count();
+        assert_eq!(missing(&documented), 0, "docs/rooms.md has every metric of rooms");
+        assert_eq!(missing(&dashboard), 0, "so has the dashboard");
+    }
 }

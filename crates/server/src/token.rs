@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use base::{ParticipantId, VisitId};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,6 +25,11 @@ const SECRET_LEAST: usize = 32;
 /// The API key's file within the data folder, and the variable that replaces it.
 const KEY_FILE: &str = "api-key";
 const KEY_VARIABLE: &str = "INTERPLAY_API_KEY";
+
+/// The webhooks' secret: its file within the data folder, the variable that replaces it, and how it begins.
+const WEBHOOK_FILE: &str = "webhook-secret";
+const WEBHOOK_VARIABLE: &str = "INTERPLAY_WEBHOOK_SECRET";
+const WEBHOOK_PREFIX: &str = "whsec_";
 
 /// What an application's own server shows (A1).
 #[derive(Clone)]
@@ -43,6 +50,36 @@ impl ApiKey {
     /// Whether this is the key. Hashes are compared: how long that takes tells nothing of the key.
     pub(crate) fn is(&self, key: &str) -> bool {
         <[u8; 32]>::from(Sha256::digest(key.as_bytes())) == self.hash
+    }
+}
+
+/// With what webhooks are signed: `whsec_` and base64, as standardwebhooks.com has it.
+#[derive(Clone)]
+pub(crate) struct WebhookSecret {
+    bytes: Arc<[u8]>,
+}
+
+impl WebhookSecret {
+    /// The secret of a data folder, which is made on first use and readable by its owner only.
+    pub(crate) fn open(data: &Path) -> anyhow::Result<Self> {
+        let make =
+            || Ok(format!("{WEBHOOK_PREFIX}{}", STANDARD.encode(random::<SECRET_LEAST>()?)).into_bytes());
+        let text = match of_environment(WEBHOOK_VARIABLE)? {
+            Some(text) => text,
+            None => kept_in(&data.join(WEBHOOK_FILE), make)?,
+        };
+        Self::of_text(String::from_utf8_lossy(&text).trim())
+    }
+
+    /// Reads it as it is written.
+    pub(crate) fn of_text(text: &str) -> anyhow::Result<Self> {
+        let bytes = text.strip_prefix(WEBHOOK_PREFIX).and_then(|bytes| STANDARD.decode(bytes).ok());
+        let bytes = bytes.context("a webhook's secret is `whsec_` and base64")?;
+        Ok(Self { bytes: bytes.into() })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

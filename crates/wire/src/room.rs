@@ -134,7 +134,7 @@ impl TryFrom<String> for Epoch {
 
 /// One connection among all that a member had; a later one has a greater number. It is the time of its acceptance
 /// in microseconds since the Unix epoch, made unique.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fence(pub u64);
 
@@ -269,6 +269,9 @@ pub enum FrameError {
     /// A binary frame without a whole header.
     #[error("a binary frame begins with two bytes that tell its header's length")]
     Header,
+    /// JSON, but no object.
+    #[error("a message is a JSON object")]
+    NoObject,
     /// Only `send` has a payload.
     #[error("only `send` may be a binary frame")]
     NotSend,
@@ -310,8 +313,7 @@ impl ClientFrame {
     /// # Errors
     /// Names what is wrong, and where.
     pub fn of_text(text: &str) -> Result<Self, FrameError> {
-        let flat: Flat<'_> =
-            serde_json::from_str(text).map_err(|error| FrameError::Json(error.to_string()))?;
+        let flat = Flat::of_json(text.as_bytes())?;
         let payload = flat.data.map(|data| Payload::Json(data.get().into()));
         flat.into_frame(payload)
     }
@@ -324,8 +326,7 @@ impl ClientFrame {
         let (length, rest) = bytes.split_first_chunk().ok_or(FrameError::Header)?;
         let (header, payload) =
             rest.split_at_checked(u16::from_be_bytes(*length).into()).ok_or(FrameError::Header)?;
-        let flat: Flat<'_> =
-            serde_json::from_slice(header).map_err(|error| FrameError::Json(error.to_string()))?;
+        let flat = Flat::of_json(header)?;
         if !matches!(flat.r#type, Kind::Send) {
             return Err(FrameError::NotSend);
         }
@@ -333,7 +334,14 @@ impl ClientFrame {
     }
 }
 
-impl Flat<'_> {
+impl<'a> Flat<'a> {
+    fn of_json(json: &'a [u8]) -> Result<Self, FrameError> {
+        let flat = serde_json::from_slice(json).map_err(|error| FrameError::Json(error.to_string()))?;
+        // A list of the values, in the order in which they stand here, would do for serde.
+        let is_object = json.trim_ascii_start().starts_with(b"{");
+        is_object.then_some(flat).ok_or(FrameError::NoObject)
+    }
+
     fn into_frame(self, payload: Option<Payload>) -> Result<ClientFrame, FrameError> {
         let missing = |kind, key| FrameError::Missing { kind, key };
         Ok(match self.r#type {
@@ -413,6 +421,17 @@ pub struct MemberInfo {
     pub is_connected: bool,
 }
 
+/// How much a member may send (A2).
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SendLimits {
+    /// The longest payload, in bytes.
+    pub message_bytes: usize,
+    /// Beyond so many messages a second, with as many saved up, the connection is closed.
+    pub messages_per_second: f64,
+    /// Beyond so many bytes a second, likewise.
+    pub bytes_per_second: f64,
+}
+
 /// Why a send was refused. Nothing was sent, and the same counter may be used again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -454,6 +473,8 @@ pub enum ServerFrame {
         accepted: u64,
         /// Everybody, this member too.
         members: Vec<MemberInfo>,
+        /// How much this connection may send.
+        limits: SendLimits,
     },
     /// The answer to `send`.
     Sent {
@@ -634,6 +655,8 @@ mod tests {
             error(r#"{"type":"fly"}"#)
         );
         assert!(error("{").contains("line 1"));
+        let list = r#"["ping",null,null,null,null,null,null,null,null,null,null,null,null]"#;
+        assert_eq!(error(list), "a message is a JSON object");
     }
 
     #[test]

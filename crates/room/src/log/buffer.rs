@@ -25,7 +25,7 @@ pub struct Bounds {
 #[derive(Clone, Debug)]
 pub(super) struct Buffer {
     bounds: Bounds,
-    messages: VecDeque<(Timestamp, Arc<Message>)>,
+    messages: VecDeque<Arc<Message>>,
     bytes: usize,
 }
 
@@ -42,19 +42,19 @@ impl Buffer {
         self.bytes
     }
 
-    pub(super) fn push(&mut self, message: Arc<Message>, at: Timestamp) {
+    pub(super) fn push(&mut self, message: Arc<Message>) {
         self.bytes += message.weight();
-        self.messages.push_back((at, message));
+        self.messages.push_back(message);
     }
 
     pub(super) fn after(&self, sequence: u64) -> impl Iterator<Item = &Arc<Message>> {
-        let from = self.messages.partition_point(|(_, message)| message.sequence <= sequence);
-        self.messages.range(from..).map(|(_, message)| message)
+        let from = self.messages.partition_point(|message| message.sequence <= sequence);
+        self.messages.range(from..)
     }
 
     /// When the oldest becomes too old.
     pub(super) fn expiry(&self) -> Option<Timestamp> {
-        self.messages.front().map(|&(at, _)| at + self.bounds.age)
+        self.messages.front().map(|message| message.kept_since + self.bounds.age)
     }
 
     /// Takes the oldest out if it may not stay. `is_awaited` tells whether somebody has not acknowledged it.
@@ -64,13 +64,13 @@ impl Buffer {
         is_awaited: impl FnOnce(&Message) -> bool,
     ) -> Option<Arc<Message>> {
         let Bounds { least, most, bytes, age } = self.bounds;
-        let (at, oldest) = self.messages.front()?;
+        let oldest = self.messages.front()?;
         let count = self.messages.len();
-        let must = count > most || self.bytes > bytes || now.saturating_since(*at) >= age;
+        let must = count > most || self.bytes > bytes || now.saturating_since(oldest.kept_since) >= age;
         if !must && (count <= least || is_awaited(oldest)) {
             return None;
         }
-        let (_, message) = self.messages.pop_front()?;
+        let message = self.messages.pop_front()?;
         self.bytes -= message.weight();
         if self.messages.capacity() > 64 && self.messages.len() < self.messages.capacity() / 4 {
             self.messages.shrink_to(self.messages.len() * 2);

@@ -74,6 +74,8 @@ pub struct Message {
     pub class: Class,
     /// When.
     pub at: WallTime,
+    /// The same by the room's own clock.
+    pub kept_since: Timestamp,
     /// What it carries.
     pub payload: Payload,
     /// The frame for its recipients.
@@ -83,12 +85,17 @@ pub struct Message {
 impl Message {
     /// A message with the frame for its recipients.
     #[must_use]
-    pub fn new(sequence: u64, from: Option<MemberId>, draft: Draft, at: WallTime) -> Self {
+    pub fn new(
+        sequence: u64,
+        from: Option<MemberId>,
+        draft: Draft,
+        (kept_since, at): (Timestamp, WallTime),
+    ) -> Self {
         let Draft { to, class, payload } = draft;
         let envelope =
             Envelope { sequence: Some(sequence), from: from.as_ref(), to: to.as_ref(), class, time: at.0 };
         let delivery = Delivery::new(envelope, &payload);
-        Self { sequence, from, to, class, at, payload, delivery }
+        Self { sequence, from, to, class, at, kept_since, payload, delivery }
     }
 
     /// Whether it is for this member.
@@ -155,6 +162,8 @@ pub struct Joined {
     pub position: u64,
     /// The sender's last counter that was accepted.
     pub accepted: u64,
+    /// Who had to make room: it was away for longer than the room would wait for anybody, and counts as having left.
+    pub evicted: Option<MemberId>,
 }
 
 /// Why there is nothing to pull.
@@ -260,13 +269,14 @@ impl Log {
     ) -> Result<Joined, JoinError> {
         self.trim(now);
         let tip = self.tip();
+        let mut evicted = None;
         let away = match self.members.get(id) {
             Some(member) if fence <= member.fence() || after.is_some_and(|after| after < member.fence()) => {
                 return Err(JoinError::Replaced);
             }
             Some(member) => Some(member.away(now)),
             None => {
-                self.make_room(now)?;
+                evicted = self.make_room(now)?;
                 None
             }
         };
@@ -290,14 +300,13 @@ impl Log {
         let replaced = member.connect(fence, position, backlog, now);
         let accepted = member.begin_sender(sender);
         (self.deserted, self.visited) = (None, true);
-        Ok(Joined { replaced, away, missed: backlog.0 as u64, gap, position, accepted })
+        Ok(Joined { replaced, away, missed: backlog.0 as u64, gap, position, accepted, evicted })
     }
 
-    /// Makes room for one more: whoever has been away for longest, and for longer than the room would wait for
-    /// anybody, counts as having left.
-    fn make_room(&mut self, now: Timestamp) -> Result<(), JoinError> {
+    /// Makes room for one more; tells who had to.
+    fn make_room(&mut self, now: Timestamp) -> Result<Option<MemberId>, JoinError> {
         if self.members.len() < self.rules.members {
-            return Ok(());
+            return Ok(None);
         }
         let absent = self.members.iter().filter(|(_, member)| !member.is_connected());
         let longest = absent.max_by_key(|(_, member)| member.away(now));
@@ -306,7 +315,7 @@ impl Log {
             .map(|(id, _)| id.clone())
             .ok_or(JoinError::Full)?;
         self.members.remove(&id);
-        Ok(())
+        Ok(Some(id))
     }
 
     /// A member sends. `counter` is its sender's; one that was accepted before changes nothing (R10).
@@ -351,13 +360,13 @@ impl Log {
         if draft.to.as_ref().is_some_and(|to| !self.members.contains_key(to)) {
             return Err(SendError::NoSuchMember);
         }
-        let message = Arc::new(Message::new(self.next, from.cloned(), draft, at));
-        self.take_in(Arc::clone(&message), now);
+        let message = Arc::new(Message::new(self.next, from.cloned(), draft, (now, at)));
+        self.take_in(Arc::clone(&message));
         self.trim(now);
         Ok(message)
     }
 
-    fn take_in(&mut self, message: Arc<Message>, at: Timestamp) {
+    fn take_in(&mut self, message: Arc<Message>) {
         self.next = message.sequence + 1;
         let weight = message.weight();
         for (id, member) in &mut self.members {
@@ -366,7 +375,7 @@ impl Log {
             }
         }
         let buffer = if message.class == Class::Keep { &mut self.keep } else { &mut self.normal };
-        buffer.push(message, at);
+        buffer.push(message);
     }
 
     /// Lets go of what the bounds do not allow, or what nobody needs.
@@ -491,12 +500,7 @@ impl Log {
     }
 
     /// Takes a message back from where it was written down. Numbers only grow.
-    pub fn restore_message(
-        &mut self,
-        message: Arc<Message>,
-        counted: Option<(&SenderId, u64)>,
-        at: Timestamp,
-    ) {
+    pub fn restore_message(&mut self, message: Arc<Message>, counted: Option<(&SenderId, u64)>) {
         if message.sequence < self.next {
             return;
         }
@@ -506,7 +510,7 @@ impl Log {
             member.begin_sender(Some(sender));
             member.accept(counter, message.sequence);
         }
-        self.take_in(message, at);
+        self.take_in(message);
     }
 
     /// Takes a member back from where it was written down; nobody is connected then.

@@ -2,26 +2,28 @@
 //!
 //! A record is handed to the system before anybody is told of what it says, so that `kill -9` loses nothing. It is
 //! not synced: after power was lost the files are of another boot of the machine, and whatever is in them is in
-//! doubt. Then, and when a record is damaged, all is thrown away, and every room begins another epoch.
+//! doubt. Then, and when a record is damaged, rooms are thrown away, and begin another epoch. What is never wrong to
+//! believe stays: which tokens were revoked (that is synced), and what a webhook has not been told.
 //!
 //! ```text
 //!  rooms/000001.log   header: magic, boot    then records: length, check, postcard
 //!  rooms/000002.log   … once a file is long enough; rooms write themselves whole into it, and the older one goes
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use base::{Timestamp, WallTime, hash_state};
 use room::log::{Draft, Log, LogRules, MemberRecord, Message};
 use serde::{Deserialize, Serialize};
 use wire::room::{Class, Epoch, Fence, MemberId, Payload, RoomId, SenderId};
 
 use super::wall;
+use super::webhook::Event;
 
 /// When a file is long enough for another to begin, in bytes.
 const SEGMENT: u64 = 32 << 20;
@@ -66,6 +68,22 @@ pub(super) enum Record {
         member: MemberId,
     },
     Closed,
+    /// Its connection is gone.
+    Dropped {
+        member: MemberId,
+    },
+    /// Tokens that it was given up to then, in seconds since the Unix epoch, open this room no more, nor another of
+    /// the same name.
+    Revoked {
+        member: MemberId,
+        until: u64,
+    },
+    /// For the application's webhook.
+    Event(Event),
+    /// Events up to this one were told.
+    Told {
+        event: u64,
+    },
 }
 
 impl Record {
@@ -88,11 +106,22 @@ impl Record {
 }
 
 /// What was read back.
+#[derive(Default)]
 pub(super) struct Restored {
     pub(super) rooms: HashMap<RoomId, Log>,
+    /// Who had a connection.
+    pub(super) connected: BTreeSet<(RoomId, MemberId)>,
+    /// Members of rooms that begin anew, because what was written of them is in doubt.
+    pub(super) lost: Vec<(RoomId, MemberId)>,
     /// No connection had a greater number.
     pub(super) fence: Fence,
+    pub(super) revoked: Revocations,
+    /// What was not told.
+    pub(super) events: BTreeMap<u64, (RoomId, Event)>,
 }
+
+/// Up to when members' tokens are void, in seconds since the Unix epoch.
+pub(super) type Revocations = HashMap<(RoomId, MemberId), u64>;
 
 /// The files.
 pub(super) struct Journal {
@@ -115,14 +144,17 @@ impl Journal {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let boot = boot();
         let old = segments(&folder)?;
-        let mut restored = Restored { rooms: HashMap::new(), fence: Fence(0) };
+        let mut restored = Restored::default();
+        let mut is_doubtful = false;
         for (_, path) in &old {
             let mut reading = Reading { rules, now, restored: &mut restored };
             if let Err(doubt) = read_back(path, &boot, &mut reading) {
                 tracing::warn!(path = %path.display(), %doubt, "rooms begin anew");
-                restored.rooms.clear();
-                break;
+                is_doubtful = true;
             }
+        }
+        if is_doubtful {
+            restored.throw_away();
         }
         let number = old.last().map_or(1, |(number, _)| number + 1);
         let journal = Self {
@@ -137,6 +169,10 @@ impl Journal {
         };
         for (room, log) in &restored.rooms {
             journal.write_whole(room, log)?;
+        }
+        journal.write_revocations(&restored.revoked)?;
+        for (room, event) in restored.events.values() {
+            journal.write(room, &Record::Event(event.clone()))?;
         }
         for (_, path) in old {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -162,11 +198,25 @@ impl Journal {
         for (member, state) in log.members() {
             let record = state.record(wall);
             self.write(room, &Record::Member { member: member.clone(), record })?;
+            if !state.is_connected() {
+                self.write(room, &Record::Dropped { member: member.clone() })?;
+            }
         }
         for message in log.messages() {
             self.write(room, &Record::message(message, None))?;
         }
         self.write(room, &Record::Position { next, trimmed })
+    }
+
+    /// Writes down whose tokens are void, and waits for the disk: this must hold after power was lost too.
+    pub(super) fn write_revocations(&self, revoked: &Revocations) -> anyhow::Result<()> {
+        if revoked.is_empty() {
+            return Ok(());
+        }
+        for ((room, member), until) in revoked {
+            self.write(room, &Record::Revoked { member: member.clone(), until: *until })?;
+        }
+        self.lock().file.sync_data().context("cannot sync the rooms' journal")
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -249,7 +299,7 @@ fn segments(folder: &Path) -> anyhow::Result<Vec<(u64, PathBuf)>> {
 fn read_back(path: &Path, boot: &[u8], reading: &mut Reading<'_>) -> anyhow::Result<()> {
     let bytes = std::fs::read(path)?;
     let rest = bytes.strip_prefix(MAGIC).context("it is no journal of rooms")?;
-    let mut rest = rest.strip_prefix(boot).context("the machine was started since")?;
+    let (written_in, mut rest) = rest.split_at_checked(BOOT).context("it is cut off")?;
     while !rest.is_empty() {
         let (header, body) = rest.split_at_checked(HEADER).context("a record is cut off")?;
         let length = u32::from_le_bytes(header[..4].try_into()?);
@@ -261,7 +311,18 @@ fn read_back(path: &Path, boot: &[u8], reading: &mut Reading<'_>) -> anyhow::Res
         reading.apply(room, record)?;
         rest = after;
     }
+    ensure!(written_in == boot, "the machine was started since");
     Ok(())
+}
+
+impl Restored {
+    /// Nothing is known of rooms any more.
+    fn throw_away(&mut self) {
+        for (room, log) in self.rooms.drain() {
+            self.lost.extend(log.members().map(|(member, _)| (room.clone(), member.clone())));
+        }
+        self.connected.clear();
+    }
 }
 
 struct Reading<'a> {
@@ -272,26 +333,47 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn apply(&mut self, room: RoomId, record: Record) -> anyhow::Result<()> {
-        let rooms = &mut self.restored.rooms;
-        if let Record::Opened { epoch } = record {
-            rooms.insert(room, Log::new(Epoch(epoch), self.rules, self.now));
-            return Ok(());
+        let Restored { rooms, connected, fence, revoked, events, .. } = &mut *self.restored;
+        match record {
+            Record::Opened { epoch } => {
+                rooms.insert(room, Log::new(Epoch(epoch), self.rules, self.now));
+                return Ok(());
+            }
+            Record::Revoked { member, until } => {
+                revoked.insert((room, member), until);
+                return Ok(());
+            }
+            Record::Event(event) => {
+                events.insert(event.id, (room, event));
+                return Ok(());
+            }
+            Record::Told { event } => {
+                *events = events.split_off(&(event + 1));
+                return Ok(());
+            }
+            _ => {}
         }
         // Of a room that has written itself whole into a later file.
         let Some(log) = rooms.get_mut(&room) else { return Ok(()) };
         match record {
-            Record::Opened { .. } => {}
+            Record::Opened { .. } | Record::Revoked { .. } | Record::Event(_) | Record::Told { .. } => {}
             Record::Position { next, trimmed } => log.restore_position(next, trimmed),
             Record::Member { member, record } => {
-                self.restored.fence = self.restored.fence.max(record.fence);
+                *fence = (*fence).max(record.fence);
+                connected.insert((room, member.clone()));
                 log.restore_member(member, record, self.now);
+            }
+            Record::Dropped { member } => {
+                connected.remove(&(room, member));
             }
             Record::Acknowledged { member, sequence } => log.restore_acknowledgement(&member, sequence),
             Record::Left { member } => {
                 log.leave(&member, None, self.now);
+                connected.remove(&(room, member));
             }
             Record::Closed => {
                 rooms.remove(&room);
+                connected.retain(|(other, _)| *other != room);
             }
             Record::Message { sequence, from, to, class, at, sender, is_binary, payload } => {
                 let payload = if is_binary {
@@ -299,9 +381,10 @@ impl Reading<'_> {
                 } else {
                     Payload::Json(String::from_utf8(payload)?.into())
                 };
-                let message = Message::new(sequence, from, Draft { to, class, payload }, at);
+                let kept_since = Timestamp::from_millis(at.0);
+                let message = Message::new(sequence, from, Draft { to, class, payload }, (kept_since, at));
                 let counted = sender.as_ref().map(|(sender, counter)| (sender, *counter));
-                log.restore_message(message.into(), counted, Timestamp::from_millis(at.0));
+                log.restore_message(message.into(), counted);
             }
         }
         Ok(())

@@ -3,18 +3,22 @@
 //! | module | subject |
 //! | --- | --- |
 //! | this | who is in which room, and what is said there |
+//! | `bench` | what operations take |
 //! | `journal` | what survives the process |
 //! | `outbox` | what waits for one connection |
 //! | `socket` | one WebSocket of a room |
 //! | `token` | who may do what in which room |
+//! | `webhook` | telling an application's own server what becomes of members |
 //!
 //! A room is a [`Log`] behind a lock. What must survive is written down under the same lock, before anybody is
 //! told; writing is handing bytes to the system, which takes microseconds.
 
+pub(crate) mod bench;
 mod journal;
 mod outbox;
 mod socket;
 mod token;
+mod webhook;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -29,14 +33,17 @@ use room::log::{Draft, JoinError, Log, LogRules, Message, PullError, SendError, 
 use wire::close::CloseCode;
 use wire::lane::Quality;
 use wire::room::{
-    Class, Delivery, Envelope, Epoch, Fence, Join, MemberId, Presence, RoomId, Send, SendRefusal, ServerFrame,
+    Class, Delivery, Envelope, Epoch, Fence, Join, MemberId, Presence, RoomId, Send, SendLimits, SendRefusal,
+    ServerFrame,
 };
 
 use crate::stage::wall_time;
-use journal::{Journal, Record};
+use journal::{Journal, Record, Revocations};
 use outbox::Outbox;
 pub(crate) use socket::serve;
-pub(crate) use token::{Claims, Right, RoomTokens};
+pub(crate) use token::{Claims, LONGEST_TOKEN, Right, RoomTokens};
+use webhook::Events;
+pub(crate) use webhook::Webhook;
 
 /// How often rooms that are over are looked for: what is over is gone within 100 ms (R6).
 const SWEEP: Duration = Duration::from_millis(50);
@@ -79,7 +86,10 @@ pub(crate) struct Rooms {
 
 struct Shared {
     rooms: RwLock<HashMap<RoomId, Arc<Room>>>,
-    journal: Journal,
+    journal: Arc<Journal>,
+    /// What an application's own server is to hear.
+    events: Option<Arc<Events>>,
+    revoked: Mutex<Revocations>,
     limits: Limits,
     /// When which room has something to do.
     deadlines: Mutex<BinaryHeap<Reverse<(Timestamp, RoomId)>>>,
@@ -97,8 +107,6 @@ pub(crate) struct Room {
 struct State {
     log: Log,
     connections: HashMap<MemberId, (Fence, Arc<Outbox>)>,
-    /// Tokens issued up to then are void, in seconds since the Unix epoch.
-    kicked: BTreeMap<MemberId, u64>,
     /// What members told of their connections.
     qualities: BTreeMap<MemberId, Quality>,
     /// It is no longer among the rooms.
@@ -141,14 +149,27 @@ pub(crate) enum PublishError {
 }
 
 impl Rooms {
-    /// Opens a data folder's rooms, and sees to their deadlines from then on.
-    pub(crate) fn open(data: &Path, limits: Limits) -> anyhow::Result<Self> {
+    /// Opens a data folder's rooms.
+    pub(crate) fn open(data: &Path, limits: Limits, webhook: Option<Webhook>) -> anyhow::Result<Self> {
         let started = (Instant::now(), wall_time());
         let now = Timestamp::from_millis(started.1.0);
-        let (journal, restored) = Journal::open(data, limits.log, now)?;
+        let (journal, mut restored) = Journal::open(data, limits.log, now)?;
+        let journal = Arc::new(journal);
+        let untold = std::mem::take(&mut restored.events);
+        let begin = |webhook| Events::start(webhook, Arc::clone(&journal), untold, now.as_micros());
+        let events = webhook.map(begin).transpose()?;
+        if let Some(events) = &events {
+            let became = |presence| {
+                move |(room, member): &(RoomId, MemberId)| events.tell(room, member, presence, started.1)
+            };
+            restored.connected.iter().for_each(became(Presence::Dropped));
+            restored.lost.iter().for_each(became(Presence::Left));
+        }
         let shared = Shared {
             rooms: RwLock::default(),
             journal,
+            events,
+            revoked: Mutex::new(restored.revoked),
             limits,
             deadlines: Mutex::default(),
             fence: AtomicU64::new(restored.fence.0),
@@ -199,7 +220,7 @@ impl Rooms {
         !self.shared.journal.is_broken()
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         let (start, wall) = self.shared.started;
         Timestamp::from_millis(wall.0) + start.elapsed()
     }
@@ -245,6 +266,9 @@ impl Rooms {
     /// Removes a room; whoever looks for it finds another.
     fn end(&self, room: &Room, state: &mut State, code: CloseCode) {
         state.is_over = true;
+        for (member, _) in state.log.members() {
+            self.report(room, member, Presence::Left);
+        }
         for (_, outbox) in state.connections.values() {
             outbox.close(code);
         }
@@ -254,6 +278,18 @@ impl Rooms {
         gauge!("interplay_rooms").set(rooms.len() as f64);
         drop(rooms);
         self.shared.journal.write(&room.id, &Record::Closed).ok();
+    }
+
+    /// Tells the others, and the application's own server, what became of a member.
+    fn became(&self, room: &Room, state: &State, member: &MemberId, presence: Presence) {
+        state.tell_others(member, presence);
+        self.report(room, member, presence);
+    }
+
+    fn report(&self, room: &Room, member: &MemberId, presence: Presence) {
+        if let Some(events) = &self.shared.events {
+            events.tell(&room.id, member, presence, wall_time());
+        }
     }
 
     /// Writes something down before anybody is told. If that fails, the room's next numbers are in doubt: it ends,
@@ -309,6 +345,14 @@ impl Rooms {
                 self.shared.journal.write_whole(&room.id, &state.log)?;
             }
         }
+        if let Some(events) = &self.shared.events {
+            events.write_whole()?;
+        }
+        let mut revoked = lock(&self.shared.revoked);
+        let now = wall_time().0 / 1000;
+        revoked.retain(|_, until| *until + LONGEST_TOKEN > now);
+        self.shared.journal.write_revocations(&revoked)?;
+        drop(revoked);
         self.shared.journal.remove_before(number)
     }
 
@@ -346,7 +390,7 @@ impl Rooms {
         (fence, outbox): (Fence, &Arc<Outbox>),
     ) -> Result<(), CloseCode> {
         let member = &claims.member;
-        if state.kicked.get(member).is_some_and(|&until| claims.issued <= until) {
+        if self.is_revoked(claims) {
             return Err(CloseCode::Kicked);
         }
         let joined = state.log.join(member, fence, join.resume, join.after, join.sender.as_ref(), self.now());
@@ -354,6 +398,9 @@ impl Rooms {
             JoinError::Replaced => CloseCode::Replaced,
             JoinError::Full => CloseCode::RoomFull,
         })?;
+        if let Some(evicted) = &joined.evicted {
+            self.left(room, state, evicted);
+        }
         let record = state.log.member(member).map(|member| member.record(wall));
         let record = record.map(|record| Record::Member { member: member.clone(), record });
         if record.is_some_and(|record| !self.write(room, state, &record)) {
@@ -377,6 +424,7 @@ impl Rooms {
             position: joined.position,
             accepted: joined.accepted,
             members: state.log.roster(),
+            limits: self.send_limits(),
         });
         if let Some((_, older)) = state.connections.insert(member.clone(), (fence, Arc::clone(outbox))) {
             older.close(CloseCode::Replaced);
@@ -388,9 +436,21 @@ impl Rooms {
             (Some(_), Some(_)) => None,
         };
         if let Some(presence) = presence {
-            state.tell_others(member, presence);
+            self.became(room, state, member, presence);
         }
         Ok(())
+    }
+
+    fn send_limits(&self) -> SendLimits {
+        let Limits { message, messages_per_second, bytes_per_second, .. } = self.shared.limits;
+        SendLimits { message_bytes: message, messages_per_second, bytes_per_second }
+    }
+
+    /// Whether a token was given before its member was removed.
+    fn is_revoked(&self, claims: &Claims) -> bool {
+        let revoked = lock(&self.shared.revoked);
+        let until = revoked.get(&(claims.room.clone(), claims.member.clone()));
+        until.is_some_and(|&until| claims.issued <= until)
     }
 
     /// A member sends.
@@ -496,7 +556,7 @@ impl Rooms {
     }
 
     fn acknowledge_in(&self, room: &Room, state: &mut State, member: &MemberId, fence: Fence, sequence: u64) {
-        if state.log.acknowledge(member, fence, sequence, self.now()) {
+        if !state.is_over && state.log.acknowledge(member, fence, sequence, self.now()) {
             self.write(room, state, &Record::Acknowledged { member: member.clone(), sequence });
         }
     }
@@ -512,8 +572,11 @@ impl Rooms {
         if state.connections.get(member).is_some_and(|(current, _)| *current == fence) {
             state.connections.remove(member);
         }
-        if state.log.drop(member, fence, self.now()) {
-            state.tell_others(member, Presence::Dropped);
+        if !state.is_over
+            && state.log.drop(member, fence, self.now())
+            && self.write(room, &mut state, &Record::Dropped { member: member.clone() })
+        {
+            self.became(room, &state, member, Presence::Dropped);
             self.schedule(room, &mut state);
         }
     }
@@ -521,24 +584,26 @@ impl Rooms {
     /// A member leaves for good.
     pub(crate) fn leave(&self, room: &Room, member: &MemberId, fence: Fence) {
         let mut state = lock(&room.state);
-        if state.log.leave(member, Some(fence), self.now()) {
+        if !state.is_over && state.log.leave(member, Some(fence), self.now()) {
             self.left(room, &mut state, member);
         }
     }
 
-    /// A member is removed, and its tokens of before are void in this room. False when it is not there.
-    pub(crate) fn kick(&self, id: &RoomId, member: &MemberId) -> bool {
-        let Some(room) = self.find(id) else { return false };
-        let mut state = lock(&room.state);
-        if !state.log.leave(member, None, self.now()) {
-            return false;
+    /// A member is removed if it is there, and its tokens of before are void in this room.
+    pub(crate) fn kick(&self, id: &RoomId, member: &MemberId) -> anyhow::Result<()> {
+        let (revoked, until) = ((id.clone(), member.clone()), wall_time().0 / 1000);
+        lock(&self.shared.revoked).insert(revoked.clone(), until);
+        let written = self.shared.journal.write_revocations(&Revocations::from([(revoked, until)]));
+        if let Some(room) = self.find(id) {
+            let mut state = lock(&room.state);
+            if !state.is_over && state.log.leave(member, None, self.now()) {
+                if let Some((_, outbox)) = state.connections.get(member) {
+                    outbox.close(CloseCode::Kicked);
+                }
+                self.left(&room, &mut state, member);
+            }
         }
-        if let Some((_, outbox)) = state.connections.get(member) {
-            outbox.close(CloseCode::Kicked);
-        }
-        state.kicked.insert(member.clone(), wall_time().0 / 1000);
-        self.left(&room, &mut state, member);
-        true
+        written
     }
 
     fn left(&self, room: &Room, state: &mut State, member: &MemberId) {
@@ -547,7 +612,7 @@ impl Rooms {
         if !self.write(room, state, &Record::Left { member: member.clone() }) {
             return;
         }
-        state.tell_others(member, Presence::Left);
+        self.became(room, state, member, Presence::Left);
         if state.log.is_over(self.now()) {
             counter!("interplay_rooms_ended_total", "reason" => "left").increment(1);
             self.end(room, state, CloseCode::RoomDeleted);
@@ -608,7 +673,6 @@ impl Room {
         let state = State {
             log,
             connections: HashMap::new(),
-            kicked: BTreeMap::new(),
             qualities: BTreeMap::new(),
             is_over: false,
             scheduled: None,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{SinkExt, StreamExt};
-use metrics::{counter, gauge};
+use base::Timestamp;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use metrics::{counter, gauge, histogram};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wire::close::CloseCode;
@@ -33,6 +34,9 @@ const EXPIRING: Duration = Duration::from_secs(60);
 
 /// How much is taken out of the log at a time.
 const PULL: (usize, usize) = (64, 64 * 1024);
+
+/// How many messages are read before anything is written.
+const READ: usize = 32;
 
 /// Serves a socket of a room until it closes. Holds `_open` until then, so that a server that stops can wait.
 pub(crate) async fn serve(
@@ -89,6 +93,8 @@ struct Connection {
     claims: Claims,
     fence: Fence,
     outbox: Arc<Outbox>,
+    /// By the rooms' clock; what is older is a replay.
+    since: Timestamp,
     heard: Instant,
     ping: Instant,
     /// When to tell the number of the last message, if it was not told.
@@ -134,6 +140,7 @@ impl Connection {
             messages: Allowance::new(limits.messages_per_second),
             bytes: Allowance::new(limits.bytes_per_second),
             expiry: Expiry::of(&claims),
+            since: rooms.now(),
             heard: Instant::now(),
             ping: Instant::now() + PING,
             quiet: None,
@@ -162,12 +169,22 @@ impl Connection {
             };
             let done = match read {
                 None => self.tick().await,
-                Some(message) => self.read(message),
+                Some(message) => self.read_all(message),
             };
             if let Err(code) = done {
                 return code;
             }
         }
+    }
+
+    /// Reads what has come, a bounded part of it at a time; the answers leave together.
+    fn read_all(&mut self, first: Option<Result<Message, axum::Error>>) -> Result<(), Option<CloseCode>> {
+        self.read(first)?;
+        for _ in 1..READ {
+            let Some(message) = self.socket.recv().now_or_never() else { break };
+            self.read(message)?;
+        }
+        Ok(())
     }
 
     /// Writes everything that is due; nothing of the log is taken out before it can be written.
@@ -191,6 +208,10 @@ impl Connection {
             }
             for (prev, message) in pulled {
                 self.feed(outbox::message(message.delivery.frame(Some(prev)))).await?;
+                if message.kept_since >= self.since {
+                    let waited = self.rooms.now().saturating_since(message.kept_since);
+                    histogram!("interplay_room_delivery_seconds").record(waited.as_secs_f64());
+                }
             }
             self.quiet = Some(Instant::now() + QUIET);
         }

@@ -10,6 +10,9 @@ use wire::room::{MemberId, RoomId};
 /// For whom these tokens are: another kind of token under the same secret is none of these.
 const AUDIENCE: &str = "interplay-room";
 
+/// For how many seconds a token may be good.
+pub(crate) const LONGEST_TOKEN: u64 = 30 * 24 * 60 * 60;
+
 /// What a member may do, beside listening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +39,13 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    /// What a token says that is given now.
+    pub(super) fn new(room: RoomId, member: MemberId, rights: Vec<Right>, lifetime: Duration) -> Self {
+        let now = since_epoch();
+        let (issued, expires) = (now.as_secs(), (now + lifetime).as_secs());
+        Self { aud: AUDIENCE.to_owned(), room, member, rights, issued, expires }
+    }
+
     pub(crate) fn may(&self, right: Right) -> bool {
         self.rights.contains(&right)
     }
@@ -62,6 +72,7 @@ impl RoomTokens {
         Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
     }
 
+    /// A token, and when it expires, in seconds since the Unix epoch.
     pub(crate) fn issue(
         &self,
         room: RoomId,
@@ -69,11 +80,8 @@ impl RoomTokens {
         rights: Vec<Right>,
         lifetime: Duration,
     ) -> anyhow::Result<(String, u64)> {
-        let now = since_epoch();
-        let expires = (now + lifetime).as_secs();
-        let claims =
-            Claims { aud: AUDIENCE.to_owned(), room, member, rights, issued: now.as_secs(), expires };
-        Ok((jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)?, expires))
+        let claims = Claims::new(room, member, rights, lifetime);
+        Ok((jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)?, claims.expires))
     }
 
     /// What a token says, if it is one of ours and has not expired.

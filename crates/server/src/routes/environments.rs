@@ -5,11 +5,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::Play;
 use crate::problem::Problem;
 
-pub(super) async fn file(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
-    let prepared = name.strip_suffix(".wasm").and_then(|sha256| app.environments.get(sha256));
+pub(super) async fn file(State(play): State<Play>, Path(name): Path<String>) -> Result<Response, Problem> {
+    let prepared = name.strip_suffix(".wasm").and_then(|sha256| play.environments.get(sha256));
     let prepared =
         prepared.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such environment"))?;
     let headers =

@@ -16,7 +16,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::routing::{get, post};
+use axum::response::Redirect;
+use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use tokio::sync::watch;
@@ -32,23 +33,31 @@ use crate::rooms::{RoomTokens, Rooms};
 use crate::stage::Stage;
 use crate::token::{ApiKey, Tokens};
 
-/// What requests need.
+/// What every request may need.
 #[derive(Clone)]
 pub(crate) struct App {
-    pub(crate) stage: Stage,
-    pub(crate) store: Store,
-    pub(crate) tokens: Tokens,
     pub(crate) rooms: Rooms,
     pub(crate) room_tokens: RoomTokens,
     pub(crate) api_key: ApiKey,
     /// Other sites whose pages may join rooms.
     pub(crate) origins: Arc<[String]>,
-    pub(crate) experiment: Arc<(String, String)>,
-    pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) metrics: PrometheusHandle,
     /// Every open socket has a receiver.
     pub(crate) sockets: watch::Sender<()>,
+    /// None when there is no experiment.
+    pub(crate) store: Option<Store>,
+}
+
+/// What requests of an experiment's participants need beside it.
+#[derive(Clone)]
+pub(crate) struct Play {
+    pub(crate) app: App,
+    pub(crate) stage: Stage,
+    pub(crate) store: Store,
+    pub(crate) tokens: Tokens,
+    pub(crate) experiment: Arc<(String, String)>,
+    pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
 }
 
 /// Nothing but what this server serves may run, and nobody may frame it (A2).
@@ -56,42 +65,58 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
     connect-src 'self'; img-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-pub(crate) fn router(app: App) -> Router {
+/// Everything that there is to ask: rooms, and an experiment if there is one.
+pub(crate) fn router(app: App, play: Option<Play>) -> Router {
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
-    let files = Router::new()
-        .route("/", get(page::index))
-        .route("/page/{file}", get(page::file))
-        .merge(openapi::page())
-        .route("/environments/{file}", get(environments::file))
-        .layer(CompressionLayer::new());
-    let documented = OpenApiRouter::with_openapi(openapi::Api::openapi())
+    let (paths, documented) = match play {
+        Some(play) => experiment(play),
+        None => {
+            (Router::new().route("/", get(|| async { Redirect::temporary("/api") })), OpenApiRouter::new())
+        }
+    };
+    let documented =
+        OpenApiRouter::with_openapi(openapi::Api::openapi()).merge(rooms(app.clone())).merge(documented);
+    let (documented, api) = documented.split_for_parts();
+    let api = Arc::new(api);
+    Router::new()
+        .merge(openapi::page().layer(CompressionLayer::new()))
+        .route("/api/v1/openapi.json", get(move || async move { openapi::document(&api) }))
+        .route("/ws/rooms/{room_id}", get(rooms::upgrade))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(app)
+        .merge(documented)
+        .merge(paths)
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing here") })
+        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(REFERRER_POLICY, "no-referrer"))
+}
+
+fn rooms(app: App) -> OpenApiRouter {
+    OpenApiRouter::new()
         .routes(routes!(rooms::create_token))
         .routes(routes!(rooms::list))
         .routes(routes!(rooms::show, rooms::delete))
         .routes(routes!(rooms::kick))
         .routes(routes!(rooms::publish))
         .routes(routes!(rooms::reconnection_state))
-        .routes(routes!(rooms::connection_quality));
-    let (documented, api) = documented.split_for_parts();
-    let api = Arc::new(api);
-    Router::new()
-        .merge(files)
-        .merge(documented)
-        .route("/api/v1/openapi.json", get(move || async move { openapi::document(&api) }))
-        .route("/api/v1/visits", post(visits::create))
-        .route("/api/v1/games/{game}/records", post(records::append))
-        .route("/ws", get(ws::upgrade))
-        .route("/ws/rooms/{room_id}", get(rooms::upgrade))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing here") })
-        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
-        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(REFERRER_POLICY, "no-referrer"))
+        .routes(routes!(rooms::connection_quality))
         .with_state(app)
+}
+
+fn experiment(play: Play) -> (Router, OpenApiRouter) {
+    let files = Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .route("/environments/{file}", get(environments::file))
+        .layer(CompressionLayer::new());
+    let paths = files.route("/ws", get(ws::upgrade)).with_state(play.clone());
+    let documented = OpenApiRouter::new().routes(routes!(visits::create)).routes(routes!(records::append));
+    (paths, documented.with_state(play))
 }
 
 /// What was sent as `Authorization: Bearer …`.

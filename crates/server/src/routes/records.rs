@@ -10,34 +10,49 @@ use base::GameId;
 use metrics::{counter, histogram};
 use wire::batch::{BatchAcknowledgement, MAX_BATCH_BYTES, RecordBatch};
 
-use super::{App, bearer, unauthorized};
+use super::openapi::{Absent, Asked, Octets, TooLong};
+use super::{Play, bearer, unauthorized};
 use crate::problem::Problem;
 use crate::token::Claims;
 
-/// Keeps a batch. Needs no live state, so that a seat can send the rest after the server was restarted.
+/// Keeps a batch of a game's record, as docs/protocol.md has it; answers when it is durable.
+///
+/// Needs no live state, so that a seat can send the rest after the server was restarted.
+#[utoipa::path(
+    post,
+    path = "/api/v1/games/{game}/records",
+    tag = "Experiments, for a participant's page",
+    params(("game" = String, Path, description = "The game.")),
+    request_body(content = Octets, content_type = "application/octet-stream"),
+    security(("visit_token" = [])),
+    responses(
+        (status = 200, description = "The batch is durable.", body = Value),
+        Asked, Absent, TooLong,
+    )
+)]
 pub(super) async fn append(
-    State(app): State<App>,
+    State(play): State<Play>,
     Path(game): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<BatchAcknowledgement>, Problem> {
     let arrived = Instant::now();
-    let claims = claims(&app, &headers)?;
+    let claims = claims(&play, &headers)?;
     let no_seat = || Problem::new(StatusCode::NOT_FOUND, "this visit has no seat in such a game");
     let game: GameId = game.parse().map_err(|_| no_seat())?;
-    let seat = app.store.seat_of(game, claims.visit).await?.ok_or_else(no_seat)?;
+    let seat = play.store.seat_of(game, claims.visit).await?.ok_or_else(no_seat)?;
     let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a batch has 262144 bytes at most");
     let bytes = to_bytes(body, MAX_BATCH_BYTES).await.map_err(too_long)?;
     let batch = RecordBatch::decode(&bytes, seat.seats, seat.input_size)
         .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let frames = batch.frames.len() as u64;
-    let answer = app.store.append_batch(game, seat.seat, batch).await?;
+    let answer = play.store.append_batch(game, seat.seat, batch).await?;
     counter!("interplay_batches_total").increment(1);
     counter!("interplay_frames_total").increment(frames);
     histogram!("interplay_batch_seconds").record(arrived.elapsed().as_secs_f64());
     Ok(Json(answer))
 }
 
-fn claims(app: &App, headers: &HeaderMap) -> Result<Claims, Problem> {
-    bearer(headers).and_then(|token| app.tokens.read(token)).ok_or_else(unauthorized)
+fn claims(play: &Play, headers: &HeaderMap) -> Result<Claims, Problem> {
+    bearer(headers).and_then(|token| play.tokens.read(token)).ok_or_else(unauthorized)
 }

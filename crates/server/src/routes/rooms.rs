@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -16,14 +16,14 @@ use utoipa::ToSchema;
 use wire::lane::Quality;
 use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
 
+use super::openapi::{Absent, Asked, Foreign, Name, Unavailable, Unreadable};
 use super::{App, bearer, unauthorized};
-use crate::problem::{Problem, ProblemBody};
-use crate::rooms::{self, Claims, PublishError, Right, RoomInfo};
+use crate::problem::{Object, Problem};
+use crate::rooms::{self, Claims, LONGEST_TOKEN, PublishError, Right, RoomInfo};
 use crate::stage::wall_time;
 
-/// How long a token may be good, in seconds, and how long it is when nobody says.
-const LONGEST_TOKEN: u64 = 30 * 24 * 60 * 60;
-const USUAL_TOKEN: u64 = 24 * 60 * 60;
+/// For how long a token is good when nobody says.
+const USUAL_TOKEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many rooms a list has at a time.
 const PAGE: usize = 100;
@@ -73,8 +73,9 @@ pub(super) async fn upgrade(
     let fence = app.rooms.accept();
     // A send's JSON may be longer than its payload by its other keys.
     let longest = app.rooms.limits().message + 1024;
-    let upgrade =
-        upgrade.write_buffer_size(0).read_buffer_size(1024).max_message_size(longest).max_frame_size(longest);
+    // What waits leaves together; it is flushed when nothing more waits.
+    let upgrade = upgrade.write_buffer_size(4096).read_buffer_size(1024);
+    let upgrade = upgrade.max_message_size(longest).max_frame_size(longest);
     let open = app.sockets.subscribe();
     Ok(upgrade.on_upgrade(move |socket| async move {
         rooms::serve(socket, (app.rooms, app.room_tokens), (room, fence), open).await;
@@ -85,15 +86,15 @@ pub(super) async fn upgrade(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenRequest {
-    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+    #[schema(value_type = Name)]
     room: RoomId,
-    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+    #[schema(value_type = Name)]
     member: MemberId,
     /// What the member may do beside listening; `["send"]` when nothing is said.
     rights: Option<Vec<Right>>,
     /// For how many seconds; a day when nothing is said, 30 days at most.
-    #[schema(minimum = 1, maximum = 2_592_000)]
-    expires_in: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 2_592_000)]
+    expires_in: Option<f64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,28 +135,26 @@ enum QualitySchema {
     security(("api_key" = [])),
     responses(
         (status = 201, description = "The token.", body = TokenAnswer),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked, Unreadable,
     )
 )]
 pub(super) async fn create_token(
     State(app): State<App>,
     headers: HeaderMap,
-    request: Result<Json<TokenRequest>, JsonRejection>,
+    request: Result<Object<TokenRequest>, Problem>,
 ) -> Result<(StatusCode, Json<TokenAnswer>), Problem> {
     authorize(&app, &headers)?;
-    let Json(TokenRequest { room, member, rights, expires_in }) = request?;
-    let seconds = expires_in.unwrap_or(USUAL_TOKEN);
-    if !(1..=LONGEST_TOKEN).contains(&seconds) {
-        let detail = format!("`expires_in` is 1 to {LONGEST_TOKEN} seconds");
+    let Object(TokenRequest { room, member, rights, expires_in }) = request?;
+    // JSON's integers may be written with a fraction of zero.
+    let lifetime = expires_in.map_or(Ok(USUAL_TOKEN), Duration::try_from_secs_f64).unwrap_or_default();
+    let is_whole = lifetime.subsec_nanos() == 0;
+    if !is_whole || !(1..=LONGEST_TOKEN).contains(&lifetime.as_secs()) {
+        let detail = format!("`expires_in` is 1 to {LONGEST_TOKEN} whole seconds");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let path = format!("/ws/rooms/{room}");
     let rights = rights.unwrap_or_else(|| vec![Right::Send]);
-    let issued = app.room_tokens.issue(room, member, rights, Duration::from_secs(seconds));
+    let issued = app.room_tokens.issue(room, member, rights, lifetime);
     let (token, expires) = issued.map_err(|error| Problem::internal(error.as_ref()))?;
     Ok((StatusCode::CREATED, Json(TokenAnswer { token, path, expires_at: expires * 1000 })))
 }
@@ -163,7 +162,7 @@ pub(super) async fn create_token(
 /// A room, for its application's server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RoomAnswer {
-    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+    #[schema(value_type = Name)]
     room_id: RoomId,
     #[schema(value_type = String, pattern = "^[0-9a-f]{16}$")]
     epoch: Epoch,
@@ -175,7 +174,7 @@ pub(super) struct RoomAnswer {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct MemberAnswer {
-    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+    #[schema(value_type = Name)]
     user_id: MemberId,
     #[serde(flatten)]
     state: MemberStateAnswer,
@@ -232,7 +231,7 @@ pub(super) struct ListQuery {
 pub(super) struct ListAnswer {
     rooms: Vec<RoomAnswer>,
     /// For `after`, when there are more.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Name>)]
     next: Option<RoomId>,
 }
 
@@ -245,8 +244,7 @@ pub(super) struct ListAnswer {
     security(("api_key" = [])),
     responses(
         (status = 200, description = "Rooms, by name.", body = ListAnswer),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked,
     )
 )]
 pub(super) async fn list(
@@ -267,14 +265,11 @@ pub(super) async fn list(
     get,
     path = "/api/v1/rooms/{room}",
     tag = "Rooms, for an application's server",
-    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    params(("room" = Name, Path, description = "The room.")),
     security(("api_key" = [])),
     responses(
         (status = 200, description = "The room.", body = RoomAnswer),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked, Absent,
     )
 )]
 pub(super) async fn show(
@@ -292,14 +287,11 @@ pub(super) async fn show(
     delete,
     path = "/api/v1/rooms/{room}",
     tag = "Rooms, for an application's server",
-    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    params(("room" = Name, Path, description = "The room.")),
     security(("api_key" = [])),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked, Absent,
     )
 )]
 pub(super) async fn delete(
@@ -311,19 +303,16 @@ pub(super) async fn delete(
     app.rooms.delete(&name(&room?.0)?).then_some(StatusCode::NO_CONTENT).ok_or_else(no_room)
 }
 
-/// Removes a member; the tokens that it has do not bring it back.
+/// Removes a member if it is there; the tokens that it has do not open the room again.
 #[utoipa::path(
     delete,
     path = "/api/v1/rooms/{room}/members/{member}",
     tag = "Rooms, for an application's server",
-    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128), ("member" = String, Path, description = "The member.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    params(("room" = Name, Path, description = "The room."), ("member" = Name, Path, description = "The member.")),
     security(("api_key" = [])),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked,
     )
 )]
 pub(super) async fn kick(
@@ -333,8 +322,8 @@ pub(super) async fn kick(
 ) -> Result<StatusCode, Problem> {
     authorize(&app, &headers)?;
     let Path((room, member)) = names?;
-    let gone = app.rooms.kick(&name(&room)?, &name(&member)?);
-    gone.then_some(StatusCode::NO_CONTENT).ok_or_else(no_member)
+    let kicked = app.rooms.kick(&name(&room)?, &name(&member)?);
+    kicked.map(|()| StatusCode::NO_CONTENT).map_err(|error| Problem::internal(error.as_ref()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -342,7 +331,7 @@ pub(super) async fn kick(
 pub(super) struct PublishRequest {
     /// Any JSON, 64 KiB at most.
     data: Value,
-    #[schema(value_type = Option<String>, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+    #[schema(value_type = Option<Name>)]
     to: Option<MemberId>,
     /// `normal` when nothing is said.
     #[schema(value_type = Option<ClassSchema>)]
@@ -362,29 +351,23 @@ pub(super) struct PublishAnswer {
     post,
     path = "/api/v1/rooms/{room}/messages",
     tag = "Rooms, for an application's server",
-    params(("room" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    params(("room" = Name, Path, description = "The room.")),
     request_body = PublishRequest,
     security(("api_key" = [])),
     responses(
         (status = 201, description = "The message is kept.", body = PublishAnswer),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Not now; try again.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked, Absent, Unreadable, Unavailable,
     )
 )]
 pub(super) async fn publish(
     State(app): State<App>,
     headers: HeaderMap,
     room: Result<Path<String>, PathRejection>,
-    request: Result<Json<PublishRequest>, JsonRejection>,
+    request: Result<Object<PublishRequest>, Problem>,
 ) -> Result<(StatusCode, Json<PublishAnswer>), Problem> {
     authorize(&app, &headers)?;
     let room = name(&room?.0)?;
-    let Json(PublishRequest { data, to, class }) = request?;
+    let Object(PublishRequest { data, to, class }) = request?;
     let json = data.to_string();
     if json.len() > app.rooms.limits().message {
         let detail = format!("`data` has {} bytes at most", app.rooms.limits().message);
@@ -405,9 +388,9 @@ pub(super) async fn publish(
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReconnectionState {
-    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+    #[schema(value_type = Name)]
     room_id: RoomId,
-    #[schema(value_type = String, max_length = 128, pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$")]
+    #[schema(value_type = Name)]
     user_id: MemberId,
     state: MemberStateAnswer,
 }
@@ -417,14 +400,11 @@ pub(super) struct ReconnectionState {
     get,
     path = "/webrtc/rooms/{room_id}/reconnection-state",
     tag = "Rooms, for a member",
-    params(("room_id" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    params(("room_id" = Name, Path, description = "The room.")),
     security(("room_token" = [])),
     responses(
         (status = 200, description = "The member's state.", body = ReconnectionState),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token is for another room.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked, Foreign, Absent,
     )
 )]
 pub(super) async fn reconnection_state(
@@ -467,28 +447,22 @@ pub(super) struct QualityAnswer {
     post,
     path = "/webrtc/rooms/{room_id}/connection-quality",
     tag = "Rooms, for a member",
-    params(("room_id" = String, Path, description = "The room.", pattern = "^\\.*[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]*$", max_length = 128)),
+    params(("room_id" = Name, Path, description = "The room.")),
     request_body = Measured,
     security(("room_token" = [])),
     responses(
         (status = 200, description = "The grade, and what may help.", body = QualityAnswer),
-        (status = 400, description = "The request is malformed.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "The key or token is missing, forged or expired.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token is for another room.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such thing.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A value cannot be; the detail names it.", body = ProblemBody, content_type = "application/problem+json"),
+        Asked, Foreign, Absent, Unreadable,
     )
 )]
 pub(super) async fn connection_quality(
     State(app): State<App>,
     headers: HeaderMap,
     room: Result<Path<String>, PathRejection>,
-    measured: Result<Json<Measured>, JsonRejection>,
+    measured: Result<Object<Measured>, Problem>,
 ) -> Result<Json<QualityAnswer>, Problem> {
     let claims = member(&app, &headers, &room?.0)?;
-    let Json(measured) = measured?;
+    let Object(measured) = measured?;
     let Measured { latency_ms, packet_loss_percent, jitter_ms, bandwidth_kbps } = measured;
     let sound =
         [latency_ms, packet_loss_percent, jitter_ms, bandwidth_kbps].iter().all(|value| *value >= 0.0)

@@ -2,41 +2,61 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use base::{ParticipantId, VisitId};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
 use store::NewVisit;
+use utoipa::ToSchema;
 
-use super::App;
-use crate::problem::Problem;
+use super::Play;
+use super::openapi::{Malformed, Unreadable};
+use crate::problem::{Object, Problem};
 use crate::stage::wall_time;
 use crate::token;
 
 /// The longest that the entry link's parameters may be, in bytes of JSON.
 const ENTRY_BYTES: usize = 4096;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = VisitRequest)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
+    /// The entry link's parameters, like PROLIFIC_PID; 4096 bytes of JSON at most.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
     entry: serde_json::Map<String, serde_json::Value>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VisitAnswer)]
 pub(super) struct Answer {
+    /// For the control channel, and for sending records.
     token: String,
+    #[schema(value_type = String)]
     visit: VisitId,
+    #[schema(value_type = String)]
     participant: ParticipantId,
+    /// With which this visit is opened again.
     link: String,
 }
 
+/// Begins a visit: somebody has followed the entry link.
+#[utoipa::path(
+    post,
+    path = "/api/v1/visits",
+    tag = "Experiments, for a participant's page",
+    request_body = Request,
+    responses(
+        (status = 201, description = "The visit, and a token for it.", body = Answer),
+        Malformed, Unreadable,
+    )
+)]
 pub(super) async fn create(
-    State(app): State<App>,
-    request: Result<Json<Request>, JsonRejection>,
+    State(play): State<Play>,
+    request: Result<Object<Request>, Problem>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let Json(Request { entry }) = request?;
+    let Object(Request { entry }) = request?;
     let plain = entry.values().all(serde_json::Value::is_string);
     if !plain || serde_json::to_string(&entry).map_or(true, |json| json.len() > ENTRY_BYTES) {
         let detail = "`entry` must be an object of strings, 4096 bytes at most";
@@ -45,10 +65,10 @@ pub(super) async fn create(
     let internal = |error: anyhow::Error| Problem::internal(error.as_ref());
     let visit = VisitId::from_random(token::random().map_err(internal)?);
     let participant = ParticipantId::from_random(token::random().map_err(internal)?);
-    let token = app.tokens.issue(visit, participant).map_err(internal)?;
-    let (experiment, experiment_sha256) = app.experiment.as_ref().clone();
+    let token = play.tokens.issue(visit, participant).map_err(internal)?;
+    let (experiment, experiment_sha256) = play.experiment.as_ref().clone();
     let new = NewVisit { visit, participant, experiment, experiment_sha256, entry, created: wall_time() };
-    app.store.create_visit(new).await?;
+    play.store.create_visit(new).await?;
     counter!("interplay_visits_total").increment(1);
     tracing::info!(%visit, "a visit begins");
     let link = format!("/#visit={token}");

@@ -10,7 +10,7 @@ use axum::response::Response;
 use metrics::counter;
 use wire::control::MAX_CONTROL_BYTES;
 
-use super::App;
+use super::{App, Play};
 use crate::addresses::Open;
 use crate::problem::Problem;
 use crate::socket;
@@ -18,23 +18,23 @@ use crate::socket;
 /// Opens a control WebSocket for a page of this server; another site's page is refused. (A client that is no
 /// browser sends no origin: its token is what counts.)
 pub(super) async fn upgrade(
-    State(app): State<App>,
+    State(play): State<Play>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     same_origin(&headers, &[])?;
-    let counted = enter(&app, peer, &headers)?;
+    let counted = enter(&play.app, peer, &headers)?;
     // Small buffers: 3.8 KB a connection instead of 134, and messages leave at once.
     let upgrade = upgrade
         .write_buffer_size(0)
         .read_buffer_size(2048)
         .max_message_size(MAX_CONTROL_BYTES)
         .max_frame_size(MAX_CONTROL_BYTES);
-    let open = app.sockets.subscribe();
+    let open = play.app.sockets.subscribe();
     let host = text(&headers, HOST).unwrap_or_default().to_owned();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        socket::serve(socket, app.stage, app.tokens, host, open).await;
+        socket::serve(socket, play.stage, play.tokens, host, open).await;
         drop(counted);
     }))
 }

@@ -9,3 +9,4 @@ mod member;
 mod rooms;
 mod rooms_load;
 mod support;
+mod webhooks;

@@ -362,7 +362,8 @@ async fn the_applications_server_sees_and_rules_its_rooms() {
     // A member is removed, and stays out.
     assert_eq!(api.ask("DELETE", "/api/v1/rooms/r/members/ann", &api.key, None).0, 204);
     assert_eq!(ann.closed_with().await, CloseCode::Kicked);
-    assert_eq!(api.ask("DELETE", "/api/v1/rooms/r/members/ann", &api.key, None).0, 404);
+    assert_eq!(api.get("/api/v1/rooms/r").0, 404, "it was the last one");
+    assert_eq!(ann.connect().await, Err(CloseCode::Kicked), "not even into another room of the name");
     let mut bob = place.join("s", "bob").await;
     let mut cid = place.join("s", "cid").await;
     assert_eq!(api.ask("DELETE", "/api/v1/rooms/s/members/cid", &api.key, None).0, 204);
@@ -371,6 +372,76 @@ async fn the_applications_server_sees_and_rules_its_rooms() {
     assert_eq!(api.ask("DELETE", "/api/v1/rooms/s", &api.key, None).0, 204);
     assert_eq!(bob.closed_with().await, CloseCode::RoomDeleted);
     assert_eq!(api.ask("DELETE", "/api/v1/rooms/s", &api.key, None).0, 404);
+}
+
+#[tokio::test]
+async fn who_was_removed_stays_out_though_the_server_is_killed() {
+    let mut place = place();
+    let _bob = place.join("r", "bob").await;
+    // Before it ever came, too.
+    let mut ann = Member::new(&place.server.address, "r", place.api.token("r", "ann"));
+    let remove = |api: &Api| api.ask("DELETE", "/api/v1/rooms/r/members/ann", &api.key, None).0;
+    assert_eq!(remove(&place.api), 204);
+    for _ in 0..3 {
+        assert_eq!(ann.connect().await, Err(CloseCode::Kicked));
+        place.restart();
+        ann.address.clone_from(&place.server.address);
+    }
+    // What is not certain of rooms is thrown away; not this.
+    place.server.kill();
+    let folder = place.data.path().join("rooms");
+    let journal = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes.extend_from_slice(&[9; 40]);
+    std::fs::write(&journal, bytes).unwrap();
+    place.restart();
+    assert_eq!(place.api.get("/api/v1/rooms/r").0, 404);
+    ann.address.clone_from(&place.server.address);
+    assert_eq!(ann.connect().await, Err(CloseCode::Kicked));
+    // Another token lets it in again, once the second of its removal is over.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    place.join("r", "ann").await;
+}
+
+#[tokio::test]
+async fn a_room_that_is_full_lets_go_of_who_was_away_for_long() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--room-members", "2", "--room-ttl", "1"]);
+    let api = Api::of(&server, data.path());
+    let mut ann = Member::join(&server, &api, "r", "ann").await;
+    let limits = &ann.joined["limits"];
+    assert_eq!((&limits["message_bytes"], &limits["messages_per_second"]), (&json!(65536), &json!(200.0)));
+    let mut bob = Member::join(&server, &api, "r", "bob").await;
+    let mut cid = Member::new(&server.address, "r", api.token("r", "cid"));
+    assert_eq!(cid.connect().await, Err(CloseCode::RoomFull));
+    bob.vanish();
+    let begun = Instant::now();
+    while cid.connect().await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    while ann.presences.len() < 4 {
+        ann.frame().await.unwrap();
+    }
+    assert_eq!(ann.presences, ["bob: joined", "bob: dropped", "bob: left", "cid: joined"]);
+}
+
+#[tokio::test]
+async fn rooms_are_served_without_an_experiment() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_as(&["rooms"], data.path());
+    let api = Api::of(&server, data.path());
+    let (mut ann, mut bob) =
+        (Member::join(&server, &api, "r", "ann").await, Member::join(&server, &api, "r", "bob").await);
+    ann.send_and_wait(json!("hello")).await;
+    assert_eq!(bob.message().await, "hello");
+    assert_eq!(server.get("/readyz").0, 200);
+    let (_, document) = api.get("/api/v1/openapi.json");
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    assert!(paths.iter().all(|path| !path.contains("visits") && !path.contains("games")), "{paths:?}");
+    let (status, page) = server.get("/");
+    assert!(status == 200 && page.contains("Interplay"), "the page that tells how to use it");
+    assert_eq!(server.get("/ws").0, 404);
 }
 
 #[test]
@@ -393,10 +464,14 @@ fn bad_requests_get_problems_that_name_the_cure() {
     }
     let bad = [
         json!({}),
+        json!([]),
+        json!(["r", "ann", null, null]),
         json!({"room": "r"}),
         json!({"room": "a/b", "member": "ann"}),
         json!({"room": "r", "member": ""}),
         json!({"room": "r", "member": "ann", "expires_in": 0}),
+        json!({"room": "r", "member": "ann", "expires_in": 1.5}),
+        json!({"room": "r", "member": "ann", "expires_in": -1e300}),
         json!({"room": "r", "member": "ann", "rights": ["fly"]}),
         json!({"room": "r", "member": "ann", "newer": 1}),
     ];

@@ -38,16 +38,22 @@ impl Server {
 
     /// The same, with more arguments.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
-        let mut process = interplay(&["demo", "--players", "2", "--listen", "127.0.0.1:0", "--data"])
+        Self::start_as(&[&["demo", "--players", "2"], arguments].concat(), data)
+    }
+
+    /// Any command that serves, on a free port.
+    pub(crate) fn start_as(arguments: &[&str], data: &Path) -> Self {
+        let mut process = interplay(arguments)
+            .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
-            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
-        let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned();
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        let address = address.trim_end_matches("/api").to_owned();
         Self { process, address }
     }
 

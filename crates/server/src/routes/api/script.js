@@ -25,18 +25,20 @@ function rows(schema, prefix = "") {
     const required = part.required?.includes(name) ? "" : ", may be left out";
     const row = element("tr", [
       element("td", element("code", prefix + name)),
-      element("td", [kind(property) + required, element("div", property.description ?? "", { className: "faint" })]),
+      element("td", [kind(property) + required, element("div", property.description ?? resolve(property).description ?? "", { className: "faint" })]),
     ]);
     const within = property.items ?? property;
     return [row, ...rows(within, `${prefix}${name}${property.items ? "[]" : ""}.`)];
   }));
 }
 
+const KEYS = { api_key: "the API key", room_token: "the member's token", visit_token: "the visit's token" };
+
 const table = (found) => element("table", element("tbody", found));
 const content = (part) => Object.values(part?.content ?? {})[0]?.schema;
 
 function operation(method, path, { summary, description, parameters = [], requestBody, responses, security = [] }) {
-  const key = security.flatMap(Object.keys).map((name) => (name === "api_key" ? "the API key" : "the member's token"));
+  const key = security.flatMap(Object.keys).map((name) => KEYS[name]);
   const inner = element("div");
   if (description) inner.append(element("p", description));
   if (key.length) inner.append(element("p", ["Needs ", element("code", "Authorization: Bearer"), ` with ${key.join(" or ")}.`]));
@@ -44,7 +46,7 @@ function operation(method, path, { summary, description, parameters = [], reques
     inner.append(element("h3", "Parameters"), table(parameters.map(({ name, in: place, description = "" }) =>
       element("tr", [element("td", element("code", name)), element("td", `${place}: ${description}`)]))));
   }
-  if (requestBody) inner.append(element("h3", "Body, as JSON"), table(rows(content(requestBody))));
+  if (requestBody) inner.append(element("h3", `Body, ${Object.keys(requestBody.content)[0]}`), table(rows(content(requestBody))));
   inner.append(element("h3", "Answers"), table(Object.entries(responses).map(([status, response]) =>
     element("tr", [element("td", element("code", status)), element("td", response.description)]))));
   const good = Object.entries(responses).find(([status]) => status.startsWith("2"))?.[1];
