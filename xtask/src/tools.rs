@@ -83,9 +83,9 @@ pub(crate) fn compiler() -> anyhow::Result<()> {
     packages(&[("cc", "gcc")], &["libc6-dev"])
 }
 
-/// What runs the example clients in other languages.
+/// What runs the example clients in other languages, and makes certificates.
 pub(crate) fn interpreters() -> anyhow::Result<()> {
-    packages(&[("python3", "python3")], &[])
+    packages(&[("python3", "python3"), ("openssl", "openssl")], &[])
 }
 
 /// What the browser journeys need: a browser, Node, namespaces and packet filters; and their npm packages.

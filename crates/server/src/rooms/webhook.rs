@@ -15,7 +15,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use metrics::{counter, gauge};
 use serde::{Deserialize, Serialize};
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use wire::room::{MemberId, Presence, RoomId};
 
 use super::journal::{Journal, Record};
@@ -89,7 +89,7 @@ impl Events {
         let next = waiting.keys().next_back().map_or(next, |last| next.max(last + 1));
         let waiting = Waiting { events: waiting.into_values().collect(), next };
         let events = Arc::new(Self { journal, waiting: Mutex::new(waiting), wake: Condvar::new() });
-        let (endpoint, own) = (Endpoint::new(webhook), Arc::clone(&events));
+        let (endpoint, own) = (Endpoint::new(webhook)?, Arc::clone(&events));
         // It waits for another machine, and for as long as that takes: a thread of its own, which ends with the process.
         let thread = std::thread::Builder::new().name("webhook".to_owned());
         thread.spawn(move || own.deliver(&endpoint)).context("cannot start a thread")?;
@@ -165,11 +165,19 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(webhook: Webhook) -> Self {
+    fn new(webhook: Webhook) -> anyhow::Result<Self> {
+        // Who is believed is the system's to say: an application may have a certificate of its organisation's own.
+        let found = rustls_native_certs::load_native_certs().certs;
+        ensure!(
+            !(found.is_empty() && webhook.url.starts_with("https:")),
+            "this system has no root certificates, so that {} cannot be believed; install ca-certificates",
+            webhook.url
+        );
+        let roots: Vec<_> = found.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::PlatformVerifier)
+            .root_certs(RootCerts::new_with_certs(&roots))
             .build();
         let agent = ureq::Agent::config_builder()
             .tls_config(tls)
@@ -177,7 +185,7 @@ impl Endpoint {
             .max_redirects(0)
             .build()
             .into();
-        Self { webhook, agent }
+        Ok(Self { webhook, agent })
     }
 
     fn post(&self, batch: &[(RoomId, Event)]) -> anyhow::Result<()> {

@@ -38,14 +38,24 @@ impl Server {
 
     /// The same, with more arguments.
     pub(crate) fn start_with(data: &Path, arguments: &[&str]) -> Self {
-        Self::start_as(&[&["demo", "--players", "2"], arguments].concat(), data)
+        Self::start_in(arguments, data, &[])
     }
 
-    /// Any command that serves, on a free port.
+    /// The same, with variables.
+    pub(crate) fn start_in(arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::begin(&[&["demo", "--players", "2"], arguments].concat(), data, variables)
+    }
+
+    /// Any command that serves.
     pub(crate) fn start_as(arguments: &[&str], data: &Path) -> Self {
+        Self::begin(arguments, data, &[])
+    }
+
+    fn begin(arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {
         let mut process = interplay(arguments)
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

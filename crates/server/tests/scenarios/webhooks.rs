@@ -160,3 +160,55 @@ async fn a_python_application_checks_the_signature() {
     assert_eq!(said, ["ann member.joined r", "bob member.joined r"]);
     assert!(application.wait().unwrap().success());
 }
+
+#[tokio::test]
+async fn an_application_behind_https_is_believed_by_the_systems_certificates_only() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let script = "import sys, ssl, webhook\n\
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+        own.load_cert_chain(sys.argv[1], sys.argv[2])\n\
+        application = webhook.Application(0, sys.argv[3])\n\
+        application.socket = own.wrap_socket(application.socket, server_side=True)\n\
+        print(f'https://127.0.0.1:{application.server_port}/', flush=True)\n\
+        while not application.seen: application.handle_request()\n";
+    let secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let mut application = Command::new("python3")
+        .args(["-c", script])
+        .args([&certificate, &key])
+        .arg(secret)
+        .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/python"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(application.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url = lines.next().unwrap();
+    // Nobody vouches for it: it is told nothing.
+    let mut stranger = Server::start_in(&["--webhook", &url], data.path(), &[("INTERPLAY_WEBHOOK_SECRET", secret)]);
+    let api = Api::of(&stranger, data.path());
+    let ann = Member::join(&stranger, &api, "r", "ann").await;
+    let begun = Instant::now();
+    while !stranger.get("/metrics").1.contains("interplay_webhook_requests_total{result=\"failed\"}") {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(ann);
+    stranger.kill();
+    let trusted = [("INTERPLAY_WEBHOOK_SECRET", secret), ("SSL_CERT_FILE", certificate.to_str().unwrap())];
+    let _server = Server::start_in(&["--webhook", &url], data.path(), &trusted);
+    assert_eq!(lines.next().unwrap(), "ann member.joined r");
+    assert!(application.wait().unwrap().success());
+}
