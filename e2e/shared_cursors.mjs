@@ -1,9 +1,10 @@
 // Rooms in the browser, by the example: what was pressed while somebody was away, by a network that swallows
 // everything or a server that is killed, is there once and in order for everybody (R1, R3, R10, R11).
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { lab } from "./lib/netlab.mjs";
 import { serve } from "./lib/server.mjs";
 
@@ -21,6 +22,47 @@ async function application(net, interplay) {
     child.once("exit", (code) => reject(new Error(`the example ended with ${code}`)));
   });
   return { url: `http://${host}:3000`, stop: () => child.kill() };
+}
+
+/** What the client does with what is unusual: two members of another room, in one page. */
+async function oddities(tab, net, interplay) {
+  const key = (await readFile(join(interplay.data, "api-key"), "utf8")).trim();
+  const token = async (member) => {
+    const headers = ["-H", `Authorization: Bearer ${key}`, "-H", "Content-Type: application/json"];
+    const asked = ["-sS", `${interplay.url}/api/v1/tokens`, ...headers, "-d", JSON.stringify({ room: "odd", member })];
+    const [program, ...words] = [...net.within("server"), "curl", ...asked];
+    return JSON.parse((await promisify(execFile)(program, words)).stdout).token;
+  };
+  const url = `${interplay.url.replace("http", "ws")}/ws/rooms/odd`;
+  return tab.evaluate(async ({ url, tokens }) => {
+    const { joinRoom } = await import("/rooms.js");
+    const [one, other] = tokens.map((token) => joinRoom(url, token));
+    const heard = [];
+    const failed = [];
+    other.on("message", ({ data, class: kind }) => kind === "volatile" || heard.push(data));
+    other.on("closed", ({ code }) => failed.push(code));
+    one.on("closed", ({ code }) => failed.push(code));
+    const joined = (room) => room.state === "joined" || new Promise((done) => room.on("joined", done));
+    await joined(other);
+    // Before the limits are known, and after.
+    const refused = async (data) => one.send(data).then(() => "sent", ({ code }) => code);
+    const tooLong = [await refused("x".repeat(70_000))];
+    await joined(one);
+    tooLong.push(await refused("é".repeat(33_000)), await refused(new Uint8Array(65_537)));
+    const bytes = new Uint8Array([9, 1, 2, 9]).subarray(1, 3);
+    const thing = { changed: false };
+    const sends = [null, undefined, bytes, thing].map((data) => one.send(data));
+    thing.changed = true;
+    bytes.fill(7);
+    // More than the server takes, of what counts and of what does not: the client keeps to what it was told.
+    for (let at = 0; at < 1000; at++) one.send(at, { class: "volatile" });
+    for (let at = 0; at < 250; at++) sends.push(one.send(at));
+    await Promise.all(sends);
+    while (heard.length < 254) await new Promise((done) => setTimeout(done, 20));
+    one.leave();
+    other.leave();
+    return { tooLong, first: heard.slice(0, 4).map((data) => (data instanceof Uint8Array ? [...data] : data)), rest: heard.slice(4), failed };
+  }, { url, tokens: [await token("one"), await token("other")] });
 }
 
 const dots = (tab, count) => tab.waitForFunction((count) => document.querySelectorAll(".dot").length === count, count);
@@ -75,6 +117,12 @@ export default async function ({ say, shot }) {
     await press(bob, 1);
     await restarted;
     await Promise.all([dots(ann, 29), dots(bob, 29)]);
+
+    const odd = await oddities(ann, net, interplay);
+    assert.deepEqual(odd.tooLong, ["too_long", "too_long", "too_long"]);
+    assert.deepEqual(odd.first, [null, null, [1, 2], { changed: false }]);
+    assert.deepEqual(odd.rest, Array.from({ length: 250 }, (_, at) => at));
+    assert.deepEqual(odd.failed, [1000, 1000], "each left by itself, and was not closed before");
 
     // A page that forgets everything gets what there is.
     await bob.reload();

@@ -135,7 +135,8 @@ class Room {
     if (kind === "volatile") {
       // It is for now: what cannot leave now is worth nothing later.
       if (this.#state === "joined" && this.#socket.bufferedAmount < 65536) {
-        this.#socket.send(frame({ class: kind, to }, carried));
+        const whole = frame({ class: kind, to }, carried);
+        if (this.#spend(size(whole))) this.#socket.send(whole);
       }
       return Promise.resolve(null);
     }
@@ -217,6 +218,7 @@ class Room {
     clearTimeout(this.#limit);
     clearInterval(this.#heartbeat);
     clearTimeout(this.#acknowledging);
+    this.#acknowledging = undefined;
     const renewable = code === TOKEN_EXPIRED && typeof this.#token === "function";
     // 40xx means stop, and so it does before anything was joined; everything else, come back.
     if (code >= 4000 && code < 4100 && !renewable) this.#end(code, reason);
@@ -300,7 +302,7 @@ class Room {
   #joined({ member, epoch, connection, position, members, limits }) {
     clearTimeout(this.#limit);
     this.#limits = limits;
-    this.#budget = { messages: limits.messages_per_second * SHARE, bytes: limits.bytes_per_second * SHARE, at: performance.now() };
+    this.#budget = { messages: Infinity, bytes: Infinity, at: performance.now() };
     const long = this.#pending.filter(({ carried }) => this.#isTooLong(carried));
     this.#pending = this.#pending.filter((send) => !long.includes(send));
     for (const { reject } of long) reject(failure("too_long"));
@@ -364,28 +366,36 @@ class Room {
     }
   }
 
-  /** Sends what this socket has not been given yet, no faster than the server takes it. */
-  #flush() {
-    if (this.#state !== "joined" || this.#pacing) return;
+  /** Takes a message out of what the server allows, if there is enough. */
+  #spend(bytes) {
     const budget = this.#budget;
     const now = performance.now();
     const seconds = (now - budget.at) / 1000;
-    const most = { messages: this.#limits.messages_per_second * SHARE, bytes: this.#limits.bytes_per_second * SHARE };
-    budget.messages = Math.min(budget.messages + seconds * most.messages, most.messages);
-    budget.bytes = Math.min(budget.bytes + seconds * most.bytes, most.bytes);
+    const refill = (left, each) => Math.min(left + seconds * each * SHARE, Math.max(1, each * SHARE));
+    budget.messages = refill(budget.messages, this.#limits.messages_per_second);
+    budget.bytes = refill(budget.bytes, this.#limits.bytes_per_second);
     budget.at = now;
+    // One that is greater than what is ever saved up leaves when all of that is there.
+    const enough = Math.min(bytes, this.#limits.bytes_per_second * SHARE);
+    if (budget.messages < 1 || budget.bytes < enough) return false;
+    budget.messages -= 1;
+    budget.bytes -= bytes;
+    return true;
+  }
+
+  /** Sends what this socket has not been given yet, no faster than the server takes it. */
+  #flush() {
+    if (this.#state !== "joined" || this.#pacing) return;
     for (const send of this.#pending) {
       if (send.socket === this.#socket) continue;
-      if (budget.messages < 1 || budget.bytes <= 0) {
+      const whole = frame({ n: send.n, class: send.class, to: send.to }, send.carried);
+      if (!this.#spend(size(whole))) {
         this.#pacing = setTimeout(() => {
           this.#pacing = undefined;
           this.#flush();
         }, 50);
         return;
       }
-      const whole = frame({ n: send.n, class: send.class, to: send.to }, send.carried);
-      budget.messages -= 1;
-      budget.bytes -= size(whole);
       send.socket = this.#socket;
       send.tried = true;
       this.#socket.send(whole);

@@ -421,6 +421,11 @@ impl World {
         self.counts.takeovers += u64::from(joined.replaced.is_some());
         self.counts.gaps += u64::from(joined.gap.is_some());
         self.check_joined(at, &joined, resume, known)?;
+        // The answer may be lost: the client knows nothing of this connection.
+        if self.rng.below(10) == 0 {
+            self.clients[at].open = false;
+            return Ok(());
+        }
         let epoch = self.log.epoch();
         let accepted = joined.accepted;
         let client = &mut self.clients[at];

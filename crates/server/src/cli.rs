@@ -75,8 +75,8 @@ struct Serving {
     #[arg(long, value_name = "S", default_value_t = 300, env = "INTERPLAY_ROOM_TTL")]
     room_ttl: u64,
     /// The longest message in a room, in bytes.
-    #[arg(long, value_name = "N", default_value_t = 65_536, env = "INTERPLAY_ROOM_MESSAGE_BYTES")]
-    room_message_bytes: usize,
+    #[arg(long, value_name = "N", default_value_t = 65_536, env = "INTERPLAY_ROOM_MESSAGE_BYTES", value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    room_message_bytes: u32,
     /// The most messages a second of a room's member, with as many saved up.
     #[arg(long, value_name = "N", default_value_t = 200, env = "INTERPLAY_ROOM_MESSAGES_PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
     room_messages_per_second: u32,
@@ -182,7 +182,7 @@ impl Serving {
                     ..usual.log
                 },
                 rooms: self.rooms,
-                message: self.room_message_bytes,
+                message: self.room_message_bytes as usize,
                 messages_per_second: self.room_messages_per_second.into(),
                 bytes_per_second: self.room_bytes_per_second.into(),
             },

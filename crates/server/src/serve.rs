@@ -79,7 +79,11 @@ pub async fn serve(
         _ => anyhow::Error::new(error).context(format!("cannot listen on {listen}")),
     })?;
     let address = listener.local_addr().context("cannot tell the address")?;
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    // Nothing in the folder is touched before it is this server's.
+    let (store, _lock) = match &served {
+        Some(_) => (Some(Store::open(data)?), None),
+        None => (None, Some(store::lock(data)?)),
+    };
     let metrics = telemetry::metrics()?;
     let tokens = Tokens::open(data)?;
     let secret = || token::WebhookSecret::open(data);
@@ -87,7 +91,7 @@ pub async fn serve(
     let rooms = Rooms::open(data, access.rooms, access.webhook.map(webhook).transpose()?)?;
     tokio::spawn(rooms.clone().tend());
     let sockets = watch::Sender::new(());
-    let mut app = App {
+    let app = App {
         rooms: rooms.clone(),
         room_tokens: RoomTokens::under(tokens.secret()),
         api_key: token::ApiKey::open(data)?,
@@ -95,15 +99,15 @@ pub async fn serve(
         addresses: Addresses::new(access.connections, access.proxies),
         metrics,
         sockets: sockets.clone(),
-        store: None,
+        store: store.clone(),
     };
     let hint = match &served {
         Some(_) => format!("Open http://{address} in two tabs to play."),
         None => format!("Open http://{address}/api to see how its rooms are used."),
     };
-    let (play, _turn) = match served {
-        Some(served) => {
-            let (play, turn) = set_up(data, listen.ip(), served, (&mut app, tokens)).await?;
+    let (play, _turn) = match served.zip(store) {
+        Some((served, store)) => {
+            let (play, turn) = set_up(listen.ip(), served, store, (app.clone(), tokens)).await?;
             (Some(play), turn)
         }
         None => (None, None),
@@ -136,16 +140,14 @@ pub async fn serve(
 
 /// Makes an experiment ready.
 async fn set_up(
-    data: &Path,
     listen: IpAddr,
     Served { loaded, turn }: Served,
-    (app, tokens): (&mut App, Tokens),
+    store: Store,
+    (app, tokens): (App, Tokens),
 ) -> anyhow::Result<(Play, Option<Turn>)> {
-    let store = Store::open(data)?;
     for (sha256, prepared) in &loaded.environments {
         store.put_environment(sha256.clone(), prepared.clone()).await?;
     }
-    app.store = Some(store.clone());
     let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
     let context = StageContext {
@@ -155,7 +157,7 @@ async fn set_up(
         turn: turn_access,
     };
     let play = Play {
-        app: app.clone(),
+        app,
         stage: Stage::start(stager, context),
         store,
         tokens,

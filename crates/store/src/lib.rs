@@ -34,11 +34,22 @@ pub const DATABASE: &str = "interplay.sqlite";
 /// process ends, however it ends.
 const LOCK: &str = "interplay.lock";
 
-fn lock(folder: &Path) -> Result<File, StoreError> {
+/// A data folder that is this process's alone, for as long as this lives.
+#[derive(Clone, Debug)]
+pub struct FolderLock {
+    _file: Arc<File>,
+}
+
+/// Takes a data folder, making it where it is missing.
+///
+/// # Errors
+/// When another server has it, or it cannot be used; names the path and the cure.
+pub fn lock(folder: &Path) -> Result<FolderLock, StoreError> {
     let unusable = |source| StoreError::Folder { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(unusable)?;
     let file = File::create(folder.join(LOCK)).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock { _file: Arc::new(file) }),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
@@ -49,7 +60,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
 pub struct Store {
     writer: Writer,
     /// Held while the folder is this server's.
-    _lock: Option<Arc<File>>,
+    _lock: Option<FolderLock>,
 }
 
 impl Store {
@@ -58,13 +69,11 @@ impl Store {
     /// # Errors
     /// Names the path and the cure.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| StoreError::Folder { path: folder.to_owned(), source })?;
         let lock = lock(folder)?;
         let path = folder.join(DATABASE);
         let connection = rusqlite::Connection::open(&path)
             .map_err(|source| StoreError::Open { path: path.clone(), source })?;
-        Ok(Self { writer: Writer::start(connection, &path)?, _lock: Some(Arc::new(lock)) })
+        Ok(Self { writer: Writer::start(connection, &path)?, _lock: Some(lock) })
     }
 
     /// A store on a connection that the caller has made: for tests that put a layer of their own under it.

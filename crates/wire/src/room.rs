@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// The longest name of a room, a member or a sender, in bytes.
@@ -300,11 +300,16 @@ struct Flat<'a> {
     n: Option<u64>,
     class: Option<Class>,
     to: Option<MemberId>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "whole")]
     data: Option<&'a RawValue>,
     ack: Option<u64>,
     sequence: Option<u64>,
     time: Option<f64>,
+}
+
+/// Any value, `null` too: only a key that is missing is nothing.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl ClientFrame {
@@ -432,7 +437,7 @@ pub struct SendLimits {
     pub bytes_per_second: f64,
 }
 
-/// Why a send was refused. Nothing was sent, and the same counter may be used again.
+/// Why a send was refused. Nothing was sent; sent again with the same counter, it is looked at anew.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SendRefusal {
@@ -628,6 +633,14 @@ mod tests {
         let Ok(ClientFrame::Send(send)) = ClientFrame::of_text(text) else { panic!() };
         assert_eq!((send.n, send.class, send.to), (Some(3), Class::Normal, Some("b".parse().unwrap())));
         assert_eq!(send.payload, Payload::Json(r#"{"x": 1.50,"y":"é"}"#.into()));
+    }
+
+    #[test]
+    fn null_is_something_to_send() {
+        let Ok(ClientFrame::Send(send)) = ClientFrame::of_text(r#"{"type":"send","n":1,"data":null}"#) else {
+            panic!()
+        };
+        assert_eq!(send.payload, Payload::Json("null".into()));
     }
 
     #[test]

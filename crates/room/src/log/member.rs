@@ -37,7 +37,7 @@ pub struct Member {
     backlog: (usize, usize),
     /// Latest first.
     senders: Vec<SenderRecord>,
-    /// Whether the connection has named the first of them.
+    /// Whether the latest connection has named the first of them.
     counts: bool,
 }
 
@@ -56,6 +56,8 @@ pub struct MemberRecord {
     pub trimmed: u64,
     /// Its senders, latest first.
     pub senders: Vec<SenderRecord>,
+    /// Whether its latest connection has named the first of them.
+    pub counts: bool,
 }
 
 /// What a sender's counters became.
@@ -87,6 +89,7 @@ impl Member {
         }
     }
 
+    /// It was here when this was written down, so it was until `now`, for all that is known.
     pub(super) fn restored(record: MemberRecord, now: Timestamp) -> Self {
         Self {
             fence: record.fence,
@@ -94,6 +97,7 @@ impl Member {
             tip: record.tip,
             trimmed: record.trimmed,
             senders: record.senders,
+            counts: record.counts,
             ..Self::new(record.tip, record.trimmed, now)
         }
     }
@@ -108,6 +112,7 @@ impl Member {
             tip: self.tip,
             trimmed: self.trimmed,
             senders: self.senders.clone(),
+            counts: self.counts,
         }
     }
 
@@ -151,7 +156,9 @@ impl Member {
         self.trimmed
     }
 
-    pub(super) fn cursor(&self) -> u64 {
+    /// The last message that was handed to its connection.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
         self.cursor
     }
 
@@ -218,6 +225,11 @@ impl Member {
         news
     }
 
+    /// It was gone before the restart already.
+    pub(super) fn restore_drop(&mut self, at: Timestamp) {
+        self.last_seen = at;
+    }
+
     pub(super) fn restore_acknowledgement(&mut self, sequence: u64) {
         self.acknowledged = self.acknowledged.max(sequence);
     }
@@ -244,13 +256,18 @@ impl Member {
     /// What a counter became, if it was accepted before.
     pub(super) fn repeat(&self, counter: u64) -> Option<Option<u64>> {
         let sender = self.senders.first().filter(|_| self.counts)?;
-        (counter <= sender.last)
-            .then(|| sender.answers.iter().find(|(own, _)| *own == counter).map(|&(_, sequence)| sequence))
+        if counter > sender.last {
+            return None;
+        }
+        let answer = sender.answers.iter().find(|(own, _)| *own == counter).map(|&(_, sequence)| sequence);
+        // What is not among the latest was refused, unless it is older than they are.
+        let is_old = sender.answers.len() == ANSWERS && sender.answers.iter().all(|(own, _)| *own > counter);
+        (answer.is_some() || is_old).then_some(answer)
     }
 
     pub(super) fn accept(&mut self, counter: u64, sequence: u64) {
         if let Some(sender) = self.senders.first_mut().filter(|_| self.counts) {
-            sender.last = counter;
+            sender.last = sender.last.max(counter);
             if sender.answers.len() == ANSWERS {
                 sender.answers.pop_front();
             }

@@ -105,7 +105,7 @@ impl Message {
     }
 
     fn weight(&self) -> usize {
-        self.payload.len() + self.delivery.weight()
+        self.delivery.weight()
     }
 }
 
@@ -253,8 +253,8 @@ impl Log {
         self.members.get_mut(id).filter(|member| member.connection() == Some(fence))
     }
 
-    /// A member comes or comes back. `after` is the connection that its client had before: whoever took over since
-    /// then is not pushed out.
+    /// A member comes or comes back. `after` is the last connection that its client knows of: another client that took
+    /// over since then is not pushed out. (One of the same `sender` is its own, of which it never heard.)
     ///
     /// # Errors
     /// As [`JoinError`] says; the room is then as it was.
@@ -271,7 +271,11 @@ impl Log {
         let tip = self.tip();
         let mut evicted = None;
         let away = match self.members.get(id) {
-            Some(member) if fence <= member.fence() || after.is_some_and(|after| after < member.fence()) => {
+            Some(member) if fence <= member.fence() => return Err(JoinError::Replaced),
+            Some(member)
+                if after.is_some_and(|after| after < member.fence())
+                    && (sender.is_none() || member.sender() != sender) =>
+            {
                 return Err(JoinError::Replaced);
             }
             Some(member) => Some(member.away(now)),
@@ -517,6 +521,13 @@ impl Log {
     pub fn restore_member(&mut self, id: MemberId, record: MemberRecord, now: Timestamp) {
         self.members.insert(id, Member::restored(record, now));
         (self.deserted, self.visited) = (Some(now), true);
+    }
+
+    /// A member was gone already when this was written down.
+    pub fn restore_drop(&mut self, id: &MemberId, at: Timestamp) {
+        if let Some(member) = self.members.get_mut(id) {
+            member.restore_drop(at);
+        }
     }
 
     /// Takes an acknowledgement back.

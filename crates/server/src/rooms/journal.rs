@@ -5,8 +5,11 @@
 //! doubt. Then, and when a record is damaged, rooms are thrown away, and begin another epoch. What is never wrong to
 //! believe stays: which tokens were revoked (that is synced), and what a webhook has not been told.
 //!
+//! Records that belong together are one entry: after a kill in the middle of writing there is all of it or nothing, and
+//! nobody was told of what is not there.
+//!
 //! ```text
-//!  rooms/000001.log   header: magic, boot    then records: length, check, postcard
+//!  rooms/000001.log   header: magic, boot    then entries: length, its check, check, postcard
 //!  rooms/000002.log   … once a file is long enough; rooms write themselves whole into it, and the older one goes
 //! ```
 
@@ -20,19 +23,22 @@ use anyhow::{Context, bail, ensure};
 use base::{Timestamp, WallTime, hash_state};
 use room::log::{Draft, Log, LogRules, MemberRecord, Message};
 use serde::{Deserialize, Serialize};
-use wire::room::{Class, Epoch, Fence, MemberId, Payload, RoomId, SenderId};
+use wire::room::{Class, Epoch, Fence, MemberId, Payload, Presence, RoomId, SenderId};
 
 use super::wall;
 use super::webhook::Event;
 
-/// When a file is long enough for another to begin, in bytes.
+/// The least length at which another file begins, in bytes.
 const SEGMENT: u64 = 32 << 20;
 
-const MAGIC: &[u8; 8] = b"rooms-1\n";
+const MAGIC: &[u8; 8] = b"rooms-2\n";
 
-/// The length of a boot's id, and of a record's header: length and check.
+/// How much memory is kept for the next entry, in bytes: a room that was written whole may have needed more.
+const MEMORY: usize = 1 << 20;
+
+/// The length of a boot's id, and of an entry's header: its length, a check of that, and one of the entry.
 const BOOT: usize = 37;
-const HEADER: usize = 12;
+const HEADER: usize = 16;
 
 /// One thing that happened, as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,6 +77,7 @@ pub(super) enum Record {
     /// Its connection is gone.
     Dropped {
         member: MemberId,
+        at: WallTime,
     },
     /// Tokens that it was given up to then, in seconds since the Unix epoch, open this room no more, nor another of
     /// the same name.
@@ -118,6 +125,8 @@ pub(super) struct Restored {
     pub(super) revoked: Revocations,
     /// What was not told.
     pub(super) events: BTreeMap<u64, (RoomId, Event)>,
+    /// The last event that was.
+    told: u64,
 }
 
 /// Up to when members' tokens are void, in seconds since the Unix epoch.
@@ -133,13 +142,21 @@ struct State {
     number: u64,
     file: File,
     bytes: u64,
+    /// When the file is long enough for another to begin: at twice what there was to write at its beginning.
+    enough: u64,
     buffer: Vec<u8>,
     is_broken: bool,
 }
 
 impl Journal {
-    /// Opens a data folder's journal, and reads back what is certain.
-    pub(super) fn open(data: &Path, rules: LogRules, now: Timestamp) -> anyhow::Result<(Self, Restored)> {
+    /// Opens a data folder's journal, and reads back what is certain. With `tells`, what became of members because of
+    /// the restart is among the events.
+    pub(super) fn open(
+        data: &Path,
+        rules: LogRules,
+        now: Timestamp,
+        tells: bool,
+    ) -> anyhow::Result<(Self, Restored)> {
         let folder = data.join("rooms");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let boot = boot();
@@ -156,37 +173,30 @@ impl Journal {
         if is_doubtful {
             restored.throw_away();
         }
+        if tells {
+            restored.add_events(now);
+        }
         let number = old.last().map_or(1, |(number, _)| number + 1);
-        let journal = Self {
-            state: Mutex::new(State {
-                number,
-                file: begin(&folder, number, &boot)?,
-                bytes: 0,
-                buffer: Vec::new(),
-                is_broken: false,
-            }),
-            folder,
-        };
+        let file = begin(&folder, number, &boot)?;
+        let state = State { number, file, bytes: 0, enough: SEGMENT, buffer: Vec::new(), is_broken: false };
+        let journal = Self { state: Mutex::new(state), folder };
         for (room, log) in &restored.rooms {
             journal.write_whole(room, log)?;
         }
+        journal.write_events(restored.told, restored.events.values())?;
         journal.write_revocations(&restored.revoked)?;
-        for (room, event) in restored.events.values() {
-            journal.write(room, &Record::Event(event.clone()))?;
-        }
-        for (_, path) in old {
-            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
+        journal.sync()?;
+        journal.remove_before(number)?;
         Ok((journal, restored))
     }
 
-    /// Writes something down. After a failure everything fails: what is in the file is then in doubt.
-    pub(super) fn write(&self, room: &RoomId, record: &Record) -> anyhow::Result<()> {
+    /// Writes down what belongs together. After a failure everything fails: what is in the file is then in doubt.
+    pub(super) fn write(&self, room: &RoomId, records: &[Record]) -> anyhow::Result<()> {
         let mut state = self.lock();
         if state.is_broken {
             bail!("rooms could not be written before");
         }
-        let written = state.write(room, record);
+        let written = state.write(room, records);
         state.is_broken = written.is_err();
         written
     }
@@ -194,29 +204,43 @@ impl Journal {
     /// Writes a whole room down: nothing older is needed for it.
     pub(super) fn write_whole(&self, room: &RoomId, log: &Log) -> anyhow::Result<()> {
         let (next, trimmed) = log.position();
-        self.write(room, &Record::Opened { epoch: log.epoch().0 })?;
+        let mut records = vec![Record::Opened { epoch: log.epoch().0 }];
         for (member, state) in log.members() {
-            let record = state.record(wall);
-            self.write(room, &Record::Member { member: member.clone(), record })?;
+            records.push(Record::Member { member: member.clone(), record: state.record(wall) });
             if !state.is_connected() {
-                self.write(room, &Record::Dropped { member: member.clone() })?;
+                records.push(Record::Dropped { member: member.clone(), at: wall(state.last_seen()) });
             }
         }
-        for message in log.messages() {
-            self.write(room, &Record::message(message, None))?;
-        }
-        self.write(room, &Record::Position { next, trimmed })
+        records.extend(log.messages().map(|message| Record::message(message, None)));
+        records.push(Record::Position { next, trimmed });
+        self.write(room, &records)
     }
 
-    /// Writes down whose tokens are void, and waits for the disk: this must hold after power was lost too.
+    /// Writes down whose tokens are void.
     pub(super) fn write_revocations(&self, revoked: &Revocations) -> anyhow::Result<()> {
-        if revoked.is_empty() {
-            return Ok(());
-        }
-        for ((room, member), until) in revoked {
-            self.write(room, &Record::Revoked { member: member.clone(), until: *until })?;
-        }
-        self.lock().file.sync_data().context("cannot sync the rooms' journal")
+        revoked.iter().try_for_each(|((room, member), until)| {
+            self.write(room, &[Record::Revoked { member: member.clone(), until: *until }])
+        })
+    }
+
+    /// Writes down which events were told, and which were not.
+    pub(super) fn write_events<'a>(
+        &self,
+        told: u64,
+        waiting: impl Iterator<Item = &'a (RoomId, Event)>,
+    ) -> anyhow::Result<()> {
+        // This one is of no room.
+        self.write(&"webhook".parse()?, &[Record::Told { event: told }])?;
+        let mut waiting = waiting;
+        waiting.try_for_each(|(room, event)| self.write(room, &[Record::Event(event.clone())]))
+    }
+
+    /// Waits for the disk: what was written holds after power was lost too. Others can write meanwhile.
+    pub(super) fn sync(&self) -> anyhow::Result<()> {
+        let file = self.lock().file.try_clone();
+        let synced =
+            file.and_then(|file| file.sync_data()).and_then(|()| File::open(&self.folder)?.sync_all());
+        synced.context("cannot sync the rooms' journal")
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -227,7 +251,7 @@ impl Journal {
     /// and the files before this number may be removed.
     pub(super) fn turn_over(&self) -> anyhow::Result<Option<u64>> {
         let mut state = self.lock();
-        if state.bytes < SEGMENT && !state.is_broken {
+        if state.bytes < state.enough && !state.is_broken {
             return Ok(None);
         }
         let number = state.number + 1;
@@ -236,8 +260,12 @@ impl Journal {
         Ok(Some(number))
     }
 
-    /// Removes what is no longer needed.
+    /// All is written down again: what was before is no longer needed.
     pub(super) fn remove_before(&self, number: u64) -> anyhow::Result<()> {
+        {
+            let mut state = self.lock();
+            state.enough = SEGMENT.max(2 * state.bytes);
+        }
         for (_, path) in segments(&self.folder)?.into_iter().filter(|(old, _)| *old < number) {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
@@ -250,17 +278,25 @@ impl Journal {
 }
 
 impl State {
-    fn write(&mut self, room: &RoomId, record: &Record) -> anyhow::Result<()> {
+    fn write(&mut self, room: &RoomId, records: &[Record]) -> anyhow::Result<()> {
         self.buffer.clear();
         self.buffer.resize(HEADER, 0);
-        self.buffer = postcard::to_extend(&(room, record), std::mem::take(&mut self.buffer))?;
+        self.buffer = postcard::to_extend(&(room, records), std::mem::take(&mut self.buffer))?;
         let (header, body) = self.buffer.split_at_mut(HEADER);
-        header[..4].copy_from_slice(&u32::try_from(body.len())?.to_le_bytes());
-        header[4..].copy_from_slice(&hash_state(body).0.to_le_bytes());
+        let length = u32::try_from(body.len())?.to_le_bytes();
+        header[..4].copy_from_slice(&length);
+        header[4..8].copy_from_slice(&check_of(&length));
+        header[8..].copy_from_slice(&hash_state(body).0.to_le_bytes());
         self.file.write_all(&self.buffer).context("cannot write to the rooms' journal")?;
         self.bytes += self.buffer.len() as u64;
+        self.buffer.shrink_to(MEMORY);
         Ok(())
     }
+}
+
+/// The check of a length.
+fn check_of(length: &[u8]) -> [u8; 4] {
+    (hash_state(length).0 as u32).to_le_bytes()
 }
 
 /// What tells one running of the machine from the next.
@@ -273,9 +309,12 @@ fn boot() -> Vec<u8> {
 fn begin(folder: &Path, number: u64, boot: &[u8]) -> anyhow::Result<File> {
     let path = folder.join(format!("{number:06}.log"));
     let made = File::create_new(&path).and_then(|mut file| {
-        file.write_all(MAGIC)?;
-        file.write_all(boot)?;
-        Ok(file)
+        let begun = file.write_all(&[MAGIC, boot].concat());
+        if begun.is_err() {
+            // The next attempt makes it again.
+            std::fs::remove_file(&path).ok();
+        }
+        begun.map(|()| file)
     });
     made.with_context(|| format!("cannot make {}", path.display()))
 }
@@ -295,20 +334,21 @@ fn segments(folder: &Path) -> anyhow::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Reads a file back. An error is a doubt.
+/// Reads a file back. An error is a doubt; an entry that was not written to its end is none: nobody was told of it.
 fn read_back(path: &Path, boot: &[u8], reading: &mut Reading<'_>) -> anyhow::Result<()> {
     let bytes = std::fs::read(path)?;
-    let rest = bytes.strip_prefix(MAGIC).context("it is no journal of rooms")?;
-    let (written_in, mut rest) = rest.split_at_checked(BOOT).context("it is cut off")?;
-    while !rest.is_empty() {
-        let (header, body) = rest.split_at_checked(HEADER).context("a record is cut off")?;
-        let length = u32::from_le_bytes(header[..4].try_into()?);
-        let (body, after) = body.split_at_checked(length as usize).context("a record is cut off")?;
-        if hash_state(body).0.to_le_bytes() != header[4..] {
-            bail!("a record is damaged");
+    let Some((header, mut rest)) = bytes.split_at_checked(MAGIC.len() + BOOT) else { return Ok(()) };
+    let written_in = header.strip_prefix(MAGIC).context("it is no journal of rooms")?;
+    while let Some((header, after)) = rest.split_at_checked(HEADER) {
+        let (length, checks) = header.split_at(4);
+        ensure!(checks.starts_with(&check_of(length)), "an entry is damaged");
+        let length = u32::from_le_bytes(length.try_into()?);
+        let Some((body, after)) = after.split_at_checked(length as usize) else { break };
+        ensure!(checks.ends_with(&hash_state(body).0.to_le_bytes()), "an entry is damaged");
+        let (room, records): (RoomId, Vec<Record>) = postcard::from_bytes(body)?;
+        for record in records {
+            reading.apply(room.clone(), record)?;
         }
-        let (room, record) = postcard::from_bytes(body)?;
-        reading.apply(room, record)?;
         rest = after;
     }
     ensure!(written_in == boot, "the machine was started since");
@@ -323,6 +363,22 @@ impl Restored {
         }
         self.connected.clear();
     }
+
+    /// The id of the next event.
+    pub(super) fn next_event(&self, now: Timestamp) -> u64 {
+        let last = self.events.keys().next_back().copied().unwrap_or_default().max(self.told);
+        now.as_micros().max(last + 1)
+    }
+
+    /// What became of members because of the restart.
+    fn add_events(&mut self, now: Timestamp) {
+        let dropped = std::mem::take(&mut self.connected).into_iter().map(|who| (who, Presence::Dropped));
+        let left = std::mem::take(&mut self.lost).into_iter().map(|who| (who, Presence::Left));
+        for ((room, member), presence) in dropped.chain(left).collect::<Vec<_>>() {
+            let id = self.next_event(now);
+            self.events.insert(id, (room, Event { id, member, presence, at: wall(now) }));
+        }
+    }
 }
 
 struct Reading<'a> {
@@ -333,7 +389,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn apply(&mut self, room: RoomId, record: Record) -> anyhow::Result<()> {
-        let Restored { rooms, connected, fence, revoked, events, .. } = &mut *self.restored;
+        let Restored { rooms, connected, fence, revoked, events, told, .. } = &mut *self.restored;
         match record {
             Record::Opened { epoch } => {
                 rooms.insert(room, Log::new(Epoch(epoch), self.rules, self.now));
@@ -349,6 +405,7 @@ impl Reading<'_> {
             }
             Record::Told { event } => {
                 *events = events.split_off(&(event + 1));
+                *told = (*told).max(event);
                 return Ok(());
             }
             _ => {}
@@ -363,7 +420,8 @@ impl Reading<'_> {
                 connected.insert((room, member.clone()));
                 log.restore_member(member, record, self.now);
             }
-            Record::Dropped { member } => {
+            Record::Dropped { member, at } => {
+                log.restore_drop(&member, Timestamp::from_millis(at.0));
                 connected.remove(&(room, member));
             }
             Record::Acknowledged { member, sequence } => log.restore_acknowledgement(&member, sequence),
@@ -400,7 +458,7 @@ mod tests {
     }
 
     fn open(data: &Path) -> (Journal, Restored) {
-        Journal::open(data, LogRules::default(), now()).unwrap()
+        Journal::open(data, LogRules::default(), now(), false).unwrap()
     }
 
     fn room() -> RoomId {
@@ -410,23 +468,23 @@ mod tests {
     /// A room with two members and three messages, written down as it came about.
     fn lived(journal: &Journal) -> Log {
         let mut log = Log::new(Epoch(7), LogRules::default(), now());
-        journal.write(&room(), &Record::Opened { epoch: 7 }).unwrap();
+        journal.write(&room(), &[Record::Opened { epoch: 7 }]).unwrap();
         let (ann, bob): (MemberId, MemberId) = ("ann".parse().unwrap(), "bob".parse().unwrap());
         let sender: SenderId = "page".parse().unwrap();
         for (member, fence) in [(&ann, 1), (&bob, 2)] {
             log.join(member, Fence(fence), None, None, Some(&sender), now()).unwrap();
             let record = log.member(member).unwrap().record(wall);
-            journal.write(&room(), &Record::Member { member: member.clone(), record }).unwrap();
+            journal.write(&room(), &[Record::Member { member: member.clone(), record }]).unwrap();
         }
         for counter in 1..=3 {
             let draft = Draft { to: None, class: Class::Normal, payload: Payload::Json("[1]".into()) };
             let sent = log.send(&ann, Fence(1), Some(counter), draft, (now(), wall(now()))).unwrap();
             let room::log::Sent::New(message) = sent else { panic!("{sent:?}") };
-            journal.write(&room(), &Record::message(&message, Some((sender.clone(), counter)))).unwrap();
+            journal.write(&room(), &[Record::message(&message, Some((sender.clone(), counter)))]).unwrap();
         }
         log.pull(&bob, Fence(2), (9, 9999)).unwrap();
         log.acknowledge(&bob, Fence(2), 2, now());
-        journal.write(&room(), &Record::Acknowledged { member: bob, sequence: 2 }).unwrap();
+        journal.write(&room(), &[Record::Acknowledged { member: bob, sequence: 2 }]).unwrap();
         log
     }
 
@@ -464,8 +522,8 @@ mod tests {
         let path = data.path().join("rooms/000001.log");
         let whole = std::fs::read(&path).unwrap();
         let header = MAGIC.len() + BOOT;
-        let mut doubtful = vec![whole[..whole.len() - 1].to_vec()];
-        for at in [0, MAGIC.len(), header, header + 4, header + HEADER, whole.len() - 1] {
+        let mut doubtful = Vec::new();
+        for at in [0, MAGIC.len(), header, header + 4, header + 8, header + HEADER, whole.len() - 1] {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             doubtful.push(bytes);
@@ -479,12 +537,43 @@ mod tests {
         }
     }
 
+    /// A kill in the middle of writing anything: what was told before is there, and numbers are not used twice.
+    #[test]
+    fn an_entry_that_was_not_written_to_its_end_never_was() {
+        let data = tempfile::tempdir().unwrap();
+        let (journal, _) = open(data.path());
+        let log = lived(&journal);
+        drop(journal);
+        let first = std::fs::read(data.path().join("rooms/000001.log")).unwrap();
+        // The room as it is written whole at a start, in another file.
+        let (journal, _) = open(data.path());
+        drop(journal);
+        let second = std::fs::read(data.path().join("rooms/000002.log")).unwrap();
+        for end in 0..second.len() {
+            let data = tempfile::tempdir().unwrap();
+            std::fs::create_dir(data.path().join("rooms")).unwrap();
+            std::fs::write(data.path().join("rooms/000001.log"), &first).unwrap();
+            std::fs::write(data.path().join("rooms/000002.log"), &second[..end]).unwrap();
+            let (_, restored) = open(data.path());
+            same(&restored.rooms[&room()], &log);
+        }
+        let entries = |bytes: &[u8]| {
+            let data = tempfile::tempdir().unwrap();
+            std::fs::create_dir(data.path().join("rooms")).unwrap();
+            std::fs::write(data.path().join("rooms/000001.log"), bytes).unwrap();
+            open(data.path()).1.rooms.get(&room()).map_or(0, Log::tip)
+        };
+        let tips: Vec<u64> = (0..=first.len()).map(|end| entries(&first[..end])).collect();
+        assert!(tips.is_sorted(), "{tips:?}");
+        assert_eq!((tips[0], tips[first.len() - 1], tips[first.len()]), (0, 3, 3));
+    }
+
     #[test]
     fn a_closed_room_is_not_read_back() {
         let data = tempfile::tempdir().unwrap();
         let (journal, _) = open(data.path());
         lived(&journal);
-        journal.write(&room(), &Record::Closed).unwrap();
+        journal.write(&room(), &[Record::Closed]).unwrap();
         drop(journal);
         assert!(open(data.path()).1.rooms.is_empty());
     }

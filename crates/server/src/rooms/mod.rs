@@ -153,18 +153,11 @@ impl Rooms {
     pub(crate) fn open(data: &Path, limits: Limits, webhook: Option<Webhook>) -> anyhow::Result<Self> {
         let started = (Instant::now(), wall_time());
         let now = Timestamp::from_millis(started.1.0);
-        let (journal, mut restored) = Journal::open(data, limits.log, now)?;
+        let (journal, mut restored) = Journal::open(data, limits.log, now, webhook.is_some())?;
         let journal = Arc::new(journal);
-        let untold = std::mem::take(&mut restored.events);
-        let begin = |webhook| Events::start(webhook, Arc::clone(&journal), untold, now.as_micros());
+        let (next, untold) = (restored.next_event(now), std::mem::take(&mut restored.events));
+        let begin = |webhook| Events::start(webhook, Arc::clone(&journal), untold, next);
         let events = webhook.map(begin).transpose()?;
-        if let Some(events) = &events {
-            let became = |presence| {
-                move |(room, member): &(RoomId, MemberId)| events.tell(room, member, presence, started.1)
-            };
-            restored.connected.iter().for_each(became(Presence::Dropped));
-            restored.lost.iter().for_each(became(Presence::Left));
-        }
         let shared = Shared {
             rooms: RwLock::default(),
             journal,
@@ -188,16 +181,19 @@ impl Rooms {
     pub(crate) async fn tend(self) {
         let mut ticks = tokio::time::interval(SWEEP);
         let mut turned = Instant::now();
+        let mut turning = tokio::task::spawn_blocking(|| {});
         loop {
             ticks.tick().await;
             self.sweep();
-            if turned.elapsed() >= TURN_OVER {
+            // Deadlines do not wait for the disk.
+            if turned.elapsed() >= TURN_OVER && turning.is_finished() {
                 turned = Instant::now();
                 let rooms = self.clone();
-                let done = tokio::task::spawn_blocking(move || rooms.turn_over()).await;
-                if let Ok(Err(error)) = done {
-                    tracing::error!(%error, "the rooms' journal cannot be turned over");
-                }
+                turning = tokio::task::spawn_blocking(move || {
+                    if let Err(error) = rooms.turn_over() {
+                        tracing::error!(%error, "the rooms' journal cannot be turned over");
+                    }
+                });
             }
         }
     }
@@ -256,7 +252,7 @@ impl Rooms {
         if rooms.len() >= self.shared.limits.rooms {
             return Err(CloseCode::TooManyRooms);
         }
-        self.shared.journal.write(id, &Record::Opened { epoch: epoch.0 }).map_err(unavailable)?;
+        self.shared.journal.write(id, &[Record::Opened { epoch: epoch.0 }]).map_err(unavailable)?;
         let room = Room::new(id.clone(), Log::new(epoch, self.shared.limits.log, self.now()));
         rooms.insert(id.clone(), Arc::clone(&room));
         gauge!("interplay_rooms").set(rooms.len() as f64);
@@ -266,36 +262,42 @@ impl Rooms {
     /// Removes a room; whoever looks for it finds another.
     fn end(&self, room: &Room, state: &mut State, code: CloseCode) {
         state.is_over = true;
-        for (member, _) in state.log.members() {
-            self.report(room, member, Presence::Left);
-        }
+        let mut rooms = self.shared.rooms.write().unwrap_or_else(PoisonError::into_inner);
+        rooms.remove(&room.id);
+        gauge!("interplay_rooms").set(rooms.len() as f64);
+        // Before another of its name can begin: what is read back is in this order.
+        let members: Vec<_> = state.log.members().map(|(member, _)| (member, Presence::Left)).collect();
+        self.note(room, vec![Record::Closed], &members).ok();
+        drop(rooms);
         for (_, outbox) in state.connections.values() {
             outbox.close(code);
         }
         state.connections.clear();
-        let mut rooms = self.shared.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        rooms.remove(&room.id);
-        gauge!("interplay_rooms").set(rooms.len() as f64);
-        drop(rooms);
-        self.shared.journal.write(&room.id, &Record::Closed).ok();
     }
 
-    /// Tells the others, and the application's own server, what became of a member.
-    fn became(&self, room: &Room, state: &State, member: &MemberId, presence: Presence) {
-        state.tell_others(member, presence);
-        self.report(room, member, presence);
-    }
-
-    fn report(&self, room: &Room, member: &MemberId, presence: Presence) {
-        if let Some(events) = &self.shared.events {
-            events.tell(&room.id, member, presence, wall_time());
+    /// Writes down what belongs together, with what the application is to hear of it.
+    fn note(
+        &self,
+        room: &Room,
+        records: Vec<Record>,
+        became: &[(&MemberId, Presence)],
+    ) -> anyhow::Result<()> {
+        match &self.shared.events {
+            Some(events) if !became.is_empty() => events.tell(&room.id, became, wall_time(), records),
+            _ => self.shared.journal.write(&room.id, &records),
         }
     }
 
-    /// Writes something down before anybody is told. If that fails, the room's next numbers are in doubt: it ends,
-    /// and its members come back to another epoch.
-    fn write(&self, room: &Room, state: &mut State, record: &Record) -> bool {
-        match self.shared.journal.write(&room.id, record) {
+    /// Writes something down before anybody is told; `became` is what happened to a member with it. If that fails, the
+    /// room's next numbers are in doubt: it ends, and its members come back to another epoch.
+    fn write(
+        &self,
+        room: &Room,
+        state: &mut State,
+        record: Record,
+        became: Option<(&MemberId, Presence)>,
+    ) -> bool {
+        match self.note(room, vec![record], became.as_slice()) {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(%error, room = %room.id, "a room ends: it cannot be written down");
@@ -324,8 +326,13 @@ impl Rooms {
                     _ => return,
                 }
             };
-            let Some(room) = due.and_then(|Reverse((_, id))| self.find(&id)) else { continue };
+            let Some(Reverse((at, id))) = due else { return };
+            let Some(room) = self.find(&id) else { continue };
             let mut state = lock(&room.state);
+            // It was put earlier since, and done then.
+            if state.scheduled != Some(at) {
+                continue;
+            }
             state.scheduled = None;
             state.log.handle_timeout(now);
             if state.log.is_over(now) && !state.is_over {
@@ -348,11 +355,14 @@ impl Rooms {
         if let Some(events) = &self.shared.events {
             events.write_whole()?;
         }
-        let mut revoked = lock(&self.shared.revoked);
-        let now = wall_time().0 / 1000;
-        revoked.retain(|_, until| *until + LONGEST_TOKEN > now);
+        let revoked = {
+            let mut revoked = lock(&self.shared.revoked);
+            let now = wall_time().0 / 1000;
+            revoked.retain(|_, until| *until + LONGEST_TOKEN > now);
+            revoked.clone()
+        };
         self.shared.journal.write_revocations(&revoked)?;
-        drop(revoked);
+        self.shared.journal.sync()?;
         self.shared.journal.remove_before(number)
     }
 
@@ -369,15 +379,19 @@ impl Rooms {
         outbox: &Arc<Outbox>,
     ) -> Result<Arc<Room>, CloseCode> {
         loop {
+            if self.is_revoked(claims) {
+                return Err(CloseCode::Kicked);
+            }
             let room = self.find_or_begin(&claims.room)?;
             let mut state = lock(&room.state);
             if state.is_over {
                 continue;
             }
-            self.join_room(&room, &mut state, claims, join, (fence, outbox))?;
+            let joined = self.join_room(&room, &mut state, claims, join, (fence, outbox));
+            // A room that began for nobody ends like any other.
             self.schedule(&room, &mut state);
             drop(state);
-            return Ok(room);
+            return joined.map(|()| room);
         }
     }
 
@@ -390,6 +404,7 @@ impl Rooms {
         (fence, outbox): (Fence, &Arc<Outbox>),
     ) -> Result<(), CloseCode> {
         let member = &claims.member;
+        // It may have been removed in the meantime.
         if self.is_revoked(claims) {
             return Err(CloseCode::Kicked);
         }
@@ -401,17 +416,25 @@ impl Rooms {
         if let Some(evicted) = &joined.evicted {
             self.left(room, state, evicted);
         }
-        let record = state.log.member(member).map(|member| member.record(wall));
-        let record = record.map(|record| Record::Member { member: member.clone(), record });
-        if record.is_some_and(|record| !self.write(room, state, &record)) {
-            return Err(CloseCode::Unavailable);
+        let presence = match (joined.away, joined.replaced) {
+            (None, _) => Some(Presence::Joined),
+            (Some(_), None) => Some(Presence::Returned),
+            // Nobody had noticed that it was away.
+            (Some(_), Some(_)) => None,
+        };
+        if let Some(record) = state.log.member(member).map(|member| member.record(wall)) {
+            let record = Record::Member { member: member.clone(), record };
+            if !self.write(room, state, record, presence.map(|presence| (member, presence))) {
+                return Err(CloseCode::Unavailable);
+            }
         }
-        if let Some(away) = joined.away {
+        // Who is not known any more may miss something too.
+        if joined.away.is_some() || joined.gap.is_some() {
             counter!("interplay_room_returns_total").increment(1);
             counter!("interplay_room_replayed_total").increment(joined.missed);
             counter!("interplay_room_gaps_total").increment(joined.gap.is_some().into());
             outbox.tell(&ServerFrame::ReconnectionDetected {
-                disconnect_duration: away.as_secs_f64(),
+                disconnect_duration: joined.away.unwrap_or_default().as_secs_f64(),
                 missed_message_count: joined.missed,
                 gap: joined.gap,
             });
@@ -429,14 +452,8 @@ impl Rooms {
         if let Some((_, older)) = state.connections.insert(member.clone(), (fence, Arc::clone(outbox))) {
             older.close(CloseCode::Replaced);
         }
-        let presence = match (joined.away, joined.replaced) {
-            (None, _) => Some(Presence::Joined),
-            (Some(_), None) => Some(Presence::Returned),
-            // Nobody had noticed that it was away.
-            (Some(_), Some(_)) => None,
-        };
         if let Some(presence) = presence {
-            self.became(room, state, member, presence);
+            state.tell_others(member, presence);
         }
         Ok(())
     }
@@ -447,7 +464,7 @@ impl Rooms {
     }
 
     /// Whether a token was given before its member was removed.
-    fn is_revoked(&self, claims: &Claims) -> bool {
+    pub(crate) fn is_revoked(&self, claims: &Claims) -> bool {
         let revoked = lock(&self.shared.revoked);
         let until = revoked.get(&(claims.room.clone(), claims.member.clone()));
         until.is_some_and(|&until| claims.issued <= until)
@@ -484,7 +501,7 @@ impl Rooms {
             Ok(Sent::New(message)) => {
                 let sender = state.log.member(&claims.member).and_then(|member| member.sender().cloned());
                 let record = Record::message(&message, sender.map(|sender| (sender, n)));
-                if self.write(room, &mut state, &record) {
+                if self.write(room, &mut state, record, None) {
                     outbox.tell(&ServerFrame::Sent { n, sequence: Some(message.sequence) });
                     state.appended(&message);
                 }
@@ -519,7 +536,7 @@ impl Rooms {
             let sent = state.log.publish(draft, self.now(), wall_time());
             let message = sent.map_err(|_| PublishError::NoSuchMember);
             if let Ok(message) = &message {
-                if !self.write(&room, &mut state, &Record::message(message, None)) {
+                if !self.write(&room, &mut state, Record::message(message, None), None) {
                     return Err(PublishError::Unavailable);
                 }
                 state.appended(message);
@@ -544,9 +561,10 @@ impl Rooms {
         })
     }
 
-    /// The number of the newest message for a member.
+    /// The number of the newest message for a member, if its connection has been handed it.
     pub(crate) fn tip(&self, room: &Room, member: &MemberId) -> Option<u64> {
-        lock(&room.state).log.member(member).map(room::log::Member::tip)
+        let state = lock(&room.state);
+        state.log.member(member).filter(|member| member.cursor() >= member.tip()).map(room::log::Member::tip)
     }
 
     /// A member has everything up to a number.
@@ -557,7 +575,7 @@ impl Rooms {
 
     fn acknowledge_in(&self, room: &Room, state: &mut State, member: &MemberId, fence: Fence, sequence: u64) {
         if !state.is_over && state.log.acknowledge(member, fence, sequence, self.now()) {
-            self.write(room, state, &Record::Acknowledged { member: member.clone(), sequence });
+            self.write(room, state, Record::Acknowledged { member: member.clone(), sequence }, None);
         }
     }
 
@@ -572,11 +590,12 @@ impl Rooms {
         if state.connections.get(member).is_some_and(|(current, _)| *current == fence) {
             state.connections.remove(member);
         }
-        if !state.is_over
-            && state.log.drop(member, fence, self.now())
-            && self.write(room, &mut state, &Record::Dropped { member: member.clone() })
-        {
-            self.became(room, &state, member, Presence::Dropped);
+        if state.is_over || !state.log.drop(member, fence, self.now()) {
+            return;
+        }
+        let record = Record::Dropped { member: member.clone(), at: wall_time() };
+        if self.write(room, &mut state, record, Some((member, Presence::Dropped))) {
+            state.tell_others(member, Presence::Dropped);
             self.schedule(room, &mut state);
         }
     }
@@ -594,6 +613,7 @@ impl Rooms {
         let (revoked, until) = ((id.clone(), member.clone()), wall_time().0 / 1000);
         lock(&self.shared.revoked).insert(revoked.clone(), until);
         let written = self.shared.journal.write_revocations(&Revocations::from([(revoked, until)]));
+        let written = written.and_then(|()| self.shared.journal.sync());
         if let Some(room) = self.find(id) {
             let mut state = lock(&room.state);
             if !state.is_over && state.log.leave(member, None, self.now()) {
@@ -609,10 +629,11 @@ impl Rooms {
     fn left(&self, room: &Room, state: &mut State, member: &MemberId) {
         state.connections.remove(member);
         state.qualities.remove(member);
-        if !self.write(room, state, &Record::Left { member: member.clone() }) {
+        let record = Record::Left { member: member.clone() };
+        if !self.write(room, state, record, Some((member, Presence::Left))) {
             return;
         }
-        self.became(room, state, member, Presence::Left);
+        state.tell_others(member, Presence::Left);
         if state.log.is_over(self.now()) {
             counter!("interplay_rooms_ended_total", "reason" => "left").increment(1);
             self.end(room, state, CloseCode::RoomDeleted);

@@ -39,11 +39,11 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// False when there is no room: then it is not sent.
-    fn put(&self, message: Message) -> bool {
+    /// False when there is no room within a part of the bounds: then it is not sent.
+    fn put(&self, message: Message, share: usize) -> bool {
         let mut state = self.lock();
         let bytes = state.bytes + length(&message);
-        let fits = state.frames.len() < FRAMES && bytes <= BYTES;
+        let fits = state.frames.len() < FRAMES / share && bytes <= BYTES / share;
         if fits {
             state.bytes = bytes;
             state.frames.push_back(message);
@@ -57,14 +57,14 @@ impl Outbox {
     pub(super) fn tell(&self, frame: &ServerFrame) {
         // Names, numbers and words: there is nothing in it that cannot be written.
         let text = serde_json::to_string(frame).unwrap_or_default();
-        if !self.put(Message::Text(text.into())) {
+        if !self.put(Message::Text(text.into()), 1) {
             self.close(CloseCode::SlowReader);
         }
     }
 
-    /// What may be lost. False when it was.
+    /// What may be lost, and leaves room for what may not. False when it was.
     pub(super) fn offer(&self, frame: Frame) -> bool {
-        self.put(message(frame))
+        self.put(message(frame), 2)
     }
 
     /// There is something in the log.

@@ -290,7 +290,11 @@ impl Connection {
             }
             ClientFrame::Renew { token } => {
                 let renewed = self.tokens.read(&token);
-                let same = |claims: &Claims| claims.room == self.claims.room && claims.member == *member;
+                let same = |claims: &Claims| {
+                    claims.room == self.claims.room
+                        && claims.member == *member
+                        && !self.rooms.is_revoked(claims)
+                };
                 let Some(claims) = renewed.filter(same) else {
                     return Err(Some(CloseCode::Unauthorized));
                 };
@@ -313,6 +317,7 @@ async fn unless_closed(
     io: impl Future<Output = Result<(), axum::Error>>,
 ) -> Result<bool, Option<CloseCode>> {
     let mut io = std::pin::pin!(io);
+    let mut silence = std::pin::pin!(sleep(SILENCE));
     let mut woken = false;
     loop {
         tokio::select! {
@@ -324,7 +329,7 @@ async fn unless_closed(
                     return Err(Some(code));
                 }
             }
-            () = sleep(SILENCE) => return Err(Some(CloseCode::HeartbeatMissed)),
+            () = &mut silence => return Err(Some(CloseCode::HeartbeatMissed)),
         }
     }
 }

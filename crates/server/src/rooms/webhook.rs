@@ -45,9 +45,9 @@ pub(crate) struct Webhook {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Event {
     pub(super) id: u64,
-    member: MemberId,
-    presence: Presence,
-    at: WallTime,
+    pub(super) member: MemberId,
+    pub(super) presence: Presence,
+    pub(super) at: WallTime,
 }
 
 /// An event as the application gets it.
@@ -86,7 +86,6 @@ impl Events {
         waiting: BTreeMap<u64, (RoomId, Event)>,
         next: u64,
     ) -> anyhow::Result<Arc<Self>> {
-        let next = waiting.keys().next_back().map_or(next, |last| next.max(last + 1));
         let waiting = Waiting { events: waiting.into_values().collect(), next };
         let events = Arc::new(Self { journal, waiting: Mutex::new(waiting), wake: Condvar::new() });
         let (endpoint, own) = (Endpoint::new(webhook)?, Arc::clone(&events));
@@ -100,30 +99,38 @@ impl Events {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something became of a member.
-    pub(super) fn tell(&self, room: &RoomId, member: &MemberId, presence: Presence, at: WallTime) {
+    /// Something became of members: it is written down together with `records` of the room, which say why.
+    pub(super) fn tell(
+        &self,
+        room: &RoomId,
+        became: &[(&MemberId, Presence)],
+        at: WallTime,
+        mut records: Vec<Record>,
+    ) -> anyhow::Result<()> {
         let mut waiting = self.lock();
-        let event = Event { id: waiting.next, member: member.clone(), presence, at };
-        waiting.next += 1;
-        // A journal that fails ends rooms, and says so; the event is told all the same.
-        self.journal.write(room, &Record::Event(event.clone())).ok();
-        waiting.events.push_back((room.clone(), event));
-        if waiting.events.len() > WAITING {
-            waiting.events.pop_front();
-            counter!("interplay_webhook_lost_total").increment(1);
+        for &(member, presence) in became {
+            let event = Event { id: waiting.next, member: member.clone(), presence, at };
+            waiting.next += 1;
+            records.push(Record::Event(event.clone()));
+            waiting.events.push_back((room.clone(), event));
+            if waiting.events.len() > WAITING {
+                waiting.events.pop_front();
+                counter!("interplay_webhook_lost_total").increment(1);
+            }
         }
+        // Before anybody can be told; a journal that fails ends rooms, and the application hears of it all the same.
+        let written = self.journal.write(room, &records);
         gauge!("interplay_webhook_waiting").set(waiting.events.len() as f64);
         drop(waiting);
         self.wake.notify_one();
+        written
     }
 
     /// Writes down again what waits, for a journal that begins another file.
     pub(super) fn write_whole(&self) -> anyhow::Result<()> {
         let waiting = self.lock();
-        waiting
-            .events
-            .iter()
-            .try_for_each(|(room, event)| self.journal.write(room, &Record::Event(event.clone())))
+        let told = waiting.events.front().map_or(waiting.next, |(_, event)| event.id) - 1;
+        self.journal.write_events(told, waiting.events.iter())
     }
 
     fn deliver(&self, endpoint: &Endpoint) {
@@ -153,7 +160,7 @@ impl Events {
         let mut waiting = self.lock();
         let waits = waiting.events.partition_point(|(_, event)| event.id <= last.id);
         waiting.events.drain(..waits);
-        self.journal.write(room, &Record::Told { event: last.id }).ok();
+        self.journal.write(room, &[Record::Told { event: last.id }]).ok();
         gauge!("interplay_webhook_waiting").set(waiting.events.len() as f64);
     }
 }

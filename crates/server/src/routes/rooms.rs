@@ -46,7 +46,8 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The member of this room whose token was sent.
 fn member(app: &App, headers: &HeaderMap, room: &str) -> Result<Claims, Problem> {
-    let claims = bearer(headers).and_then(|token| app.room_tokens.read(token)).ok_or_else(unauthorized)?;
+    let claims = bearer(headers).and_then(|token| app.room_tokens.read(token));
+    let claims = claims.filter(|claims| !app.rooms.is_revoked(claims)).ok_or_else(unauthorized)?;
     if claims.room.as_str() != room {
         return Err(Problem::new(StatusCode::FORBIDDEN, "the token is for another room"));
     }
@@ -322,7 +323,10 @@ pub(super) async fn kick(
 ) -> Result<StatusCode, Problem> {
     authorize(&app, &headers)?;
     let Path((room, member)) = names?;
-    let kicked = app.rooms.kick(&name(&room)?, &name(&member)?);
+    let (room, member) = (name(&room)?, name(&member)?);
+    // It waits for the disk.
+    let kicked = tokio::task::spawn_blocking(move || app.rooms.kick(&room, &member)).await;
+    let kicked = kicked.unwrap_or_else(|error| Err(error.into()));
     kicked.map(|()| StatusCode::NO_CONTENT).map_err(|error| Problem::internal(error.as_ref()))
 }
 

@@ -404,6 +404,91 @@ async fn who_was_removed_stays_out_though_the_server_is_killed() {
 }
 
 #[tokio::test]
+async fn a_connection_of_which_its_client_never_heard_locks_nobody_out() {
+    let place = place();
+    let mut ann = place.join("r", "ann").await;
+    // The server has taken the next one on, and its answer is lost.
+    let first = ann.connection();
+    ann.vanish();
+    for _ in 0..3 {
+        ann.connect_from(None, Some(first)).await.unwrap();
+    }
+    // Another client of the member is another matter.
+    let mut other = Member::new(&place.server.address, "r", ann.token.clone());
+    other.connect().await.unwrap();
+    assert_eq!(ann.connect_from(None, Some(first)).await, Err(CloseCode::Replaced));
+}
+
+#[tokio::test]
+async fn who_is_not_known_any_more_is_told_what_is_missing() {
+    let mut place = place();
+    let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
+    ann.send_and_wait(json!(1)).await;
+    assert_eq!(bob.message().await, 1);
+    // The machine loses power: what was written is not believed.
+    place.server.kill();
+    std::fs::remove_dir_all(place.data.path().join("rooms")).unwrap();
+    place.restart();
+    bob.address.clone_from(&place.server.address);
+    bob.connect().await.unwrap();
+    assert_eq!(bob.returned.as_ref().unwrap()["gap"]["reason"], "epoch");
+    assert_eq!(bob.gaps, 1);
+}
+
+#[tokio::test]
+async fn a_void_token_gives_nothing_back() {
+    let place = place();
+    let _bob = place.join("r", "bob").await;
+    let old = place.api.token("r", "ann");
+    assert_eq!(place.api.ask("DELETE", "/api/v1/rooms/r/members/ann", &place.api.key, None).0, 204);
+    let state = "/webrtc/rooms/r/reconnection-state";
+    assert_eq!(place.api.ask("GET", state, &old, None).0, 401);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let listens = json!({"room": "r", "member": "ann", "rights": []});
+    let token = place.api.post("/api/v1/tokens", &listens).1["token"].as_str().unwrap().to_owned();
+    let mut ann = Member::new(&place.server.address, "r", token);
+    ann.connect().await.unwrap();
+    ann.say(&json!({"type": "renew", "token": old})).await;
+    assert_eq!(ann.closed_with().await, CloseCode::Unauthorized);
+    // And a room that somebody with such a token asked for is not begun.
+    let mut cid = Member::new(&place.server.address, "s", place.api.token("s", "cid"));
+    assert_eq!(place.api.ask("DELETE", "/api/v1/rooms/s/members/cid", &place.api.key, None).0, 204);
+    assert_eq!(cid.connect().await, Err(CloseCode::Kicked));
+    assert_eq!(place.api.get("/api/v1/rooms/s").0, 404);
+}
+
+#[tokio::test]
+async fn a_refused_send_is_not_taken_for_one_that_arrived() {
+    let place = place();
+    let (mut ann, _bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
+    let say = |n: u64, to: &str| json!({"type": "send", "n": n, "to": to, "data": n});
+    ann.say(&say(1, "cid")).await;
+    assert_eq!(ann.frame_of("refused").await["code"], "no_such_member");
+    ann.say(&say(2, "bob")).await;
+    assert_eq!(ann.frame_of("sent").await["sequence"], 1);
+    ann.say(&say(1, "cid")).await;
+    assert_eq!(ann.frame_of("refused").await["n"], 1, "the answer was lost, and it came again");
+    ann.say(&say(2, "bob")).await;
+    assert_eq!(ann.frame_of("sent").await["sequence"], 1);
+    // null is something to say.
+    ann.say(&json!({"type": "send", "n": 3, "data": null})).await;
+    assert_eq!(ann.frame_of("sent").await["sequence"], 2);
+}
+
+#[test]
+fn a_data_folder_is_one_servers() {
+    let place = place();
+    let data = place.data.path().to_str().unwrap();
+    for command in [&["rooms"][..], &["demo", "--turn-ports", "off"]] {
+        let arguments = [command, &["--listen", "127.0.0.1:0", "--data", data]].concat();
+        let (code, said) = ended(&mut interplay(&arguments));
+        assert_eq!(code, Some(1));
+        assert!(said.contains("another") && said.contains(data), "{said}");
+    }
+    assert!(place.data.path().join("rooms/000001.log").exists(), "nothing in it was touched");
+}
+
+#[tokio::test]
 async fn a_room_that_is_full_lets_go_of_who_was_away_for_long() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start_with(data.path(), &["--room-members", "2", "--room-ttl", "1"]);
