@@ -167,7 +167,17 @@ async fn an_application_behind_https_is_believed_by_the_systems_certificates_onl
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
         .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(&key)
@@ -197,7 +207,8 @@ async fn an_application_behind_https_is_believed_by_the_systems_certificates_onl
     let mut lines = BufReader::new(application.stdout.take().unwrap()).lines().map(Result::unwrap);
     let url = lines.next().unwrap();
     // Nobody vouches for it: it is told nothing.
-    let mut stranger = Server::start_in(&["--webhook", &url], data.path(), &[("INTERPLAY_WEBHOOK_SECRET", secret)]);
+    let mut stranger =
+        Server::start_in(&["--webhook", &url], data.path(), &[("INTERPLAY_WEBHOOK_SECRET", secret)]);
     let api = Api::of(&stranger, data.path());
     let ann = Member::join(&stranger, &api, "r", "ann").await;
     let begun = Instant::now();
