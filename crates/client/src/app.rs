@@ -160,8 +160,8 @@ impl App {
         self.play = None;
     }
 
-    pub(crate) fn control_message(&mut self, number: u32, message: ServerMessage) {
-        if !self.control.hear(number, &message) {
+    pub(crate) fn control_message(&mut self, number: u32, place: Option<(u64, u64)>, message: ServerMessage) {
+        if !self.control.hear(number, place, &message) {
             return;
         }
         match message {
@@ -240,7 +240,7 @@ impl App {
 
     fn advance(&mut self) {
         if let Some(scene) = &self.scene {
-            self.control.send(ClientMessage::AdvanceScene { scene_id: scene.id.clone() });
+            self.control.send(&ClientMessage::AdvanceScene { scene_id: scene.id.clone() });
         }
     }
 
@@ -277,7 +277,7 @@ impl App {
 
     fn fail(&mut self, game_id: GameId, reason: String) {
         let frame = self.game(game_id).and_then(|play| play.status()).map_or(0, |status| status.frame);
-        self.control.send(ClientMessage::GameFailed { game_id, frame, reason });
+        self.control.send(&ClientMessage::GameFailed { game_id, frame, reason });
     }
 
     pub(crate) fn environment_loaded(
@@ -313,7 +313,7 @@ impl App {
     pub(crate) fn signal(&mut self, to: Seat, signal: Signal) {
         if let Some(play) = &self.play {
             let game_id = play.start.game_id;
-            self.control.send(ClientMessage::Signal { game_id, to, signal });
+            self.control.send(&ClientMessage::Signal { game_id, to, signal });
         }
     }
 
@@ -329,7 +329,7 @@ impl App {
         }
         play.connection_types.retain(|(seat, _)| *seat != peer);
         play.connection_types.push((peer, connection.clone()));
-        self.control.send(ClientMessage::P2pConnectionType { game_id, peer, connection });
+        self.control.send(&ClientMessage::P2pConnectionType { game_id, peer, connection });
     }
 
     pub(crate) fn packet(&mut self, from: Seat, lane: Lane, bytes: &[u8]) {
@@ -356,7 +356,7 @@ impl App {
                 self.control.send_lane(ticked.lane.as_bytes());
             }
             for message in ticked.messages.into_iter().chain(play.ready_message()) {
-                self.control.send(message);
+                self.control.send(&message);
             }
             suspect |= ticked.suspect;
         }

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, HEARTBEAT_MILLIS, ServerMessage};
+use wire::control::{ClientMessage, HEARTBEAT_MILLIS, ServerMessage, place_of, with_counter};
 
 use crate::app::{App, with_app};
 use crate::clock::{Alarm, now};
@@ -28,7 +28,7 @@ const OVERDUE: Duration = Duration::from_millis(1250);
 /// A packet that would wait behind so much is worth nothing: the next one holds everything.
 const CONGESTED: u32 = 4096;
 
-/// How many messages are kept while the connection is away; the oldest go first.
+/// How many messages are kept until the server has them; the oldest go first.
 const KEPT: usize = 256;
 
 /// The connection to the server.
@@ -43,7 +43,12 @@ pub(crate) struct Control {
     hurried: bool,
     wait: Duration,
     heard: Timestamp,
-    unsent: base::BoundedQueue<ClientMessage>,
+    /// Where the server's messages go on: the epoch of the last `welcome`, and the last number of it that came.
+    epoch: String,
+    sequence: u64,
+    /// What the server has not said to have, with its counters.
+    unsent: base::BoundedQueue<(u64, String)>,
+    counter: u64,
     heartbeat: Alarm,
 }
 
@@ -93,7 +98,10 @@ impl Control {
             hurried: false,
             wait: FIRST_WAIT,
             heard: now(),
+            epoch: String::new(),
+            sequence: 0,
             unsent: base::BoundedQueue::new(KEPT),
+            counter: 0,
             heartbeat,
         })
     }
@@ -117,7 +125,8 @@ impl Control {
             State::Open(_) if now > self.heard + SILENCE => self.lost(),
             State::Open(socket) if socket.welcomed => {
                 let time = now.as_micros() / 1000;
-                transmit(&socket.socket, &ClientMessage::Ping { time: time as f64 });
+                let ping = ClientMessage::Ping { time: time as f64, sequence: self.sequence };
+                transmit(&socket.socket, &json(&ping));
                 if self.hurried && now > self.heard + OVERDUE && self.racer.is_none() {
                     self.racer = self.open();
                 }
@@ -155,7 +164,8 @@ impl Control {
             let data = event.data();
             if let Some(text) = data.as_string() {
                 if let Ok(message) = ServerMessage::from_json(&text) {
-                    with_app(|app| app.control_message(number, message));
+                    let place = place_of(&text);
+                    with_app(|app| app.control_message(number, place, message));
                 }
             } else if let Ok(buffer) = data.dyn_into::<ArrayBuffer>() {
                 let bytes = Uint8Array::new(&buffer).to_vec();
@@ -181,15 +191,21 @@ impl Control {
     }
 
     pub(crate) fn opened(&mut self, number: u32) {
-        let hello =
-            ClientMessage::Hello { protocol: PROTOCOL_VERSION, token: self.token.clone(), page: self.page };
+        let hello = ClientMessage::Hello {
+            protocol: PROTOCOL_VERSION,
+            token: self.token.clone(),
+            page: self.page,
+            epoch: self.epoch.clone(),
+            sequence: self.sequence,
+        };
         if let Some(socket) = self.socket(number) {
-            transmit(&socket.socket, &hello);
+            transmit(&socket.socket, &json(&hello));
         }
     }
 
-    /// Something came. False when it came over a socket that has been replaced.
-    pub(crate) fn hear(&mut self, number: u32, message: &ServerMessage) -> bool {
+    /// Something came; `place` is its number and that of the one before it. False when it came over a socket that has
+    /// been replaced, or something before it is missing: then it will come again.
+    pub(crate) fn hear(&mut self, number: u32, place: Option<(u64, u64)>, message: &ServerMessage) -> bool {
         if self.racer.as_ref().is_some_and(|racer| racer.number == number) {
             // It was faster: the other one is not coming back.
             let Some(racer) = self.racer.take() else { return false };
@@ -200,14 +216,36 @@ impl Control {
             return false;
         }
         self.heard = now();
-        if matches!(message, ServerMessage::Welcome { .. }) {
-            socket.welcomed = true;
-            self.wait = FIRST_WAIT;
-            while let Some(message) = self.unsent.pop() {
-                transmit(&socket.socket, &message);
+        if let Some((sequence, prev)) = place {
+            if prev != self.sequence {
+                self.lost();
+                return false;
             }
+            self.sequence = sequence;
+        }
+        match message {
+            ServerMessage::Welcome { epoch, sequence, accepted, .. } => {
+                socket.welcomed = true;
+                self.wait = FIRST_WAIT;
+                self.epoch.clone_from(epoch);
+                self.sequence = *sequence;
+                self.has(*accepted);
+                let State::Open(socket) = &self.state else { return false };
+                for (_, text) in self.unsent.iter() {
+                    transmit(&socket.socket, text);
+                }
+            }
+            ServerMessage::Pong { accepted, .. } => self.has(*accepted),
+            _ => {}
         }
         true
+    }
+
+    /// The server has what was counted up to there.
+    fn has(&mut self, accepted: u64) {
+        while self.unsent.iter().next().is_some_and(|(n, _)| *n <= accepted) {
+            self.unsent.pop();
+        }
     }
 
     /// Sends packets over the server lane, unless what was sent before still waits.
@@ -246,6 +284,7 @@ impl Control {
     /// Begins anew with another token.
     pub(crate) fn restart(&mut self, token: String) {
         self.token = token;
+        self.epoch.clear();
         self.state = State::Waiting { until: now() };
         self.heartbeat.set(now());
     }
@@ -254,20 +293,25 @@ impl Control {
         &self.token
     }
 
-    /// Says something, now or when the connection is back.
-    pub(crate) fn send(&mut self, message: ClientMessage) {
-        match &self.state {
-            State::Open(socket) if socket.welcomed => transmit(&socket.socket, &message),
-            _ => {
-                self.unsent.push_dropping_oldest(message);
-            }
+    /// Says something, now or when the connection is back; the server hears it once (R10).
+    pub(crate) fn send(&mut self, message: &ClientMessage) {
+        self.counter += 1;
+        let text = with_counter(&json(message), self.counter);
+        if let State::Open(socket) = &self.state
+            && socket.welcomed
+        {
+            transmit(&socket.socket, &text);
         }
+        self.unsent.push_dropping_oldest((self.counter, text));
     }
 }
 
-fn transmit(socket: &WebSocket, message: &ClientMessage) {
-    if let Ok(text) = serde_json::to_string(message) {
-        // A socket that is closing takes nothing; its close event brings the rest about.
-        socket.send_with_str(&text).ok();
-    }
+fn json(message: &ClientMessage) -> String {
+    // Names, numbers and words: there is nothing in it that cannot be written.
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+fn transmit(socket: &WebSocket, text: &str) {
+    // A socket that is closing takes nothing; its close event brings the rest about.
+    socket.send_with_str(text).ok();
 }

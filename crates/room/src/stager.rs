@@ -160,6 +160,7 @@ impl Stager {
         let reloaded = visit.presence.page() != page;
         visit.presence = Presence::Here { page };
         let game = visit.game;
+        // The driver puts in where the channel goes on; it is the same with `pong`.
         self.send(
             id,
             ServerMessage::Welcome {
@@ -167,6 +168,9 @@ impl Stager {
                 participant: identity.participant,
                 visit: id,
                 heartbeat_millis: HEARTBEAT_MILLIS,
+                epoch: String::new(),
+                sequence: 0,
+                accepted: 0,
             },
         );
         // A reloaded page has lost its part of the game, and so has a server that was started since.
@@ -206,7 +210,9 @@ impl Stager {
             ClientMessage::Hello { .. } => {
                 self.effects.push_back(Effect::Close { visit: from, code: CloseCode::BadMessage });
             }
-            ClientMessage::Ping { time } => self.send(from, ServerMessage::Pong { time }),
+            ClientMessage::Ping { time, .. } => {
+                self.send(from, ServerMessage::Pong { time, accepted: 0 });
+            }
             ClientMessage::AdvanceScene { scene_id } => self.advance_scene(from, &scene_id, now),
             ClientMessage::Signal { game_id, to, signal } => self.signal(from, game_id, to, signal),
             ClientMessage::GameReady { game_id } => self.game_ready(from, game_id),

@@ -9,6 +9,7 @@
 //! | `accept`, `addresses` | connections, and how many an address may have |
 //! | `routes` | HTTP, a file a resource |
 //! | `socket` | one control WebSocket |
+//! | `channel` | what a visit's page is told, until it has it |
 //! | `lanes` | the server lane, past the stage |
 //! | `stage` | the one task that owns the stager |
 //! | `rooms` | rooms on their own: messages that survive reconnection |
@@ -20,6 +21,7 @@
 mod accept;
 mod addresses;
 mod assets;
+mod channel;
 pub mod cli;
 mod doctor;
 pub mod experiment;

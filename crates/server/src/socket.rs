@@ -9,15 +9,17 @@ use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use metrics::counter;
 use room::Identity;
+use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, SILENCE_LIMIT_MILLIS, ServerMessage};
+use wire::control::{ClientMessage, SILENCE_LIMIT_MILLIS};
+use wire::room::{Epoch, Resume};
 
 use crate::lanes::LaneBox;
 use crate::limits::Allowance;
-use crate::stage::{Connection, OUTBOX, Stage};
+use crate::stage::{Connection, Hello, OUTBOX, Said, Stage};
 use crate::token::Tokens;
 
 /// By when a socket must have said who it is (A2).
@@ -42,8 +44,8 @@ pub(crate) async fn serve(
     host: String,
     _open: watch::Receiver<()>,
 ) {
-    let (identity, page) = match timeout(HANDSHAKE, greet(&mut socket, &tokens)).await {
-        Ok(Ok(greeting)) => greeting,
+    let hello = match timeout(HANDSHAKE, greet(&mut socket, &tokens)).await {
+        Ok(Ok(hello)) => hello,
         Ok(Err(code)) => return close(&mut socket, code).await,
         Err(_) => return close(&mut socket, CloseCode::HandshakeTimeout).await,
     };
@@ -51,7 +53,8 @@ pub(crate) async fn serve(
     let (closer, mut closing) = watch::channel(None);
     let lane = Arc::new(LaneBox::default());
     let connection = Connection { outbox, close: closer, lane: Arc::clone(&lane), host };
-    let Some(id) = stage.joined(identity, page, connection).await else {
+    let visit = hello.identity.visit;
+    let Some(fence) = stage.joined(hello, connection).await else {
         return close(&mut socket, CloseCode::GoingAway).await;
     };
     let (mut sink, mut incoming) = socket.split();
@@ -62,13 +65,13 @@ pub(crate) async fn serve(
     let code = tokio::select! {
         code = read(
             &mut incoming,
-            |message| stage.message(identity.visit, id, message),
-            |packets| stage.relay(identity.visit, packets),
+            |said| stage.message(visit, fence, said),
+            |packets| stage.relay(visit, packets),
         ) => code,
         code = told_to_close(&mut closing) => Some(code),
         _ = &mut writer => None,
     };
-    stage.dropped(identity.visit, id).await;
+    stage.dropped(visit, fence).await;
     let Some(code) = code else { return writer.abort() };
     counter!("interplay_closes_total", "code" => code.number().to_string()).increment(1);
     // The writer may be stuck on a reader that does not read: it gets no longer than a closing takes.
@@ -81,27 +84,33 @@ pub(crate) async fn serve(
     })
     .await
     {
-        finish(&mut sink, identity.visit, code).await;
+        finish(&mut sink, visit, code).await;
         drain(&mut incoming).await;
     }
 }
 
-async fn greet(socket: &mut WebSocket, tokens: &Tokens) -> Result<(Identity, u64), CloseCode> {
+async fn greet(socket: &mut WebSocket, tokens: &Tokens) -> Result<Hello, CloseCode> {
     let Some(Ok(Message::Text(text))) = socket.recv().await else { return Err(CloseCode::BadMessage) };
-    let Ok(ClientMessage::Hello { protocol, token, page }) = serde_json::from_str(&text) else {
+    let Ok(ClientMessage::Hello { protocol, token, page, epoch, sequence }) = serde_json::from_str(&text)
+    else {
         return Err(CloseCode::BadMessage);
     };
     if protocol != PROTOCOL_VERSION {
         return Err(CloseCode::ProtocolMismatch);
     }
     let claims = tokens.read(&token).ok_or(CloseCode::Unauthorized)?;
-    Ok((Identity { visit: claims.visit, participant: claims.participant }, page))
+    // An epoch that is none is one that ended.
+    let resume = match epoch.as_str() {
+        "" => Resume::Live,
+        _ => Resume::After { epoch: Epoch::try_from(epoch).unwrap_or(Epoch(0)), sequence },
+    };
+    Ok(Hello { identity: Identity { visit: claims.visit, participant: claims.participant }, page, resume })
 }
 
 /// Reads until the socket ends (`None`) or must be closed.
 async fn read<F: Future<Output = ()>>(
     incoming: &mut (impl StreamExt<Item = Result<Message, axum::Error>> + Unpin),
-    mut heard: impl FnMut(ClientMessage) -> F,
+    mut heard: impl FnMut(Said) -> F,
     relay: impl Fn(&[u8]),
 ) -> Option<CloseCode> {
     let silence = Duration::from_millis(SILENCE_LIMIT_MILLIS);
@@ -128,13 +137,22 @@ async fn read<F: Future<Output = ()>>(
             return Some(CloseCode::TooFast);
         }
         match message {
-            Message::Text(text) => match serde_json::from_str(&text) {
-                Ok(message) => heard(message).await,
+            Message::Text(text) => match understand(&text) {
+                Ok(said) => heard(said).await,
                 Err(_) => return Some(CloseCode::BadMessage),
             },
             Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
         }
     }
+}
+
+fn understand(text: &str) -> serde_json::Result<Said> {
+    #[derive(Deserialize)]
+    struct Counted {
+        n: Option<u64>,
+    }
+    let Counted { n } = serde_json::from_str(text)?;
+    Ok(Said { message: serde_json::from_str(text)?, n })
 }
 
 async fn told_to_close(closing: &mut watch::Receiver<Option<CloseCode>>) -> CloseCode {
@@ -147,7 +165,7 @@ async fn told_to_close(closing: &mut watch::Receiver<Option<CloseCode>>) -> Clos
 
 async fn write(
     sink: &mut SplitSink<WebSocket, Message>,
-    mut outgoing: mpsc::Receiver<ServerMessage>,
+    mut outgoing: mpsc::Receiver<String>,
     lane: &LaneBox,
 ) {
     loop {
@@ -155,9 +173,8 @@ async fn write(
             // Packets go before everything else.
             biased;
             packet = lane.next() => Message::Binary(packet),
-            message = outgoing.recv() => match message.map(|message| serde_json::to_string(&message)) {
-                Some(Ok(text)) => Message::Text(text.into()),
-                Some(Err(_)) => continue,
+            text = outgoing.recv() => match text {
+                Some(text) => Message::Text(text.into()),
                 None => return,
             },
         };

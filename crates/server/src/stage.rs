@@ -1,6 +1,7 @@
 //! The one task that owns the stager: it feeds it what sockets say and carries out what it decides, in order.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,9 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, ServerMessage};
+use wire::room::{Fence, Resume};
 
+use crate::channel::{Channel, close};
 use crate::lanes::{LaneBox, Lanes};
 use crate::turn::TurnAccess;
 
@@ -21,23 +24,32 @@ const MAILBOX: usize = 4096;
 /// How many messages wait for a socket (R8).
 pub(crate) const OUTBOX: usize = 256;
 
-/// One socket among all that there have been; a later one of the same visit has another number (R7).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct ConnectionId(u64);
-
 /// The stager's side of a socket.
 pub(crate) struct Connection {
-    pub(crate) outbox: mpsc::Sender<ServerMessage>,
+    pub(crate) outbox: mpsc::Sender<String>,
     pub(crate) close: watch::Sender<Option<CloseCode>>,
     pub(crate) lane: Arc<LaneBox>,
     /// The name under which the page reached this server.
     pub(crate) host: String,
 }
 
+/// Who a socket is, and where its page left off.
+pub(crate) struct Hello {
+    pub(crate) identity: Identity,
+    pub(crate) page: u64,
+    pub(crate) resume: Resume,
+}
+
+/// What a page says, with its counter if it must be heard once (R10).
+pub(crate) struct Said {
+    pub(crate) message: ClientMessage,
+    pub(crate) n: Option<u64>,
+}
+
 enum Event {
-    Joined { identity: Identity, page: u64, connection: Connection, answer: oneshot::Sender<ConnectionId> },
-    Message { visit: VisitId, connection: ConnectionId, message: ClientMessage },
-    Dropped { visit: VisitId, connection: ConnectionId },
+    Joined { hello: Hello, connection: Connection, answer: oneshot::Sender<Fence> },
+    Message { visit: VisitId, fence: Fence, said: Said },
+    Dropped { visit: VisitId, fence: Fence },
     Stop { answer: oneshot::Sender<()> },
 }
 
@@ -66,8 +78,8 @@ impl Stage {
             stager,
             context,
             lanes: lanes.clone(),
-            connections: HashMap::new(),
-            next_connection: 0,
+            channels: HashMap::new(),
+            next_connection: 1,
             start: Instant::now(),
         };
         tokio::spawn(task.run(mailbox));
@@ -80,23 +92,18 @@ impl Stage {
     }
 
     /// A socket has said who it is. None when the server is stopping.
-    pub(crate) async fn joined(
-        &self,
-        identity: Identity,
-        page: u64,
-        connection: Connection,
-    ) -> Option<ConnectionId> {
+    pub(crate) async fn joined(&self, hello: Hello, connection: Connection) -> Option<Fence> {
         let (answer, answered) = oneshot::channel();
-        self.events.send(Event::Joined { identity, page, connection, answer }).await.ok()?;
+        self.events.send(Event::Joined { hello, connection, answer }).await.ok()?;
         answered.await.ok()
     }
 
-    pub(crate) async fn message(&self, visit: VisitId, connection: ConnectionId, message: ClientMessage) {
-        self.events.send(Event::Message { visit, connection, message }).await.ok();
+    pub(crate) async fn message(&self, visit: VisitId, fence: Fence, said: Said) {
+        self.events.send(Event::Message { visit, fence, said }).await.ok();
     }
 
-    pub(crate) async fn dropped(&self, visit: VisitId, connection: ConnectionId) {
-        self.events.send(Event::Dropped { visit, connection }).await.ok();
+    pub(crate) async fn dropped(&self, visit: VisitId, fence: Fence) {
+        self.events.send(Event::Dropped { visit, fence }).await.ok();
     }
 
     /// Closes every socket, and answers when all that was decided is durable.
@@ -112,7 +119,7 @@ struct Task {
     stager: Stager,
     context: Context,
     lanes: Lanes,
-    connections: HashMap<VisitId, (ConnectionId, Connection)>,
+    channels: HashMap<VisitId, Channel>,
     next_connection: u64,
     start: Instant,
 }
@@ -153,6 +160,7 @@ impl Task {
                 () = timer => self.stager.handle_timeout(self.now()),
             }
             self.carry_out().await;
+            self.forget();
             let (connections, games) = self.stager.counts();
             gauge!("interplay_connections").set(connections as f64);
             gauge!("interplay_games").set(games as f64);
@@ -161,33 +169,50 @@ impl Task {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Joined { identity, page, connection, answer } => {
+            Event::Joined { hello: Hello { identity, page, resume }, connection, answer } => {
                 let restored = self.restored(identity.visit).await;
-                let id = ConnectionId(self.next_connection);
+                let now = self.now();
+                let fence = Fence(self.next_connection);
                 self.next_connection += 1;
                 self.lanes.connect(identity.visit, Arc::clone(&connection.lane));
-                if let Some((_, older)) = self.connections.insert(identity.visit, (id, connection)) {
-                    close(&older, CloseCode::Replaced);
+                let channel = match self.channels.entry(identity.visit) {
+                    Entry::Occupied(channel) => channel.into_mut(),
+                    Entry::Vacant(place) => match Channel::begin(now) {
+                        Ok(channel) => place.insert(channel),
+                        Err(error) => {
+                            tracing::error!(%error, "a control channel cannot begin");
+                            return close(&connection, CloseCode::Unavailable);
+                        }
+                    },
+                };
+                channel.connect(fence, connection, (page, resume), now);
+                answer.send(fence).ok();
+                self.stager.handle_joined(identity, page, restored, now);
+            }
+            // What an older socket says after another took over is not heard (R7), and nothing is heard twice (R10).
+            Event::Message { visit, fence, said: Said { message, n } } => {
+                let now = self.now();
+                let Some(channel) = self.channels.get_mut(&visit) else { return };
+                if channel.hears(fence, &message, n, now) {
+                    counter!("interplay_messages_total").increment(1);
+                    self.stager.handle_message(visit, message, now);
                 }
-                answer.send(id).ok();
-                self.stager.handle_joined(identity, page, restored, self.now());
             }
-            // What an older socket says after another took over is not heard (R7).
-            Event::Message { visit, connection, message } if self.is_current(visit, connection) => {
-                counter!("interplay_messages_total").increment(1);
-                self.stager.handle_message(visit, message, self.now());
+            Event::Dropped { visit, fence } => {
+                let now = self.now();
+                if self.channels.get_mut(&visit).is_some_and(|channel| channel.disconnect(fence, now)) {
+                    self.lanes.disconnect(visit);
+                    self.stager.handle_dropped(visit, now);
+                }
             }
-            Event::Dropped { visit, connection } if self.is_current(visit, connection) => {
-                self.connections.remove(&visit);
-                self.lanes.disconnect(visit);
-                self.stager.handle_dropped(visit, self.now());
-            }
-            Event::Message { .. } | Event::Dropped { .. } | Event::Stop { .. } => {}
+            Event::Stop { .. } => {}
         }
     }
 
-    fn is_current(&self, visit: VisitId, connection: ConnectionId) -> bool {
-        self.connections.get(&visit).is_some_and(|(current, _)| *current == connection)
+    /// Lets go of channels of visits that have been away for too long.
+    fn forget(&mut self) {
+        let stager = &self.stager;
+        self.channels.retain(|&visit, channel| channel.is_open() || stager.knows(visit));
     }
 
     /// How far a visit had come, if this stager does not know it.
@@ -220,15 +245,16 @@ impl Task {
         let store = &self.context.store;
         match effect {
             Effect::Send { visit, message } => {
-                let Some((_, connection)) = self.connections.get(&visit) else { return Ok(()) };
-                let message = self.with_ice_servers(message, visit, &connection.host);
-                if let Err(mpsc::error::TrySendError::Full(_)) = connection.outbox.try_send(message) {
-                    close(connection, CloseCode::SlowReader);
+                let now = self.now();
+                let Some(channel) = self.channels.get(&visit) else { return Ok(()) };
+                let message = self.with_ice_servers(message, visit, channel.host());
+                if let Some(channel) = self.channels.get_mut(&visit) {
+                    channel.send(message, now);
                 }
             }
             Effect::Close { visit, code } => {
-                if let Some((_, connection)) = self.connections.get(&visit) {
-                    close(connection, code);
+                if let Some(channel) = self.channels.get(&visit) {
+                    channel.close(code);
                 }
             }
             Effect::Progress { visit, scene, ended } => store.set_progress(visit, scene, ended).await?,
@@ -285,22 +311,11 @@ impl Task {
 
     async fn stop(&mut self) {
         self.carry_out().await;
-        for (_, connection) in self.connections.values() {
-            close(connection, CloseCode::GoingAway);
+        for channel in self.channels.values() {
+            channel.close(CloseCode::GoingAway);
         }
         if let Err(error) = self.context.store.flush().await {
             tracing::error!(%error, "cannot flush the store");
         }
     }
-}
-
-/// Tells a socket to close; the first reason stands.
-fn close(connection: &Connection, code: CloseCode) {
-    connection.close.send_if_modified(|reason| {
-        let first = reason.is_none();
-        if first {
-            *reason = Some(code);
-        }
-        first
-    });
 }

@@ -32,11 +32,20 @@ pub enum ClientMessage {
         token: String,
         /// A random number of this page load, below 2⁵³: tells a reload from a reconnection.
         page: u64,
+        /// The epoch of the last `welcome`; empty when this page load had none.
+        #[serde(default)]
+        epoch: String,
+        /// The last numbered message of that epoch that the page got: what came after it is sent again (R1).
+        #[serde(default)]
+        sequence: u64,
     },
     /// Once a second; answered by `pong`.
     Ping {
         /// The page's clock in milliseconds, returned as it is.
         time: f64,
+        /// The last numbered message that the page got: the server need not keep it any more.
+        #[serde(default)]
+        sequence: u64,
     },
     /// The participant is done with a scene. Repeated or late, it changes nothing (S2).
     AdvanceScene {
@@ -156,11 +165,19 @@ pub enum ServerMessage {
         visit: VisitId,
         /// How often to send `ping`, in milliseconds.
         heartbeat_millis: u64,
+        /// What the numbers of the server's messages belong to.
+        epoch: String,
+        /// The `prev` of the next numbered message.
+        sequence: u64,
+        /// The greatest `n` of this page load that arrived.
+        accepted: u64,
     },
     /// The answer to `ping`.
     Pong {
         /// As it was sent.
         time: f64,
+        /// The greatest `n` of this page load that arrived.
+        accepted: u64,
     },
     /// Show this scene. Sent at its beginning and again after every connection (S2).
     ActivateScene {
@@ -229,6 +246,40 @@ impl ServerMessage {
             serde_json::from_str(text)
         }
     }
+}
+
+/// Adds a message's counter, for the server to recognise a repeat (R10).
+#[must_use]
+pub fn with_counter(json: &str, n: u64) -> String {
+    with_last(json, &[",\"n\":", &n.to_string(), "}"].concat())
+}
+
+/// Adds a message's number in its channel, and that of the one before it (R1).
+#[must_use]
+pub fn with_place(json: &str, sequence: u64, prev: u64) -> String {
+    with_last(json, &format!(",\"sequence\":{sequence},\"prev\":{prev}}}"))
+}
+
+fn with_last(json: &str, keys: &str) -> String {
+    [json.strip_suffix('}').unwrap_or(json), keys].concat()
+}
+
+/// The number of a message and of the one before it, as [`with_place`] wrote them.
+#[must_use]
+pub fn place_of(json: &str) -> Option<(u64, u64)> {
+    // From the end, by hand: searching for a text, and reading a number, would be a hundredth of the page.
+    let (rest, prev) = number_at_end(json.as_bytes().strip_suffix(b"}")?);
+    let (rest, sequence) = number_at_end(rest.strip_suffix(b",\"prev\":")?);
+    rest.ends_with(b",\"sequence\":").then_some((sequence, prev))
+}
+
+fn number_at_end(text: &[u8]) -> (&[u8], u64) {
+    let (mut rest, mut number, mut unit) = (text, 0_u64, 1_u64);
+    while let [before @ .., digit @ b'0'..=b'9'] = rest {
+        number = number.wrapping_add(unit.wrapping_mul((digit - b'0').into()));
+        (rest, unit) = (before, unit.wrapping_mul(10));
+    }
+    (rest, number)
 }
 
 /// `{"type":"x","y":1}` as `{"x":{"y":1}}`.
@@ -583,7 +634,7 @@ mod tests {
         assert_eq!(outside(r#"{"type":"pong","time":1.5}"#), r#"{"pong":{"time":1.5}}"#);
         assert_eq!(outside(r#"{"type":"nothing"}"#), r#"{"nothing":{}}"#);
         assert_eq!(with_type_outside("[]"), None);
-        let pong = ServerMessage::Pong { time: 1.5 };
+        let pong = ServerMessage::Pong { time: 1.5, accepted: 7 };
         assert_eq!(ServerMessage::from_json(&serde_json::to_string(&pong).unwrap()).unwrap(), pong);
     }
 

@@ -244,7 +244,13 @@ impl Member {
             self.senders.truncate(SENDERS - 1);
             self.senders.insert(0, SenderRecord { id: id.clone(), last: 0, answers: VecDeque::new() });
         }
-        self.senders.first().map_or(0, |sender| sender.last)
+        self.accepted()
+    }
+
+    /// The last counter that was accepted of who sends now.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.senders.first().filter(|_| self.counts).map_or(0, |sender| sender.last)
     }
 
     /// Who counts what is sent, if somebody does.

@@ -346,6 +346,28 @@ impl Log {
         Ok(Sent::New(message))
     }
 
+    /// A member says something that is for the room's owner alone: it is counted like a send, and nothing is appended.
+    /// False for a repeat.
+    ///
+    /// # Errors
+    /// When another connection has taken over, or the member is gone.
+    pub fn hear(
+        &mut self,
+        id: &MemberId,
+        fence: Fence,
+        counter: u64,
+        now: Timestamp,
+    ) -> Result<bool, SendError> {
+        let tip = self.tip();
+        let member = self.current(id, fence).ok_or(SendError::Fenced)?;
+        member.seen(now);
+        let is_new = member.repeat(counter).is_none();
+        if is_new {
+            member.accept(counter, tip);
+        }
+        Ok(is_new)
+    }
+
     /// The application's own server sends.
     ///
     /// # Errors

@@ -2,13 +2,17 @@
 
 use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, MAX_CONTROL_BYTES, ServerMessage, Signal};
+use wire::control::{ClientMessage, MAX_CONTROL_BYTES, ServerMessage, Signal, with_counter};
 
 use crate::support::{Page, Server};
 
 fn server() -> (Server, tempfile::TempDir) {
     let data = tempfile::tempdir().unwrap();
     (Server::start(data.path()), data)
+}
+
+fn ping(time: f64) -> ClientMessage {
+    ClientMessage::Ping { time, sequence: 0 }
 }
 
 #[test]
@@ -30,14 +34,20 @@ fn only_a_token_of_this_server_opens_the_channel() {
 fn another_protocol_version_is_told_to_load_the_page_again() {
     let (server, _data) = server();
     let mut page = Page::connect(&server);
-    page.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION + 1, token: server.visit(), page: 1 });
+    page.say(&ClientMessage::Hello {
+        protocol: PROTOCOL_VERSION + 1,
+        token: server.visit(),
+        page: 1,
+        epoch: String::new(),
+        sequence: 0,
+    });
     assert_eq!(page.closed_with(), CloseCode::ProtocolMismatch);
 }
 
 #[test]
 fn what_is_no_message_closes_the_channel() {
     let (server, _data) = server();
-    let ping = serde_json::to_string(&ClientMessage::Ping { time: 1.0 }).unwrap();
+    let ping = serde_json::to_string(&ping(1.0)).unwrap();
     let mut early = Page::connect(&server);
     early.say_text(&ping);
     assert_eq!(early.closed_with(), CloseCode::BadMessage, "hello comes first");
@@ -50,7 +60,7 @@ fn what_is_no_message_closes_the_channel() {
     }
     let mut page = Page::open(&server, &server.visit());
     page.say_text("{\"type\":\"ping\",\"time\":5,\"newer\":true}");
-    while !matches!(page.hear().unwrap(), ServerMessage::Pong { time: 5.0 }) {}
+    while !matches!(page.hear().unwrap(), ServerMessage::Pong { time: 5.0, .. }) {}
 }
 
 #[test]
@@ -73,7 +83,7 @@ fn who_speaks_too_fast_is_stopped() {
     let (server, _data) = server();
     let mut page = Page::open(&server, &server.visit());
     for _ in 0..1000 {
-        page.say(&ClientMessage::Ping { time: 0.0 });
+        page.say(&ping(0.0));
     }
     assert_eq!(page.closed_with(), CloseCode::TooFast);
 }
@@ -97,10 +107,10 @@ fn nobody_signals_into_a_game_of_others_or_as_another() {
         },
     };
     pages[2].say(&signal(second.seat, "a stranger's"));
-    pages[2].say(&ClientMessage::Ping { time: 7.0 });
+    pages[2].say(&ping(7.0));
     // The stranger is heard, or hung up on; either way nothing of it reaches the game.
     while let Ok(message) = pages[2].hear() {
-        if matches!(message, ServerMessage::Pong { time: 7.0 }) {
+        if matches!(message, ServerMessage::Pong { time: 7.0, .. }) {
             break;
         }
     }
@@ -112,6 +122,69 @@ fn nobody_signals_into_a_game_of_others_or_as_another() {
             break;
         }
     }
+}
+
+/// Signals between two pages, one of which loses its connection without a word while they come.
+#[test]
+fn what_was_said_to_a_page_that_was_away_comes_once_and_in_order() {
+    let (server, _data) = server();
+    let tokens = [server.visit(), server.visit()];
+    let mut pages = [0, 1].map(|at| Page::open(&server, &tokens[at]));
+    for page in &mut pages {
+        page.enter_lobby();
+    }
+    let [_, second] = [0, 1].map(|at| pages[at].game_start());
+    let [mut sender, away] = pages;
+    let signal = |number: u32| {
+        let candidate = format!("candidate {number}");
+        let signal = Signal::Candidate { attempt: 0, candidate, sdp_mid: None, sdp_m_line_index: None };
+        ClientMessage::Signal { game_id: second.game_id, to: second.seat, signal }
+    };
+    let mut send = |number: u32| {
+        let text = serde_json::to_string(&signal(number)).unwrap();
+        // Each twice: it is heard once.
+        for _ in 0..2 {
+            sender.say_text(&with_counter(&text, number.into()));
+        }
+        sender.say(&ping(f64::from(number)));
+        loop {
+            if let ServerMessage::Pong { time, accepted } = sender.hear().unwrap()
+                && time == f64::from(number)
+            {
+                return assert_eq!(accepted, u64::from(number));
+            }
+        }
+    };
+    drop(away);
+    let mut away = Page::open(&server, &tokens[1]);
+    let Ok(ServerMessage::Welcome { epoch, sequence, .. }) = away.hear() else { panic!("no welcome") };
+    let mut last = sequence;
+    let mut heard = Vec::new();
+    let mut take = |page: &mut Page, last: &mut u64| loop {
+        let (place, message) = page.hear_placed().unwrap();
+        if let Some((sequence, prev)) = place {
+            assert_eq!(prev, *last, "{message:?}");
+            *last = sequence;
+        }
+        if let ServerMessage::Signal { signal: Signal::Candidate { candidate, .. }, .. } = message {
+            return heard.push(candidate);
+        }
+    };
+    send(1);
+    take(&mut away, &mut last);
+    away.vanish();
+    for number in 2..=21 {
+        send(number);
+    }
+    let mut back = Page::resume(&server, &tokens[1], &epoch, last);
+    let Ok(ServerMessage::Welcome { epoch: same, sequence, .. }) = back.hear() else { panic!("no welcome") };
+    assert_eq!((same, sequence), (epoch, last));
+    for _ in 2..=21 {
+        take(&mut back, &mut last);
+    }
+    send(22);
+    take(&mut back, &mut last);
+    assert_eq!(heard, (1..=22).map(|number| format!("candidate {number}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -135,6 +208,6 @@ fn who_does_not_read_is_let_go_and_holds_nobody_up() {
         }
         assert!(sent < 3000, "{sent} messages of 60 KB, and the queue is not full");
     }
-    talker.say(&ClientMessage::Ping { time: 9.0 });
-    while !matches!(talker.hear().unwrap(), ServerMessage::Pong { time: 9.0 }) {}
+    talker.say(&ping(9.0));
+    while !matches!(talker.hear().unwrap(), ServerMessage::Pong { time: 9.0, .. }) {}
 }

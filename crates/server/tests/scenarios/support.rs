@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, GameStart, SceneKind, ServerMessage};
+use wire::control::{ClientMessage, GameStart, SceneKind, ServerMessage, place_of};
 
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -128,8 +128,14 @@ impl Page {
 
     /// Connects and says hello.
     pub(crate) fn open(server: &Server, token: &str) -> Self {
+        Self::resume(server, token, "", 0)
+    }
+
+    /// Comes back to where it was.
+    pub(crate) fn resume(server: &Server, token: &str, epoch: &str, sequence: u64) -> Self {
         let mut page = Self::connect(server);
-        page.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token: token.to_owned(), page: 1 });
+        let (token, epoch) = (token.to_owned(), epoch.to_owned());
+        page.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token, page: 1, epoch, sequence });
         page
     }
 
@@ -144,14 +150,27 @@ impl Page {
 
     /// The next message, or the frame that closed the connection.
     pub(crate) fn hear(&mut self) -> Result<ServerMessage, Option<CloseFrame>> {
+        self.hear_placed().map(|(_, message)| message)
+    }
+
+    /// The next message with its number and that of the one before it, if it is numbered.
+    pub(crate) fn hear_placed(&mut self) -> Result<(Option<(u64, u64)>, ServerMessage), Option<CloseFrame>> {
         loop {
             match self.socket.read() {
-                Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Text(text)) => {
+                    return Ok((place_of(&text), serde_json::from_str(&text).unwrap()));
+                }
                 Ok(Message::Close(frame)) => return Err(frame),
                 Ok(_) => {}
                 Err(error) => panic!("the connection ended without a word: {error}"),
             }
         }
+    }
+
+    /// Is there no more, as after a lost network: the socket stays open, and nobody reads it.
+    pub(crate) fn vanish(self) {
+        // Half-open: the socket stays, and nobody is there.
+        std::mem::forget(self.socket);
     }
 
     /// The code with which the server closes, whatever it says before.

@@ -1,0 +1,156 @@
+//! A visit's control channel: a room's log with one member, its page (R1, R7, R8, R10). What the server says is
+//! numbered and kept until the page has it, so that a connection that is lost loses nothing of it.
+
+use base::Timestamp;
+use room::log::{Bounds, Draft, Log, LogRules};
+use tokio::sync::mpsc::error::TrySendError;
+use wire::close::CloseCode;
+use wire::control::{ClientMessage, ServerMessage, with_place};
+use wire::room::{Class, Epoch, Fence, MemberId, Payload, Resume, SenderId};
+
+use crate::stage::{Connection, wall_time};
+
+/// How much is taken out of the log at a time.
+const PULL: (usize, usize) = (64, 256 * 1024);
+
+/// A visit's channel.
+pub(crate) struct Channel {
+    log: Log,
+    page: MemberId,
+    connection: Option<(Fence, Connection)>,
+    /// The `prev` of the first message on this connection.
+    position: u64,
+}
+
+impl Channel {
+    pub(crate) fn begin(now: Timestamp) -> anyhow::Result<Self> {
+        let usual = LogRules::default();
+        // What the page has is not needed any more: who reloads is told all that counts anew.
+        let keep = Bounds { least: 0, ..usual.keep };
+        let epoch = Epoch(u64::from_le_bytes(crate::token::random()?));
+        let log = Log::new(epoch, LogRules { keep, ..usual }, now);
+        Ok(Self { log, page: "page".parse()?, connection: None, position: 0 })
+    }
+
+    /// A socket takes over.
+    pub(crate) fn connect(
+        &mut self,
+        fence: Fence,
+        connection: Connection,
+        (page, resume): (u64, Resume),
+        now: Timestamp,
+    ) {
+        // Digits are a name; a page load counts what it says.
+        let sender: Option<SenderId> = page.to_string().parse().ok();
+        // One member always has room, and connections are numbered as they come.
+        if let Ok(joined) = self.log.join(&self.page, fence, Some(resume), None, sender.as_ref(), now) {
+            self.position = joined.position;
+        }
+        if let Some((_, older)) = self.connection.replace((fence, connection)) {
+            close(&older, CloseCode::Replaced);
+        }
+    }
+
+    /// A socket is gone. False when another has taken over.
+    pub(crate) fn disconnect(&mut self, fence: Fence, now: Timestamp) -> bool {
+        let is_current = self.log.drop(&self.page, fence, now);
+        if is_current {
+            self.connection = None;
+        }
+        is_current
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// The name under which the page reached this server.
+    pub(crate) fn host(&self) -> &str {
+        self.connection.as_ref().map_or("", |(_, connection)| &connection.host)
+    }
+
+    /// Whether what a socket says counts: it is the latest, and has not said it before.
+    pub(crate) fn hears(
+        &mut self,
+        fence: Fence,
+        message: &ClientMessage,
+        n: Option<u64>,
+        now: Timestamp,
+    ) -> bool {
+        if let ClientMessage::Ping { sequence, .. } = message {
+            self.log.acknowledge(&self.page, fence, *sequence, now);
+        }
+        match n {
+            Some(n) => self.log.hear(&self.page, fence, n, now) == Ok(true),
+            None => self.connection.as_ref().is_some_and(|(current, _)| *current == fence),
+        }
+    }
+
+    /// Says something: what is about this connection at once, everything else in its turn, now or when the page is back.
+    pub(crate) fn send(&mut self, mut message: ServerMessage, now: Timestamp) {
+        let (own_epoch, position) = (self.log.epoch(), self.position);
+        let told = self.log.member(&self.page).map_or(0, room::log::Member::accepted);
+        let is_numbered = match &mut message {
+            ServerMessage::Welcome { epoch, sequence, accepted, .. } => {
+                (*epoch, *sequence, *accepted) = (own_epoch.to_string(), position, told);
+                false
+            }
+            ServerMessage::Pong { accepted, .. } => {
+                *accepted = told;
+                false
+            }
+            _ => true,
+        };
+        let Ok(json) = serde_json::to_string(&message) else { return };
+        if is_numbered {
+            let draft = Draft { to: None, class: Class::Keep, payload: Payload::Json(json.into()) };
+            // To everybody: there is nobody who might not be there.
+            self.log.publish(draft, now, wall_time()).ok();
+        } else if let Some((_, connection)) = &self.connection {
+            put(connection, json);
+        }
+        self.pump();
+    }
+
+    /// Hands over what lies after the page's cursor.
+    fn pump(&mut self) {
+        let Some((fence, connection)) = &self.connection else { return };
+        loop {
+            match self.log.pull(&self.page, *fence, PULL) {
+                Ok(pulled) if pulled.is_empty() => return,
+                Ok(pulled) => {
+                    for (prev, message) in pulled {
+                        if let Payload::Json(json) = &message.payload {
+                            put(connection, with_place(json, message.sequence, prev));
+                        }
+                    }
+                }
+                Err(_) => return close(connection, CloseCode::SlowReader),
+            }
+        }
+    }
+
+    pub(crate) fn close(&self, code: CloseCode) {
+        if let Some((_, connection)) = &self.connection {
+            close(connection, code);
+        }
+    }
+}
+
+/// A socket that has no room for a message is closed: its page comes back, and gets what it missed.
+fn put(connection: &Connection, text: String) {
+    if let Err(TrySendError::Full(_)) = connection.outbox.try_send(text) {
+        close(connection, CloseCode::SlowReader);
+    }
+}
+
+/// Tells a socket to close; the first reason stands.
+pub(crate) fn close(connection: &Connection, code: CloseCode) {
+    connection.close.send_if_modified(|reason| {
+        let first = reason.is_none();
+        if first {
+            *reason = Some(code);
+        }
+        first
+    });
+}
