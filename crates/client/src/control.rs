@@ -217,20 +217,17 @@ impl Control {
         }
         self.heard = now();
         if let Some((sequence, prev)) = place {
-            if prev != self.sequence {
+            if socket.welcomed && prev != self.sequence {
                 self.lost();
                 return false;
             }
             self.sequence = sequence;
         }
         match message {
-            ServerMessage::Welcome { epoch, sequence, accepted, .. } => {
+            ServerMessage::Welcome { epoch, .. } => {
                 socket.welcomed = true;
                 self.wait = FIRST_WAIT;
                 self.epoch.clone_from(epoch);
-                self.sequence = *sequence;
-                self.has(*accepted);
-                let State::Open(socket) = &self.state else { return false };
                 for (_, text) in self.unsent.iter() {
                     transmit(&socket.socket, text);
                 }

@@ -54,7 +54,7 @@ impl Keyboard {
     pub(crate) fn new(keys: &BTreeMap<String, String>, buttons: &[String], input_bytes: usize) -> Self {
         let held = Rc::new(Held::default());
         let bit = |name: &String| buttons.iter().position(|button| button == name).map(|at| at as u32);
-        let codes: BTreeMap<String, u32> =
+        let codes: Vec<(String, u32)> =
             keys.iter().filter_map(|(code, name)| Some((code.clone(), bit(name)?))).collect();
         let mut listeners = Vec::new();
         if let Some(window) = web_sys::window() {
@@ -63,7 +63,8 @@ impl Keyboard {
                 listeners.push(Listener::new(&window, kind, move |event| {
                     let Ok(event) = event.dyn_into::<KeyboardEvent>() else { return };
                     let shortcut = event.ctrl_key() || event.meta_key() || event.alt_key();
-                    let Some(&bit) = codes.get(&event.code()) else { return };
+                    let pressed = event.code();
+                    let Some(&(_, bit)) = codes.iter().find(|(code, _)| *code == pressed) else { return };
                     if !(down && shortcut) {
                         event.prevent_default();
                         set(&held.keys, bit, down);
@@ -77,10 +78,8 @@ impl Keyboard {
                 released.touch.set(0);
             }));
         }
-        let mut names: Vec<_> = codes.values().copied().collect();
-        names.sort_unstable();
-        names.dedup();
-        let names = names.into_iter().filter_map(|bit| Some((bit, buttons.get(bit as usize)?.as_str())));
+        let used = |(bit, _): &(u32, &String)| codes.iter().any(|(_, used)| used == bit);
+        let names = (0..).zip(buttons).filter(used).map(|(bit, name)| (bit, name.as_str()));
         listeners.extend(touch_buttons(names, &held));
         Self { held, input_bytes, _listeners: listeners }
     }

@@ -169,8 +169,6 @@ impl Stager {
                 visit: id,
                 heartbeat_millis: HEARTBEAT_MILLIS,
                 epoch: String::new(),
-                sequence: 0,
-                accepted: 0,
             },
         );
         // A reloaded page has lost its part of the game, and so has a server that was started since.

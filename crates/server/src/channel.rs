@@ -88,26 +88,33 @@ impl Channel {
 
     /// Says something: what is about this connection at once, everything else in its turn, now or when the page is back.
     pub(crate) fn send(&mut self, mut message: ServerMessage, now: Timestamp) {
-        let (own_epoch, position) = (self.log.epoch(), self.position);
-        let told = self.log.member(&self.page).map_or(0, room::log::Member::accepted);
-        let is_numbered = match &mut message {
-            ServerMessage::Welcome { epoch, sequence, accepted, .. } => {
-                (*epoch, *sequence, *accepted) = (own_epoch.to_string(), position, told);
-                false
+        let place = match &mut message {
+            ServerMessage::Welcome { epoch, .. } => {
+                *epoch = self.log.epoch().to_string();
+                Some(self.position)
             }
             ServerMessage::Pong { accepted, .. } => {
-                *accepted = told;
-                false
+                *accepted = self.log.member(&self.page).map_or(0, room::log::Member::accepted);
+                None
             }
-            _ => true,
+            _ => return self.publish(&message, now),
         };
-        let Ok(json) = serde_json::to_string(&message) else { return };
-        if is_numbered {
+        let (Ok(json), Some((_, connection))) = (serde_json::to_string(&message), &self.connection) else {
+            return;
+        };
+        let text = match place {
+            Some(place) => with_place(&json, place, place),
+            None => json,
+        };
+        put(connection, text);
+        self.pump();
+    }
+
+    fn publish(&mut self, message: &ServerMessage, now: Timestamp) {
+        if let Ok(json) = serde_json::to_string(message) {
             let draft = Draft { to: None, class: Class::Keep, payload: Payload::Json(json.into()) };
             // To everybody: there is nobody who might not be there.
             self.log.publish(draft, now, wall_time()).ok();
-        } else if let Some((_, connection)) = &self.connection {
-            put(connection, json);
         }
         self.pump();
     }

@@ -165,12 +165,8 @@ pub enum ServerMessage {
         visit: VisitId,
         /// How often to send `ping`, in milliseconds.
         heartbeat_millis: u64,
-        /// What the numbers of the server's messages belong to.
+        /// What the numbers of the server's messages belong to. It has a number itself: the `prev` of the next one.
         epoch: String,
-        /// The `prev` of the next numbered message.
-        sequence: u64,
-        /// The greatest `n` of this page load that arrived.
-        accepted: u64,
     },
     /// The answer to `ping`.
     Pong {
@@ -591,6 +587,24 @@ impl<'de> Deserialize<'de> for Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_tells_its_place_at_its_end() {
+        let json = serde_json::to_string(&ServerMessage::TerminateScene { scene_id: "a".into() }).unwrap();
+        for (sequence, prev) in [(1, 0), (41, 7), (u64::MAX, u64::MAX - 1)] {
+            let placed = with_place(&json, sequence, prev);
+            assert_eq!(place_of(&placed), Some((sequence, prev)));
+            let value: serde_json::Value = serde_json::from_str(&placed).unwrap();
+            assert_eq!((value["sequence"].as_u64(), value["prev"].as_u64()), (Some(sequence), Some(prev)));
+            assert!(ServerMessage::from_json(&placed).is_ok());
+        }
+        let pong = serde_json::to_string(&ServerMessage::Pong { time: 5.0, accepted: 9 }).unwrap();
+        for other in [json.as_str(), &pong, "", "}", "{}", ",\"sequence\":1}"] {
+            assert_eq!(place_of(other), None, "{other}");
+        }
+        let counted: serde_json::Value = serde_json::from_str(&with_counter(&json, 12)).unwrap();
+        assert_eq!(counted["n"], 12);
+    }
 
     #[test]
     fn messages_have_the_documented_form() {

@@ -157,8 +157,9 @@ fn what_was_said_to_a_page_that_was_away_comes_once_and_in_order() {
     };
     drop(away);
     let mut away = Page::open(&server, &tokens[1]);
-    let Ok(ServerMessage::Welcome { epoch, sequence, .. }) = away.hear() else { panic!("no welcome") };
-    let mut last = sequence;
+    let Ok((Some((mut last, _)), ServerMessage::Welcome { epoch, .. })) = away.hear_placed() else {
+        panic!("no welcome")
+    };
     let mut heard = Vec::new();
     let mut take = |page: &mut Page, last: &mut u64| loop {
         let (place, message) = page.hear_placed().unwrap();
@@ -177,8 +178,10 @@ fn what_was_said_to_a_page_that_was_away_comes_once_and_in_order() {
         send(number);
     }
     let mut back = Page::resume(&server, &tokens[1], &epoch, last);
-    let Ok(ServerMessage::Welcome { epoch: same, sequence, .. }) = back.hear() else { panic!("no welcome") };
-    assert_eq!((same, sequence), (epoch, last));
+    let Ok((place, ServerMessage::Welcome { epoch: same, .. })) = back.hear_placed() else {
+        panic!("no welcome")
+    };
+    assert_eq!((same, place), (epoch, Some((last, last))));
     for _ in 2..=21 {
         take(&mut back, &mut last);
     }

@@ -111,6 +111,9 @@ impl Drop for Server {
     }
 }
 
+/// A message, and if it is numbered its number and that of the one before it.
+type Placed = (Option<(u64, u64)>, ServerMessage);
+
 /// A page's control channel.
 pub(crate) struct Page {
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
@@ -154,7 +157,7 @@ impl Page {
     }
 
     /// The next message with its number and that of the one before it, if it is numbered.
-    pub(crate) fn hear_placed(&mut self) -> Result<(Option<(u64, u64)>, ServerMessage), Option<CloseFrame>> {
+    pub(crate) fn hear_placed(&mut self) -> Result<Placed, Option<CloseFrame>> {
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
