@@ -136,7 +136,8 @@ class Room {
       // It is for now: what cannot leave now is worth nothing later.
       if (this.#state === "joined" && this.#socket.bufferedAmount < 65536) {
         const whole = frame({ class: kind, to }, carried);
-        if (this.#spend(size(whole))) this.#socket.send(whole);
+        // Those that count go first.
+        if (!this.#pacing && this.#spend(size(whole))) this.#socket.send(whole);
       }
       return Promise.resolve(null);
     }

@@ -160,10 +160,14 @@ impl App {
         self.play = None;
     }
 
-    pub(crate) fn control_message(&mut self, number: u32, place: Option<(u64, u64)>, message: ServerMessage) {
-        if !self.control.hear(number, place, &message) {
-            return;
-        }
+    pub(crate) fn control_message(
+        &mut self,
+        number: u32,
+        place: Option<(u64, u64)>,
+        message: Option<ServerMessage>,
+    ) {
+        let is_new = self.control.hear(number, place, message.as_ref());
+        let Some(message) = message.filter(|_| is_new) else { return };
         match message {
             ServerMessage::Welcome { participant, .. } => {
                 self.participant = Some(participant.to_string());

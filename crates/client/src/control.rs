@@ -29,7 +29,7 @@ const OVERDUE: Duration = Duration::from_millis(1250);
 const CONGESTED: u32 = 4096;
 
 /// How many messages are kept until the server has them; the oldest go first.
-const KEPT: usize = 256;
+const KEPT: usize = 128;
 
 /// The connection to the server.
 pub(crate) struct Control {
@@ -163,10 +163,8 @@ impl Control {
         let message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
             let data = event.data();
             if let Some(text) = data.as_string() {
-                if let Ok(message) = ServerMessage::from_json(&text) {
-                    let place = place_of(&text);
-                    with_app(|app| app.control_message(number, place, message));
-                }
+                let (place, message) = (place_of(&text), ServerMessage::from_json(&text).ok());
+                with_app(|app| app.control_message(number, place, message));
             } else if let Ok(buffer) = data.dyn_into::<ArrayBuffer>() {
                 let bytes = Uint8Array::new(&buffer).to_vec();
                 with_app(|app| app.lane_message(&bytes));
@@ -204,8 +202,14 @@ impl Control {
     }
 
     /// Something came; `place` is its number and that of the one before it. False when it came over a socket that has
-    /// been replaced, or something before it is missing: then it will come again.
-    pub(crate) fn hear(&mut self, number: u32, place: Option<(u64, u64)>, message: &ServerMessage) -> bool {
+    /// been replaced, when it came before, or when something before it is missing: then it will come again. `None` is
+    /// what only a newer page would understand.
+    pub(crate) fn hear(
+        &mut self,
+        number: u32,
+        place: Option<(u64, u64)>,
+        message: Option<&ServerMessage>,
+    ) -> bool {
         if self.racer.as_ref().is_some_and(|racer| racer.number == number) {
             // It was faster: the other one is not coming back.
             let Some(racer) = self.racer.take() else { return false };
@@ -216,24 +220,31 @@ impl Control {
             return false;
         }
         self.heard = now();
+        if let Some(ServerMessage::Welcome { epoch, .. }) = message {
+            socket.welcomed = true;
+            self.wait = FIRST_WAIT;
+            if self.epoch != *epoch {
+                self.epoch.clone_from(epoch);
+                self.sequence = place.map_or(0, |(sequence, _)| sequence);
+            }
+            for (_, text) in self.unsent.iter() {
+                transmit(&socket.socket, text);
+            }
+            return true;
+        }
         if let Some((sequence, prev)) = place {
-            if socket.welcomed && prev != self.sequence {
+            // The socket that this one has overtaken brought it.
+            if sequence <= self.sequence {
+                return false;
+            }
+            if prev != self.sequence {
                 self.lost();
                 return false;
             }
             self.sequence = sequence;
         }
-        match message {
-            ServerMessage::Welcome { epoch, .. } => {
-                socket.welcomed = true;
-                self.wait = FIRST_WAIT;
-                self.epoch.clone_from(epoch);
-                for (_, text) in self.unsent.iter() {
-                    transmit(&socket.socket, text);
-                }
-            }
-            ServerMessage::Pong { accepted, .. } => self.has(*accepted),
-            _ => {}
+        if let Some(ServerMessage::Pong { accepted, .. }) = message {
+            self.has(*accepted);
         }
         true
     }
@@ -270,10 +281,18 @@ impl Control {
     pub(crate) fn closed(&mut self, number: u32, code: u16) -> Option<CloseCode> {
         self.racer.take_if(|racer| racer.number == number);
         self.socket(number)?;
+        if code == CloseCode::Replaced.number()
+            && let Some(racer) = self.racer.take()
+        {
+            // By this page's own other socket.
+            self.state = State::Open(racer);
+            return None;
+        }
         if CloseCode::means_come_back(code) {
             self.lost();
             return None;
         }
+        self.racer = None;
         self.state = State::Stopped;
         Some(CloseCode::from_number(code).unwrap_or(CloseCode::BadMessage))
     }

@@ -1,5 +1,5 @@
 //! A visit's control channel: a room's log with one member, its page (R1, R7, R8, R10). What the server says is
-//! numbered and kept until the page has it, so that a connection that is lost loses nothing of it.
+//! numbered and kept until the page has it (up to 1 MiB), so that a connection that is lost loses nothing of it.
 
 use base::Timestamp;
 use room::log::{Bounds, Draft, Log, LogRules};
@@ -12,6 +12,9 @@ use crate::stage::{Connection, wall_time};
 
 /// How much is taken out of the log at a time.
 const PULL: (usize, usize) = (64, 256 * 1024);
+
+/// How many places in a socket's queue are kept for what is about the connection itself.
+const SPARE: usize = 16;
 
 /// A visit's channel.
 pub(crate) struct Channel {
@@ -45,6 +48,9 @@ impl Channel {
         // One member always has room, and connections are numbered as they come.
         if let Ok(joined) = self.log.join(&self.page, fence, Some(resume), None, sender.as_ref(), now) {
             self.position = joined.position;
+            if let Some(gap) = joined.gap {
+                tracing::info!(?gap, "a page has missed what it cannot be told any more");
+            }
         }
         if let Some((_, older)) = self.connection.replace((fence, connection)) {
             close(&older, CloseCode::Replaced);
@@ -123,7 +129,9 @@ impl Channel {
     fn pump(&mut self) {
         let Some((fence, connection)) = &self.connection else { return };
         loop {
-            match self.log.pull(&self.page, *fence, PULL) {
+            // What has no room yet waits in the log, until the page says something: it pings each second.
+            let room = connection.outbox.capacity().saturating_sub(SPARE);
+            match self.log.pull(&self.page, *fence, (room.min(PULL.0), PULL.1)) {
                 Ok(pulled) if pulled.is_empty() => return,
                 Ok(pulled) => {
                     for (prev, message) in pulled {

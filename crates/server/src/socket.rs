@@ -63,12 +63,14 @@ pub(crate) async fn serve(
         sink
     });
     let code = tokio::select! {
+        // A socket that was replaced must hear of it, or its page would come back.
+        biased;
+        code = told_to_close(&mut closing) => Some(code),
         code = read(
             &mut incoming,
             |said| stage.message(visit, fence, said),
             |packets| stage.relay(visit, packets),
         ) => code,
-        code = told_to_close(&mut closing) => Some(code),
         _ = &mut writer => None,
     };
     stage.dropped(visit, fence).await;

@@ -180,10 +180,11 @@ impl Journal {
         let file = begin(&folder, number, &boot)?;
         let state = State { number, file, bytes: 0, enough: SEGMENT, buffer: Vec::new(), is_broken: false };
         let journal = Self { state: Mutex::new(state), folder };
+        // First: a kill before all is written repeats what became of members, and does not forget it.
+        journal.write_events(restored.told, restored.events.values())?;
         for (room, log) in &restored.rooms {
             journal.write_whole(room, log)?;
         }
-        journal.write_events(restored.told, restored.events.values())?;
         journal.write_revocations(&restored.revoked)?;
         journal.sync()?;
         journal.remove_before(number)?;
