@@ -8,6 +8,7 @@ use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -69,6 +70,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, mut stopping
         }
     };
     if let Err(error) = ended {
+        if error.is_timeout() {
+            counter!("interplay_refusals_total", "reason" => "head").increment(1);
+        }
         tracing::debug!(%error, %peer, "a connection ended badly");
     }
 }

@@ -18,6 +18,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, REFERRER_POLICY
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Redirect;
 use axum::routing::get;
+use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use tokio::sync::watch;
@@ -126,5 +127,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The token is none of this server's, or no longer.
 fn unauthorized() -> Problem {
+    counter!("interplay_refusals_total", "reason" => "token").increment(1);
     Problem::new(StatusCode::UNAUTHORIZED, "the token is missing, forged or expired")
 }

@@ -9,6 +9,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use metrics::counter;
 use room::log::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -40,6 +41,7 @@ fn no_member() -> Problem {
 fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let right = bearer(headers).is_some_and(|key| app.api_key.is(key));
     right.then_some(()).ok_or_else(|| {
+        counter!("interplay_refusals_total", "reason" => "api_key").increment(1);
         Problem::new(StatusCode::UNAUTHORIZED, "send the API key as `Authorization: Bearer …`")
     })
 }
@@ -49,6 +51,7 @@ fn member(app: &App, headers: &HeaderMap, room: &str) -> Result<Claims, Problem>
     let claims = bearer(headers).and_then(|token| app.room_tokens.read(token));
     let claims = claims.filter(|claims| !app.rooms.is_revoked(claims)).ok_or_else(unauthorized)?;
     if claims.room.as_str() != room {
+        counter!("interplay_refusals_total", "reason" => "token").increment(1);
         return Err(Problem::new(StatusCode::FORBIDDEN, "the token is for another room"));
     }
     Ok(claims)

@@ -621,6 +621,16 @@ fn an_address_has_so_many_connections_and_a_request_so_much_time() {
     let mut answer = Vec::new();
     slow.read_to_end(&mut answer).unwrap();
     assert!((9..15).contains(&begun.elapsed().as_secs()), "closed after {:?}", begun.elapsed());
+
+    // Each refusal has its own name.
+    let api = Api::of(&server, data.path());
+    assert_eq!(api.ask("GET", "/api/v1/rooms", "nonsense", None).0, 401);
+    assert_eq!(api.ask("GET", "/webrtc/rooms/r/reconnection-state", "nonsense", None).0, 401);
+    let (_, metrics) = server.get("/metrics");
+    for reason in ["connections", "origin", "head", "api_key", "token"] {
+        let line = format!("interplay_refusals_total{{reason=\"{reason}\"}}");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
 }
 
 #[test]
