@@ -535,9 +535,8 @@ impl World {
         self.counts.restarts += 1;
         let old = &self.log;
         let mut log = Log::new(old.epoch(), self.rules, self.now);
-        let wall = |time: Timestamp| WallTime(time.as_micros() / 1000);
         let members: Vec<(MemberId, MemberRecord)> =
-            old.members().map(|(id, member)| (id.clone(), member.record(wall))).collect();
+            old.members().map(|(id, member)| (id.clone(), member.record())).collect();
         let (next, trimmed) = old.position();
         for (id, record) in members {
             log.restore_member(id, record, self.now);

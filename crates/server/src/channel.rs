@@ -1,5 +1,8 @@
 //! A visit's control channel: a room's log with one member, its page (R1, R7, R8, R10). What the server says is
 //! numbered and kept until the page has it (up to 1 MiB), so that a connection that is lost loses nothing of it.
+//!
+//! It is not one of `rooms`, whose journal would outlive what it tells of: it lives in memory beside the stager whose
+//! words it carries. After a restart both begin anew, and the page is told its scene in another epoch.
 
 use base::Timestamp;
 use room::log::{Bounds, Draft, Log, LogRules};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use base::{Timestamp, WallTime};
+use base::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::room::{Fence, SenderId};
 
@@ -46,8 +46,6 @@ pub struct Member {
 pub struct MemberRecord {
     /// Its latest connection.
     pub fence: Fence,
-    /// When something was last heard from it.
-    pub last_seen: WallTime,
     /// What it has acknowledged.
     pub acknowledged: u64,
     /// The newest message for it.
@@ -104,10 +102,9 @@ impl Member {
 
     /// What to write down of it.
     #[must_use]
-    pub fn record(&self, wall: impl FnOnce(Timestamp) -> WallTime) -> MemberRecord {
+    pub fn record(&self) -> MemberRecord {
         MemberRecord {
             fence: self.fence,
-            last_seen: wall(self.last_seen),
             acknowledged: self.acknowledged,
             tip: self.tip,
             trimmed: self.trimmed,

@@ -31,7 +31,7 @@ use super::webhook::Event;
 /// The least length at which another file begins, in bytes.
 const SEGMENT: u64 = 32 << 20;
 
-const MAGIC: &[u8; 8] = b"rooms-2\n";
+const MAGIC: &[u8; 8] = b"rooms-3\n";
 
 /// How much memory is kept for the next entry, in bytes: a room that was written whole may have needed more.
 const MEMORY: usize = 1 << 20;
@@ -207,7 +207,7 @@ impl Journal {
         let (next, trimmed) = log.position();
         let mut records = vec![Record::Opened { epoch: log.epoch().0 }];
         for (member, state) in log.members() {
-            records.push(Record::Member { member: member.clone(), record: state.record(wall) });
+            records.push(Record::Member { member: member.clone(), record: state.record() });
             if !state.is_connected() {
                 records.push(Record::Dropped { member: member.clone(), at: wall(state.last_seen()) });
             }
@@ -228,11 +228,10 @@ impl Journal {
     pub(super) fn write_events<'a>(
         &self,
         told: u64,
-        waiting: impl Iterator<Item = &'a (RoomId, Event)>,
+        mut waiting: impl Iterator<Item = &'a (RoomId, Event)>,
     ) -> anyhow::Result<()> {
         // This one is of no room.
         self.write(&"webhook".parse()?, &[Record::Told { event: told }])?;
-        let mut waiting = waiting;
         waiting.try_for_each(|(room, event)| self.write(room, &[Record::Event(event.clone())]))
     }
 
@@ -474,7 +473,7 @@ mod tests {
         let sender: SenderId = "page".parse().unwrap();
         for (member, fence) in [(&ann, 1), (&bob, 2)] {
             log.join(member, Fence(fence), None, None, Some(&sender), now()).unwrap();
-            let record = log.member(member).unwrap().record(wall);
+            let record = log.member(member).unwrap().record();
             journal.write(&room(), &[Record::Member { member: member.clone(), record }]).unwrap();
         }
         for counter in 1..=3 {
@@ -493,7 +492,7 @@ mod tests {
         assert_eq!((log.epoch(), log.position()), (other.epoch(), other.position()));
         assert!(log.messages().eq(other.messages()));
         let records = |log: &Log| -> Vec<_> {
-            log.members().map(|(id, member)| (id.clone(), member.record(|_| WallTime(0)))).collect()
+            log.members().map(|(id, member)| (id.clone(), member.record())).collect()
         };
         assert_eq!(records(log), records(other));
     }

@@ -422,7 +422,7 @@ impl Rooms {
             // Nobody had noticed that it was away.
             (Some(_), Some(_)) => None,
         };
-        if let Some(record) = state.log.member(member).map(|member| member.record(wall)) {
+        if let Some(record) = state.log.member(member).map(room::log::Member::record) {
             let record = Record::Member { member: member.clone(), record };
             if !self.write(room, state, record, presence.map(|presence| (member, presence))) {
                 return Err(CloseCode::Unavailable);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use base::WallTime;
@@ -19,6 +19,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use wire::room::{MemberId, Presence, RoomId};
 
 use super::journal::{Journal, Record};
+use crate::stage::wall_time;
 use crate::token::WebhookSecret;
 
 /// The most events of one request.
@@ -212,7 +213,7 @@ impl Endpoint {
         let (first, last) = batch.first().zip(batch.last()).context("there are events")?;
         // The same for the same events, however often they are told.
         let id = format!("{}-{}", first.1.id, last.1.id);
-        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let timestamp = wall_time().0 / 1000;
         let signature = self.webhook.secret.sign(&format!("{id}.{timestamp}.{body}"))?;
         let request = self.agent.post(&self.webhook.url).header("content-type", "application/json");
         let request = request.header("webhook-id", id).header("webhook-timestamp", timestamp.to_string());

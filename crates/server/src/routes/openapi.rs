@@ -96,18 +96,15 @@ refusals! {
     /// Of what anybody may ask.
     Malformed: "400" "The request is malformed.", "422" "A value cannot be; the detail names it.";
     /// Of whatever needs a key or a token.
-    Asked:
-        "400" "The request is malformed.",
-        "401" "The key or token is missing, forged or expired.",
-        "422" "A value cannot be; the detail names it.";
+    Unauthorized: "401" "The key or token is missing, forged or expired.";
     /// Of what a member may ask of its own room only.
     Foreign: "403" "The token is for another room.";
     /// Of what may not be there.
     Absent: "404" "There is no such thing.";
     /// Of whatever has a body.
-    Unreadable: "413" "The body is too long.", "415" "The body is not of this type.";
-    /// Of whatever has a body of any type.
     TooLong: "413" "The body is too long.";
+    /// Of whatever has a body of one type only.
+    WrongType: "415" "The body is not of this type.";
     /// Of what may not work now.
     Unavailable: "503" "Not now; try again.";
 }

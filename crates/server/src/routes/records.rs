@@ -10,7 +10,7 @@ use base::GameId;
 use metrics::{counter, histogram};
 use wire::batch::{BatchAcknowledgement, MAX_BATCH_BYTES, RecordBatch};
 
-use super::openapi::{Absent, Asked, Octets, TooLong};
+use super::openapi::{Absent, Malformed, Octets, TooLong, Unauthorized};
 use super::{Play, bearer, unauthorized};
 use crate::problem::Problem;
 use crate::token::Claims;
@@ -27,7 +27,7 @@ use crate::token::Claims;
     security(("visit_token" = [])),
     responses(
         (status = 200, description = "The batch is durable.", body = Value),
-        Asked, Absent, TooLong,
+        Malformed, Unauthorized, Absent, TooLong,
     )
 )]
 pub(super) async fn append(

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use wire::lane::Quality;
 use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
 
-use super::openapi::{Absent, Asked, Foreign, Name, Unavailable, Unreadable};
+use super::openapi::{Absent, Foreign, Malformed, Name, TooLong, Unauthorized, Unavailable, WrongType};
 use super::{App, bearer, unauthorized};
 use crate::problem::{Object, Problem};
 use crate::rooms::{self, Claims, LONGEST_TOKEN, PublishError, Right, RoomInfo};
@@ -139,7 +139,7 @@ enum QualitySchema {
     security(("api_key" = [])),
     responses(
         (status = 201, description = "The token.", body = TokenAnswer),
-        Asked, Unreadable,
+        Malformed, Unauthorized, TooLong, WrongType,
     )
 )]
 pub(super) async fn create_token(
@@ -248,7 +248,7 @@ pub(super) struct ListAnswer {
     security(("api_key" = [])),
     responses(
         (status = 200, description = "Rooms, by name.", body = ListAnswer),
-        Asked,
+        Malformed, Unauthorized,
     )
 )]
 pub(super) async fn list(
@@ -273,7 +273,7 @@ pub(super) async fn list(
     security(("api_key" = [])),
     responses(
         (status = 200, description = "The room.", body = RoomAnswer),
-        Asked, Absent,
+        Malformed, Unauthorized, Absent,
     )
 )]
 pub(super) async fn show(
@@ -295,7 +295,7 @@ pub(super) async fn show(
     security(("api_key" = [])),
     responses(
         (status = 204, description = "It is gone."),
-        Asked, Absent,
+        Malformed, Unauthorized, Absent,
     )
 )]
 pub(super) async fn delete(
@@ -316,7 +316,7 @@ pub(super) async fn delete(
     security(("api_key" = [])),
     responses(
         (status = 204, description = "It is gone."),
-        Asked,
+        Malformed, Unauthorized,
     )
 )]
 pub(super) async fn kick(
@@ -363,7 +363,7 @@ pub(super) struct PublishAnswer {
     security(("api_key" = [])),
     responses(
         (status = 201, description = "The message is kept.", body = PublishAnswer),
-        Asked, Absent, Unreadable, Unavailable,
+        Malformed, Unauthorized, Absent, TooLong, WrongType, Unavailable,
     )
 )]
 pub(super) async fn publish(
@@ -411,7 +411,7 @@ pub(super) struct ReconnectionState {
     security(("room_token" = [])),
     responses(
         (status = 200, description = "The member's state.", body = ReconnectionState),
-        Asked, Foreign, Absent,
+        Malformed, Unauthorized, Foreign, Absent,
     )
 )]
 pub(super) async fn reconnection_state(
@@ -459,7 +459,7 @@ pub(super) struct QualityAnswer {
     security(("room_token" = [])),
     responses(
         (status = 200, description = "The grade, and what may help.", body = QualityAnswer),
-        Asked, Foreign, Absent, Unreadable,
+        Malformed, Unauthorized, Foreign, Absent, TooLong, WrongType,
     )
 )]
 pub(super) async fn connection_quality(

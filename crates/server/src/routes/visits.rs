@@ -10,7 +10,7 @@ use store::NewVisit;
 use utoipa::ToSchema;
 
 use super::Play;
-use super::openapi::{Malformed, Unreadable};
+use super::openapi::{Malformed, TooLong, WrongType};
 use crate::problem::{Object, Problem};
 use crate::stage::wall_time;
 use crate::token;
@@ -49,7 +49,7 @@ pub(super) struct Answer {
     request_body = Request,
     responses(
         (status = 201, description = "The visit, and a token for it.", body = Answer),
-        Malformed, Unreadable,
+        Malformed, TooLong, WrongType,
     )
 )]
 pub(super) async fn create(
