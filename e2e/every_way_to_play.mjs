@@ -24,7 +24,7 @@ function hideable() {
 }
 
 export default async function ({ say, shot }) {
-  const server = await serve(["--max-frames", "900"]);
+  const server = await serve([], { settings: { players: 2, max_frames: 900, recovery: "{ reconnect_timeout_s = 5 }" } });
   const [desk, phone] = await Promise.all([open(), open({ page: PHONE })]);
   try {
     await desk.tab.addInitScript(hideable);
@@ -78,7 +78,7 @@ export default async function ({ say, shot }) {
     const confirmed = (await snapshot(desk.tab)).game.confirmedFrame;
     const end = await until(desk.tab, "the end", (now) => now.scene?.kind === "end", 30);
     say(`the partner's end came ${((Date.now() - gone) / 1000).toFixed(1)} s after the page was closed`);
-    assert.equal(end.scene.reason, "partner_lost");
+    assert.equal(end.scene.reason, "reconnect_timeout");
     await shot(desk.tab, "partner-lost");
     // What the page said to be saved is: every frame up to the last that both confirmed.
     const uploaded = Date.now() + 5000;

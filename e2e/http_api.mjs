@@ -63,6 +63,9 @@ include-path = "/api/v1/games/{game}/records"
 parameters = { game = ${quoted(games[0].message.gameId)} }
 # A batch is more than any bytes; its format is in docs/protocol.md, and has tests of its own.
 checks = { positive_data_acceptance = { enabled = false } }
+[[operations]]
+include-path = "/api/v1/games/{game}/inputs"
+parameters = { game = ${quoted(games[0].message.gameId)} }
 `;
     await writeFile(join(folder, "schemathesis.toml"), settings);
     const words = ["--config-file", "schemathesis.toml", "run", `${server.url}/api/v1/openapi.json`, "--no-color", "--max-examples", EXAMPLES];

@@ -82,7 +82,7 @@ export async function exported(data, flags = []) {
   const out = await mkdtemp(join(tmpdir(), "interplay-tables-"));
   const { stdout } = await promisify(execFile)(binary, ["export", "--data", data, "--out", out, "--format", "csv", ...flags]);
   const tables = {};
-  for (const name of ["steps", "episodes", "sessions", "events", "visits"]) {
+  for (const name of ["steps", "episodes", "sessions", "events", "gaps", "visits"]) {
     const text = await readFile(join(out, `${name}.csv`), "utf8").catch(() => "");
     tables[name] = rows(text);
   }

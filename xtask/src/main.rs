@@ -21,6 +21,7 @@ const HELP: &str = "cargo xtask COMMAND
   check              formatting, lints, licences, leftovers
   e2e [NAME ...]     journeys in real browsers, all or some
   netlab TOPOLOGY    two browsers on a network to play with; netlab --help lists topologies and commands
+  sim [ARGS]         the whole system in virtual time: --seeds N [--from S], or --seed S [--trace]
   bench              measurements; the numbers are in docs/performance.md
   prove              the repeats and long runs; results go to docs/proof.md
   fuzz TARGET [S]    fuzz a decoder for S seconds [60]
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         "check" => check::check(),
         "e2e" => test::journeys(&rest).and_then(test::Count::into_result),
         "netlab" => test::netlab(&rest),
+        "sim" => run::sim(&rest),
         "bench" => test::bench(),
         "prove" => prove::prove(),
         "fuzz" => fuzz::fuzz(&rest),

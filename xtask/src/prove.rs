@@ -11,7 +11,7 @@ use crate::run::{cargo, program, root, run, say};
 type Part = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// What is run.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     (
         "rollback against the serial reference, 200,000 seeds",
         "test --release --package interplay-rollback",
@@ -21,6 +21,11 @@ const PARTS: [Part; 6] = [
         "sessions in virtual time, 20,000 seeds",
         "test --release --package interplay-sim",
         &[("INTERPLAY_SEEDS", "20000")],
+    ),
+    (
+        "the whole system in virtual time, 100,000 seeds",
+        "test --release --package interplay-sim --test whole whatever_fails",
+        &[("INTERPLAY_SEEDS", "100000")],
     ),
     (
         "links under silence, restarts and lane failures, 100,000 seeds",

@@ -49,3 +49,9 @@ pub(crate) fn demo(arguments: &[String]) -> anyhow::Result<()> {
     crate::build::all()?;
     run(program(target().join("release/interplay")).arg("demo").args(arguments))
 }
+
+/// The whole system in virtual time.
+pub(crate) fn sim(arguments: &[String]) -> anyhow::Result<()> {
+    run(&mut cargo("build --release --quiet --package interplay-sim"))?;
+    run(program(target().join("release/sim")).args(arguments))
+}

@@ -14,8 +14,11 @@ use wire::lane::read_relayed;
 
 use crate::control::Control;
 use crate::environment::BrowserEnvironment;
-use crate::play::Play;
-use crate::{entry, snapshot, view};
+use crate::play::{Play, Server};
+use crate::{entry, snapshot, unsent, view, words};
+
+/// How long a page sends what the last one left before it does anything else, in milliseconds.
+const SENDING_MILLIS: i32 = 2_000;
 
 thread_local! {
     static APP: RefCell<Option<App>> = const { RefCell::new(None) };
@@ -53,9 +56,31 @@ pub(crate) fn start() -> Result<(), JsValue> {
     snapshot::install()?;
     listen()?;
     spawn_local(async {
-        match entry::token().await.and_then(Control::new) {
-            Ok(control) => APP.with(|app| {
-                *app.borrow_mut() = Some(App {
+        let Ok(token) = entry::token().await else { return show_unreachable() };
+        // Before the server hears of this page, so that it puts the last page's record together with all others; but
+        // not for long.
+        let (later, window) = (token.clone(), web_sys::window());
+        let begin_anyway = Closure::once_into_js(move || begin(later));
+        if let Some(window) = window {
+            let begin_anyway = begin_anyway.unchecked_ref();
+            window.set_timeout_with_callback_and_timeout_and_arguments_0(begin_anyway, SENDING_MILLIS).ok();
+        }
+        unsent::send(&token).await;
+        begin(token);
+    });
+    Ok(())
+}
+
+/// Connects to the server, unless that was done.
+fn begin(token: String) {
+    APP.with(|app| {
+        let mut app = app.borrow_mut();
+        if app.is_some() {
+            return;
+        }
+        match Control::new(token) {
+            Ok(control) => {
+                *app = Some(App {
                     control,
                     participant: None,
                     scene: None,
@@ -63,26 +88,26 @@ pub(crate) fn start() -> Result<(), JsValue> {
                     ending: None,
                     renewed: false,
                 });
-            }),
-            Err(_) => view::show_notice(
-                "The study cannot be reached",
-                "Please check your internet connection and load the page again.",
-                true,
-            ),
+            }
+            Err(_) => show_unreachable(),
         }
     });
-    Ok(())
+}
+
+fn show_unreachable() {
+    view::show_notice(
+        "The study cannot be reached",
+        "Please check your internet connection and load the page again.",
+        true,
+    );
 }
 
 /// Listens to the page's own buttons, and to the display.
 fn listen() -> Result<(), JsValue> {
-    let pressed = |id: &str, act: fn(&mut App)| {
-        let handler = Closure::<dyn Fn()>::new(move || with_app(act)).into_js_value();
-        if let Some(button) = view::element(id) {
-            button.set_onclick(Some(handler.unchecked_ref()));
-        }
-    };
-    pressed("start-button", App::advance);
+    let on = |act: fn(&mut App)| Closure::<dyn Fn()>::new(move || with_app(act)).into_js_value();
+    if let Some(button) = view::element("start-button") {
+        button.set_onclick(Some(on(App::advance).unchecked_ref()));
+    }
     let reload = Closure::<dyn Fn()>::new(|| {
         if let Some(window) = web_sys::window() {
             window.location().reload().ok();
@@ -92,8 +117,8 @@ fn listen() -> Result<(), JsValue> {
         button.set_onclick(Some(reload.into_js_value().unchecked_ref()));
     }
     let window = web_sys::window().ok_or("no window")?;
-    let resized = Closure::<dyn Fn()>::new(|| with_app(App::resized)).into_js_value();
-    window.set_onresize(Some(resized.unchecked_ref()));
+    window.set_onresize(Some(on(App::resized).unchecked_ref()));
+    window.set_onpagehide(Some(on(App::leaving).unchecked_ref()));
     repaint_forever()
 }
 
@@ -119,8 +144,10 @@ impl App {
 
     pub(crate) fn control_beat(&mut self) {
         self.control.beat();
-        // A short loss is nobody's business; who stands in a scene is told when it lasts.
-        view::set_hidden("network", self.control.is_open() || self.scene.is_none());
+        // A short loss is nobody's business; who stands in a scene is told when it lasts. A game that stands still says
+        // so itself.
+        let paused = self.play.as_ref().is_some_and(|play| play.pause.notice.is_some());
+        view::set_hidden("network", self.control.is_open() || self.scene.is_none() || paused);
     }
 
     pub(crate) fn control_opened(&mut self, number: u32) {
@@ -166,12 +193,17 @@ impl App {
         place: Option<(u64, u64)>,
         message: Option<ServerMessage>,
     ) {
+        let epoch = self.control.epoch().to_owned();
         let is_new = self.control.hear(number, place, message.as_ref());
         let Some(message) = message.filter(|_| is_new) else { return };
         match message {
             ServerMessage::Welcome { participant, .. } => {
                 self.participant = Some(participant.to_string());
                 view::set_hidden("network", true);
+                let is_another = epoch != self.control.epoch();
+                if let Some(again) = self.play.as_mut().and_then(|play| play.retell(is_another)) {
+                    self.control.send(&again);
+                }
             }
             ServerMessage::Pong { .. } => {}
             ServerMessage::ActivateScene { scene } => self.activate(scene),
@@ -193,17 +225,38 @@ impl App {
                 }
             }
             ServerMessage::GameGo { game_id } => {
-                if let Some(play) = self.game(game_id) {
-                    play.begin();
+                if self.game(game_id).is_some_and(Play::begin) {
                     view::overlay(None);
                     view::focus("field");
                 }
                 self.tick();
             }
-            ServerMessage::P2pGameEnded { game_id, .. } => {
+            ServerMessage::P2pPause(notice) => {
+                let game_id = notice.game_id;
+                if let Some(report) = self.game(game_id).and_then(|play| play.halt(notice)) {
+                    self.control.tell(&report);
+                }
+                self.tick();
+            }
+            ServerMessage::P2pCut(cut) => {
+                if let Some(play) = self.game(cut.game_id) {
+                    play.cut(cut);
+                }
+                self.tick();
+            }
+            ServerMessage::P2pResume { game_id, pause_id, countdown_ms, .. } => {
+                if let Some(play) = self.game(game_id) {
+                    play.resume(pause_id, countdown_ms);
+                }
+                self.tick();
+            }
+            ServerMessage::P2pGameEnded { game_id, reason, .. } => {
                 if let Some(play) = self.game(game_id) {
                     play.stop();
-                    view::overlay(Some("The game has ended"));
+                    let words = words::ended(reason, play);
+                    view::pause(None);
+                    view::overlay(Some(&words));
+                    view::announce(&words);
                 }
                 self.tick();
             }
@@ -254,6 +307,7 @@ impl App {
     fn leave_game(&mut self) {
         let Some(mut play) = self.play.take() else { return };
         play.stop();
+        view::pause(None);
         self.ending = Some(play).filter(|play| !play.is_saved());
         self.tick();
     }
@@ -265,15 +319,17 @@ impl App {
     fn start_game(&mut self, start: GameStart) {
         let game_id = start.game_id;
         // Told again after a connection was lost: this page is playing it already.
-        if self.game(game_id).is_some() {
-            return;
+        if let Some(play) = self.game(game_id).filter(|play| !play.is_outlived(&start)) {
+            return play.told_again(&start.incarnations);
         }
-        match Play::new(start) {
+        match Play::new(start, self.control.token()) {
             Ok(play) => {
-                self.play = Some(play);
                 view::show("game");
-                view::overlay(Some("Connecting you to each other…"));
-                view::announce("The game is about to begin.");
+                if !play.has_been_replaced() {
+                    view::overlay(Some(words::GATHERING));
+                    view::announce("The game is about to begin.");
+                }
+                self.play = Some(play);
             }
             Err(reason) => self.fail(game_id, reason),
         }
@@ -352,19 +408,41 @@ impl App {
         self.tick();
     }
 
+    /// More of a game's record, from a frame on, or nothing.
+    pub(crate) fn history_came(&mut self, game: GameId, from: usize, bytes: &[u8]) {
+        if let Some(play) = self.game(game) {
+            play.history_came(from, bytes);
+        }
+        self.tick();
+    }
+
+    /// The page goes away.
+    fn leaving(&mut self) {
+        for play in [&self.play, &self.ending].into_iter().flatten() {
+            play.keep_unsent();
+        }
+    }
+
     pub(crate) fn tick(&mut self) {
-        let mut suspect = false;
+        let mut hurried = false;
         for play in [&mut self.play, &mut self.ending].into_iter().flatten() {
-            let ticked = play.tick(self.control.token(), self.control.is_open());
+            let ticked = play.tick(Server {
+                token: self.control.token(),
+                is_open: self.control.is_open(),
+                is_heard: self.control.hears(),
+            });
             if !ticked.lane.is_empty() {
                 self.control.send_lane(ticked.lane.as_bytes());
             }
             for message in ticked.messages.into_iter().chain(play.ready_message()) {
                 self.control.send(&message);
             }
-            suspect |= ticked.suspect;
+            for message in ticked.live {
+                self.control.tell(&message);
+            }
+            hurried |= ticked.hurried;
         }
-        self.control.hurry(suspect);
+        self.control.hurry(hurried);
     }
 
     fn resized(&mut self) {
@@ -376,11 +454,19 @@ impl App {
     fn paint(&mut self) {
         let Some(play) = &mut self.play else { return };
         play.paint();
-        let Some(status) = play.status() else { return };
+        let status = play.status();
+        let card = words::card(play, status.as_ref(), self.control.hears());
+        view::pause(card.as_ref());
+        if card.is_some() {
+            view::overlay(None);
+        } else if !play.begun {
+            view::overlay(Some(words::GATHERING));
+        }
+        let Some(status) = status else { return };
         let rules = &play.start.rules;
         let left = rules.max_frames.saturating_sub(status.step).div_ceil(rules.fps.into());
         view::set_text("game-round", &format!("Round {} of {}", status.episode + 1, rules.episodes));
-        view::set_text("game-time", &format!("{}:{:02}", left / 60, left % 60));
+        view::set_text("game-time", &words::clock(left.into()));
         view::set_text("game-score", &format!("{} points", status.score.round() as i64));
         let worst = status.peers.iter().map(|peer| peer.grade.or_else(|| peer.path.grade())).max().flatten();
         let relayed = status.peers.iter().any(|peer| {
@@ -388,6 +474,7 @@ impl App {
             turn || peer.active == Some(Lane::Server)
         });
         let (grade, word, words) = match worst {
+            _ if card.is_some() => ("", "paused", "The game stands still until everyone can go on."),
             None => ("", "connecting", "The connection to the other players is being made."),
             Some(Quality::Good) if relayed => (
                 "fair",
@@ -403,7 +490,7 @@ impl App {
             }
         };
         view::badge(grade, word, words);
-        if play.over {
+        if play.over || card.is_some() || !play.begun {
             return;
         }
         if let Some(left) = status.intermission {
@@ -412,7 +499,7 @@ impl App {
             view::overlay(text);
         } else if status.finished {
             view::overlay(Some("That was the last round.\nSaving…"));
-        } else if status.frame > 0 {
+        } else {
             view::overlay(None);
         }
     }
@@ -434,13 +521,14 @@ impl App {
             Some(play) => snapshot::of_game(play),
             None => (Value::Null, Value::Null, json!([]), Value::Null),
         };
+        let pause = self.play.as_ref().and_then(snapshot::of_pause);
         json!({
             "participant": self.participant,
             "scene": scene,
             "phase": phase,
             "game": game,
             "lanes": lanes,
-            "pause": null,
+            "pause": pause,
             "uploads": uploads,
         })
     }

@@ -20,10 +20,25 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// Nothing heard for so long: the connection is taken for lost, whatever the browser says.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// While the way to a peer is suspect: how often the server is asked whether it is there, and after how long without
-/// an answer another socket is tried beside this one.
+/// While a game cannot rely on the way to a peer, or stands still: how often the server is asked whether it is there,
+/// and after how long without an answer another socket is tried beside this one.
 const HURRIED_BEAT: Duration = Duration::from_millis(250);
 const OVERDUE: Duration = Duration::from_millis(1250);
+
+/// The longest waiting then: for the first tries, and for later ones.
+const HURRIED_WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
+
+/// How long a connection may take to come about then, for the first tries and for later ones. What was begun while the
+/// path was cut hangs in the system's retries, after 1, 3 and 7 s; a younger one does not. It takes the older one's
+/// place, since browsers make one connection to a server at a time (RFC 6455, section 4.1). A slow path gets four times
+/// what it last took, and now and then a connection gets all the time there is.
+const PATIENCE: [Duration; 2] = [Duration::from_millis(700), Duration::from_secs(2)];
+
+/// The first tries. Chromium makes a page wait that fails often: 20 ms after 13 failures, up to 5 s after 30.
+const FIRST_TRIES: u32 = 12;
+
+/// How long the server may take to hear of a socket that was given up after it had said who it is.
+const GHOST: Duration = Duration::from_secs(30);
 
 /// A packet that would wait behind so much is worth nothing: the next one holds everything.
 const CONGESTED: u32 = 4096;
@@ -38,8 +53,14 @@ pub(crate) struct Control {
     state: State,
     /// Another socket that may take this one's place: a lost connection looks like a slow one.
     racer: Option<Socket>,
-    /// How many sockets there were.
+    /// How many sockets there were, in all and since the server was last heard to be there.
     sockets: u32,
+    tries: u32,
+    /// When the newest was begun, and how long the last took until it was welcomed.
+    tried: Timestamp,
+    took: Duration,
+    /// Until then the server may take a socket that was given up for the newest.
+    ghost: Timestamp,
     hurried: bool,
     wait: Duration,
     heard: Timestamp,
@@ -65,8 +86,15 @@ enum State {
 struct Socket {
     number: u32,
     socket: WebSocket,
+    begun: Timestamp,
     welcomed: bool,
     _handlers: Handlers,
+}
+
+impl Socket {
+    fn is_connecting(&self) -> bool {
+        self.socket.ready_state() == WebSocket::CONNECTING
+    }
 }
 
 /// What the browser calls; gone with the socket.
@@ -95,6 +123,10 @@ impl Control {
             state: State::Waiting { until: now() },
             racer: None,
             sockets: 0,
+            tries: 0,
+            tried: now(),
+            took: Duration::ZERO,
+            ghost: Timestamp::default(),
             hurried: false,
             wait: FIRST_WAIT,
             heard: now(),
@@ -111,27 +143,36 @@ impl Control {
         matches!(&self.state, State::Open(socket) if socket.welcomed)
     }
 
+    /// Whether the server was heard of late. While it matters it is asked often enough for that to mean something.
+    pub(crate) fn hears(&self) -> bool {
+        self.is_open() && (!self.hurried || now() <= self.heard + OVERDUE)
+    }
+
+    /// What the server's numbers belong to; empty before it was ever heard.
+    pub(crate) fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
     /// Once a second, or more often when it matters: a ping, or a look whether to come back.
     pub(crate) fn beat(&mut self) {
         let now = now();
         match &self.state {
             State::Waiting { until } if now >= *until => match self.open() {
-                Some(socket) => {
-                    self.heard = now;
-                    self.state = State::Open(socket);
-                }
+                Some(socket) => self.state = State::Open(socket),
                 None => self.lost(),
             },
             State::Open(_) if now > self.heard + SILENCE => self.lost(),
-            State::Open(socket) if socket.welcomed => {
-                let time = now.as_micros() / 1000;
-                let ping = ClientMessage::Ping { time: time as f64, sequence: self.sequence };
-                transmit(&socket.socket, &json(&ping));
-                if self.hurried && now > self.heard + OVERDUE && self.racer.is_none() {
-                    self.racer = self.open();
+            State::Open(socket) => {
+                if socket.welcomed {
+                    let time = now.as_micros() / 1000;
+                    let ping = ClientMessage::Ping { time: time as f64, sequence: self.sequence };
+                    transmit(&socket.socket, &json(&ping));
+                }
+                if self.hurried {
+                    self.race(now);
                 }
             }
-            State::Waiting { .. } | State::Open(_) | State::Stopped => {}
+            State::Waiting { .. } | State::Stopped => {}
         }
         let next = match &self.state {
             State::Waiting { until } => *until,
@@ -146,8 +187,63 @@ impl Control {
         if self.hurried != hurried {
             self.hurried = hurried;
             if hurried {
+                if let State::Waiting { until } = &mut self.state {
+                    *until = (*until).min(now() + HURRIED_WAITS[0]);
+                }
                 self.beat();
             }
+        }
+    }
+
+    /// Tries another socket: beside one that was welcomed and is silent, instead of one that does not come about.
+    fn race(&mut self, now: Timestamp) {
+        let State::Open(current) = &self.state else { return };
+        let newest = self.racer.as_ref().unwrap_or(current);
+        let overdue = if newest.welcomed {
+            now > self.heard + OVERDUE && now >= self.tried + HURRIED_WAITS[0]
+        } else {
+            now >= newest.begun + self.patience(newest)
+        };
+        if !overdue {
+            return;
+        }
+        let beside = current.welcomed;
+        let given_up = match self.racer.take() {
+            None if !beside => {
+                let waiting = State::Waiting { until: now };
+                match std::mem::replace(&mut self.state, waiting) {
+                    State::Open(socket) => Some(socket),
+                    State::Waiting { .. } | State::Stopped => None,
+                }
+            }
+            racer => racer,
+        };
+        self.give_up(given_up);
+        match self.open() {
+            Some(socket) if beside => self.racer = Some(socket),
+            Some(socket) => self.state = State::Open(socket),
+            None if beside => {}
+            None => self.lost(),
+        }
+    }
+
+    /// How long a socket may take to be welcomed.
+    fn patience(&self, socket: &Socket) -> Duration {
+        let [first, later] = PATIENCE;
+        let least = match self.tries {
+            // The server is there, and only has to answer.
+            _ if !socket.is_connecting() => OVERDUE * 2,
+            ..FIRST_TRIES => first,
+            tries if tries % 8 == 0 => SILENCE,
+            _ => later,
+        };
+        least.max(self.took * 4).min(SILENCE)
+    }
+
+    /// A socket is closed before it was welcomed, or was silent. If it has said who it is, the server may yet hear that.
+    fn give_up(&mut self, socket: Option<Socket>) {
+        if socket.is_some_and(|socket| !socket.welcomed && socket.socket.ready_state() == WebSocket::OPEN) {
+            self.ghost = now() + GHOST;
         }
     }
 
@@ -158,6 +254,11 @@ impl Control {
         let socket = WebSocket::new(&[scheme, "://", &host, "/ws"].concat()).ok()?;
         socket.set_binary_type(BinaryType::Arraybuffer);
         self.sockets += 1;
+        self.tries += 1;
+        self.tried = now();
+        if !self.is_open() {
+            self.heard = self.tried;
+        }
         let number = self.sockets;
         let opened = Closure::<dyn Fn()>::new(move || with_app(|app| app.control_opened(number)));
         let message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
@@ -177,7 +278,13 @@ impl Control {
         socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
-        Some(Socket { number, socket, welcomed: false, _handlers: (opened, message, closed) })
+        Some(Socket {
+            number,
+            socket,
+            begun: self.tried,
+            welcomed: false,
+            _handlers: (opened, message, closed),
+        })
     }
 
     fn socket(&self, number: u32) -> Option<&Socket> {
@@ -220,8 +327,12 @@ impl Control {
             return false;
         }
         self.heard = now();
+        // It was slow, and not lost. A racer that the server may have heard stays: it is then the newer one.
+        self.racer.take_if(|racer| racer.is_connecting());
         if let Some(ServerMessage::Welcome { epoch, .. }) = message {
             socket.welcomed = true;
+            self.took = self.heard.saturating_since(socket.begun);
+            self.tries = 0;
             self.wait = FIRST_WAIT;
             if self.epoch != *epoch {
                 self.epoch.clone_from(epoch);
@@ -266,14 +377,24 @@ impl Control {
         }
     }
 
-    /// The connection is gone; comes back after a while.
+    /// The connection is gone; comes back with the socket that is tried already, or after a while.
     fn lost(&mut self) {
-        self.racer = None;
-        let shortened = self.wait.mul_f64(1.0 - js_sys::Math::random() / 2.0);
-        self.state = State::Waiting { until: now() + shortened };
-        self.wait = (self.wait * 2).min(LAST_WAIT);
-        if let State::Waiting { until } = self.state {
-            self.heartbeat.set(until);
+        let waiting = State::Waiting { until: now() };
+        let next = self.racer.take().map_or(waiting, State::Open);
+        if let State::Open(socket) = std::mem::replace(&mut self.state, next) {
+            self.give_up(Some(socket));
+        }
+        self.heard = now();
+        if let State::Waiting { until } = &mut self.state {
+            let most = match self.tries {
+                _ if !self.hurried => LAST_WAIT,
+                ..FIRST_TRIES => HURRIED_WAITS[0],
+                _ => HURRIED_WAITS[1],
+            };
+            let wait = self.wait.min(most);
+            *until = self.heard + wait.mul_f64(1.0 - js_sys::Math::random() / 2.0);
+            self.wait = (wait * 2).min(most);
+            self.heartbeat.set(*until);
         }
     }
 
@@ -288,7 +409,9 @@ impl Control {
             self.state = State::Open(racer);
             return None;
         }
-        if CloseCode::means_come_back(code) {
+        let by_ghost = code == CloseCode::Replaced.number() && now() < self.ghost;
+        if by_ghost || CloseCode::means_come_back(code) {
+            self.ghost = Timestamp::default();
             self.lost();
             return None;
         }
@@ -307,6 +430,15 @@ impl Control {
 
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Says what is true now: it is not kept, and nothing is said when the server cannot be spoken to.
+    pub(crate) fn tell(&self, message: &ClientMessage) {
+        if let State::Open(socket) = &self.state
+            && socket.welcomed
+        {
+            transmit(&socket.socket, &json(message));
+        }
     }
 
     /// Says something, now or when the connection is back; the server hears it once (R10).

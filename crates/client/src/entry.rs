@@ -57,7 +57,6 @@ async fn new_visit(query: &UrlSearchParams) -> Result<String, JsValue> {
     }
     let body = serde_json::json!({ "entry": entry }).to_string();
     let answer = http::post("/api/v1/visits", "application/json", None, body.as_bytes()).await?;
-    let answer: serde_json::Value =
-        serde_json::from_slice(&answer.body).map_err(|_| JsValue::from("the server's answer is no JSON"))?;
+    let answer: serde_json::Value = answer.json().ok_or("the server's answer is no JSON")?;
     answer["token"].as_str().map(str::to_owned).ok_or_else(|| "the server gave no token".into())
 }

@@ -160,7 +160,8 @@ impl BrowserEnvironment {
             let at = instance.call(&instance.manifest, &[]).map_err(|fault| fault.to_string())?;
             let json = instance.slice(at).ok_or("the manifest is outside the module's memory")?;
             // The server has checked it, and the hash says that it is the same.
-            serde_json::from_slice::<Manifest>(&json).map_err(|error| error.to_string())
+            serde_json::from_str::<Manifest>(core::str::from_utf8(&json).unwrap_or_default())
+                .map_err(|error| error.to_string())
         };
         let manifest = read(&looking).map_err(|problem| JsError::new(&problem))?;
         let mut environment =

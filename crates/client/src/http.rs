@@ -1,6 +1,7 @@
 //! Requests to the server.
 
 use js_sys::Uint8Array;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Request, RequestInit, Response};
@@ -24,6 +25,13 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+impl Answer {
+    /// Its JSON, as serde reads text: all JSON in the page is read so, since another way would be twice the code.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(core::str::from_utf8(&self.body).ok()?).ok()
+    }
+}
+
 async fn fetch(request: &Request) -> Result<Answer, JsValue> {
     let window = web_sys::window().ok_or("no window")?;
     let response: Response = JsFuture::from(window.fetch_with_request(request)).await?.dyn_into()?;
@@ -31,8 +39,17 @@ async fn fetch(request: &Request) -> Result<Answer, JsValue> {
     Ok(Answer { status: response.status(), body })
 }
 
-pub(crate) async fn get(url: &str) -> Result<Answer, JsValue> {
-    fetch(&Request::new_with_str(url)?).await
+fn authorize(request: &Request, token: Option<&str>) -> Result<(), JsValue> {
+    match token {
+        Some(token) => request.headers().set("authorization", &["Bearer ", token].concat()),
+        None => Ok(()),
+    }
+}
+
+pub(crate) async fn get(url: &str, token: Option<&str>) -> Result<Answer, JsValue> {
+    let request = Request::new_with_str(url)?;
+    authorize(&request, token)?;
+    fetch(&request).await
 }
 
 pub(crate) async fn post(url: &str, kind: &str, token: Option<&str>, body: &[u8]) -> Result<Answer, JsValue> {
@@ -41,8 +58,6 @@ pub(crate) async fn post(url: &str, kind: &str, token: Option<&str>, body: &[u8]
     init.set_body(&Uint8Array::from(body));
     let request = Request::new_with_str_and_init(url, &init)?;
     request.headers().set("content-type", kind)?;
-    if let Some(token) = token {
-        request.headers().set("authorization", &format!("Bearer {token}"))?;
-    }
+    authorize(&request, token)?;
     fetch(&request).await
 }

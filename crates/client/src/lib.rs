@@ -6,12 +6,15 @@
 //! | `entry` | who the participant is: links, storage, the address bar |
 //! | `control` | the WebSocket, and coming back |
 //! | `play` | one game: session, environment, links, uploads |
+//! | `pause` | what a game keeps while it stands still |
+//! | `unsent` | what the server does not have, in the browser's storage |
 //! | `peers` | WebRTC connections |
 //! | `environment` | a prepared module in this browser |
 //! | `clock` | time, and a timer that a hidden tab does not slow |
 //! | `keyboard` | keys and touch buttons |
 //! | `canvas` | draw lists on a canvas |
 //! | `view` | texts and sections |
+//! | `words` | what is said while a game stands still |
 //! | `snapshot` | `window.interplay` |
 #![cfg(target_arch = "wasm32")]
 
@@ -23,10 +26,13 @@ mod entry;
 mod environment;
 mod http;
 mod keyboard;
+mod pause;
 mod peers;
 mod play;
 mod snapshot;
+mod unsent;
 mod view;
+mod words;
 
 use wasm_bindgen::prelude::*;
 

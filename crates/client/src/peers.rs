@@ -21,7 +21,7 @@ use crate::app::with_app;
 /// A connection to one peer. Dropping it closes everything and leaves nothing behind (L9).
 pub(crate) struct Peer {
     pub(crate) seat: Seat,
-    /// How many connections to this peer there were before this one.
+    /// Connections to this peer are numbered: a later one has a greater number.
     attempt: u32,
     connection: RtcPeerConnection,
     channel: RtcDataChannel,

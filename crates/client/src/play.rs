@@ -2,24 +2,28 @@
 
 use core::time::Duration;
 
-use base::{Seat, SeatSet, Timestamp};
+use base::{Frame, MAX_SEATS, Seat, StateHash, Timestamp};
 use link::{Direct, Lane, LinkEvent};
-use session::{Session, SessionEvent, Setup, Status};
+use session::{SeatPhase, Session, SessionEvent, Setup, Status};
 use wasm_bindgen_futures::spawn_local;
 use wire::batch::{BatchAcknowledgement, RecordBatch};
-use wire::control::{ClientMessage, ConnectionType, GameStart, IceServer, Signal};
+use wire::control::{ClientMessage, ConnectionType, Cut, GameStart, IceServer, PauseNotice, Signal};
 use wire::lane::Bundle;
 
 use crate::app::with_app;
 use crate::canvas::Canvas;
 use crate::clock::{Alarm, mark, now};
 use crate::environment::{BrowserEnvironment, describe};
-use crate::http;
 use crate::keyboard::Keyboard;
+use crate::pause::{Loss, Pause, report};
 use crate::peers::Peer;
+use crate::{http, unsent};
 
 /// How often the statistics of a suspect connection are looked into.
 const INSPECT_EVERY: Duration = Duration::from_millis(250);
+
+/// Connections to a page are numbered from its incarnation on: those of a page that is gone all come before.
+const ATTEMPTS: u32 = 1000;
 
 /// One game.
 pub(crate) struct Play {
@@ -28,25 +32,40 @@ pub(crate) struct Play {
     pub(crate) connection_types: Vec<(Seat, ConnectionType)>,
     loaded: Option<Loaded>,
     ready: bool,
-    /// Whom the server was told to be lost.
-    lost: SeatSet,
+    /// The server said that everyone is ready, or that they were before.
+    pub(crate) begun: bool,
+    pub(crate) pause: Pause,
+    /// How many frames there were and what came of them, once the server was told.
+    finished: Option<(Frame, StateHash)>,
+    /// Where in the browser's storage is what the server has not acknowledged.
+    unsent: String,
     /// When to look into the statistics of suspect connections next.
     inspect_at: Timestamp,
     /// When TURN's credentials are to be renewed.
     renew_at: Option<Timestamp>,
     /// `game_finished` was sent, or the game is over in another way: the session stands still.
     pub(crate) over: bool,
-    drawn: Option<base::Frame>,
+    drawn: Option<Frame>,
     alarm: Alarm,
 }
 
 /// What a tick has brought about.
 pub(crate) struct Ticked {
     pub(crate) messages: Vec<ClientMessage>,
+    /// What is worth telling only now.
+    pub(crate) live: Vec<ClientMessage>,
     /// For the server lane.
     pub(crate) lane: Bundle,
-    /// Whether the way to a peer is not to be relied on.
-    pub(crate) suspect: bool,
+    /// Whether the way to a peer is not to be relied on, or the game stands still.
+    pub(crate) hurried: bool,
+}
+
+/// Whether the server can be spoken to, and whether it was heard of late.
+#[derive(Clone, Copy)]
+pub(crate) struct Server<'a> {
+    pub(crate) token: &'a str,
+    pub(crate) is_open: bool,
+    pub(crate) is_heard: bool,
 }
 
 /// What there is once the environment is loaded.
@@ -55,15 +74,20 @@ struct Loaded {
     environment: BrowserEnvironment,
     canvas: Canvas,
     keyboard: Keyboard,
+    /// The bytes of a frame's inputs.
+    row: usize,
 }
 
 impl Play {
     /// Begins to load the environment and to make the links.
-    pub(crate) fn new(start: GameStart) -> Result<Self, String> {
+    pub(crate) fn new(mut start: GameStart, token: &str) -> Result<Self, String> {
         mark("interplay:match");
+        start.incarnations.resize(MAX_SEATS, 0);
+        let unsent = unsent::key(token, start.game_id, incarnation(&start, start.seat));
         let others = Seat::all(start.seats).filter(|&seat| seat != start.seat);
-        let peers: Result<Vec<_>, _> =
-            others.map(|seat| Peer::new(seat, 0, start.seat < seat, &start)).collect();
+        let peers: Result<Vec<_>, _> = others
+            .map(|seat| Peer::new(seat, first_attempt(&start, seat), start.seat < seat, &start))
+            .collect();
         let peers = peers.map_err(|error| format!("cannot make a connection: {}", describe(&error)))?;
         let alarm = Alarm::new(|| with_app(crate::app::App::tick)).map_err(|error| describe(&error))?;
         let (url, sha256, game) =
@@ -79,7 +103,10 @@ impl Play {
             connection_types: Vec::new(),
             loaded: None,
             ready: false,
-            lost: SeatSet::EMPTY,
+            begun: false,
+            pause: Pause::default(),
+            finished: None,
+            unsent,
             inspect_at: Timestamp::default(),
             renew_at,
             over: false,
@@ -92,6 +119,8 @@ impl Play {
     pub(crate) fn loaded(&mut self, environment: BrowserEnvironment) -> Result<(), String> {
         let manifest = environment.manifest();
         let (start, size) = (&self.start, manifest.input_bytes);
+        let mut incarnations = [0; MAX_SEATS];
+        incarnations.copy_from_slice(&start.incarnations[..MAX_SEATS]);
         let setup = Setup {
             seat: start.seat,
             seats: start.seats,
@@ -99,15 +128,95 @@ impl Play {
             seed: start.seed.0,
             rules: start.rules,
             input_size: size,
+            incarnations,
         };
         let mut session = Session::new(&setup, now()).map_err(|error| error.to_string())?;
         for peer in &self.peers {
             session.handle_direct(peer.seat, peer.state(), now());
         }
+        if let Some(notice) = &self.pause.notice {
+            session.handle_pause(notice, now());
+        }
+        if let Some(cut) = &self.pause.cut {
+            session.handle_cut(cut, now());
+        }
         let canvas = Canvas::new(manifest.size).map_err(|error| describe(&error))?;
         let keyboard = Keyboard::new(&start.keys, &manifest.buttons, size);
-        self.loaded = Some(Loaded { session, environment, canvas, keyboard });
+        let row = size * usize::from(start.seats);
+        self.loaded = Some(Loaded { session, environment, canvas, keyboard, row });
         Ok(())
+    }
+
+    /// Whether this page was loaded when the game was on already.
+    pub(crate) fn has_been_replaced(&self) -> bool {
+        incarnation(&self.start, self.start.seat) > 0
+    }
+
+    /// Whether the server takes this page for one that was loaded since: another had been here in between.
+    pub(crate) fn is_outlived(&self, start: &GameStart) -> bool {
+        incarnation(start, start.seat) > incarnation(&self.start, self.start.seat)
+    }
+
+    /// The server tells of the game anew. Pages that were loaded since get other connections.
+    pub(crate) fn told_again(&mut self, incarnations: &[u8]) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.handle_incarnations(incarnations, now());
+        }
+        for (seat, &incarnation) in Seat::all(self.start.seats).zip(incarnations) {
+            let known = &mut self.start.incarnations[seat.index()];
+            if *known < incarnation && seat != self.start.seat {
+                *known = incarnation;
+                self.ready = false;
+                self.pause.restore(seat);
+                self.rebuild(seat, first_attempt(&self.start, seat), self.start.seat < seat);
+            }
+        }
+    }
+
+    /// Everyone stands still. Gives back what this seat holds, if it holds anything.
+    pub(crate) fn halt(&mut self, notice: PauseNotice) -> Option<ClientMessage> {
+        self.begun = true;
+        self.told_again(&notice.incarnations);
+        let game_id = self.start.game_id;
+        let report = self.loaded.as_mut().and_then(|loaded| {
+            loaded.session.handle_pause(&notice, now());
+            report(game_id, &loaded.session)
+        });
+        self.pause.take(notice);
+        report
+    }
+
+    /// What all hold together.
+    pub(crate) fn cut(&mut self, cut: Cut) {
+        match &mut self.loaded {
+            Some(loaded) => loaded.session.handle_cut(&cut, now()),
+            None => self.pause.cut = Some(cut),
+        }
+    }
+
+    /// More of the server's record, from a frame on.
+    pub(crate) fn history_came(&mut self, from: usize, bytes: &[u8]) {
+        if let Some(loaded) = &self.loaded {
+            self.pause.fetched(from, loaded.row, bytes);
+        }
+    }
+
+    /// Everyone goes on.
+    pub(crate) fn resume(&mut self, pause: u32, countdown_millis: u32) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.handle_resume(pause, Duration::from_millis(countdown_millis.into()), now());
+        }
+    }
+
+    /// The control channel is another, perhaps of another server process, which may not know what was said before.
+    pub(crate) fn retell(&mut self, is_another_server: bool) -> Option<ClientMessage> {
+        self.pause.forget_told();
+        if !is_another_server {
+            return None;
+        }
+        self.ready &= self.begun;
+        let (frames, hash) = self.finished?;
+        Some(ClientMessage::GameFinished { game_id: self.start.game_id, frames, hash })
     }
 
     /// Says once that this seat is ready: the environment is loaded and every link can be used.
@@ -119,11 +228,12 @@ impl Play {
         Some(ClientMessage::GameReady { game_id: self.start.game_id })
     }
 
-    /// Everyone is ready.
-    pub(crate) fn begin(&mut self) {
+    /// Everyone is ready. False when that is not new.
+    pub(crate) fn begin(&mut self) -> bool {
         if let Some(loaded) = &mut self.loaded {
             loaded.session.begin(now());
         }
+        !std::mem::replace(&mut self.begun, true)
     }
 
     pub(crate) fn signal(&mut self, from: Seat, signal: Signal) {
@@ -199,28 +309,38 @@ impl Play {
     }
 
     /// Does what is due; gives back what to tell the server.
-    pub(crate) fn tick(&mut self, token: &str, server_is_there: bool) -> Ticked {
-        let mut ticked =
-            Ticked { messages: Vec::new(), lane: Bundle::new(self.start.game_id), suspect: false };
-        let Some(Loaded { session, environment, keyboard, .. }) = &mut self.loaded else { return ticked };
+    pub(crate) fn tick(&mut self, server: Server) -> Ticked {
+        let game_id = self.start.game_id;
+        let mut ticked = Ticked {
+            messages: Vec::new(),
+            live: Vec::new(),
+            lane: Bundle::new(game_id),
+            hurried: self.pause.notice.is_some() && !self.over,
+        };
+        let Some(Loaded { session, environment, keyboard, row, .. }) = &mut self.loaded else {
+            return ticked;
+        };
         let time = now();
         if self.over {
             // What is recorded still goes to the server.
             if let Some(batch) = session.poll_batch(time) {
-                upload(&self.start, token, &batch);
+                upload(&self.start, server.token, &self.unsent, &batch);
             }
             if let Some(deadline) = session.poll_timeout() {
                 self.alarm.set(deadline.at);
             }
             return ticked;
         }
-        let game_id = self.start.game_id;
         if let Some(input) = keyboard.input() {
             session.set_input(input);
         }
-        session.handle_server_lane(server_is_there);
+        session.handle_server_lane(server.is_open);
         let before = session.status().frame;
-        if let Err(fault) = session.handle_timeout(environment, time) {
+        let played = match self.pause.make_up(session, environment, (game_id, *row), server.token) {
+            Ok(()) => session.handle_timeout(environment, now()),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = played {
             self.over = true;
             session.stop(time);
             let frame = session.status().frame;
@@ -242,12 +362,20 @@ impl Play {
             }
         }
         if let Some(batch) = session.poll_batch(time) {
-            upload(&self.start, token, &batch);
+            upload(&self.start, server.token, &self.unsent, &batch);
+        }
+        if server.is_open
+            && let Some((pause_id, round, confirmed_frame, hash)) = session.poll_success()
+        {
+            let success =
+                ClientMessage::P2pReconnectionSuccess { game_id, pause_id, round, confirmed_frame, hash };
+            ticked.live.push(success);
         }
         if session.is_complete()
             && let Some((_, hash)) = status.hash
         {
             self.over = true;
+            self.finished = Some((status.frame, hash));
             ticked.messages.push(ClientMessage::GameFinished { game_id, frames: status.frame, hash });
         } else if let Some(deadline) = session.poll_timeout() {
             self.alarm.set(deadline.at);
@@ -264,13 +392,22 @@ impl Play {
                 SessionEvent::Link { peer, event } => {
                     ticked.messages.extend(self.link_event(peer, event, &status));
                 }
-                SessionEvent::Finished { .. }
+                // Its connection was made anew when the server said so.
+                SessionEvent::PeerReplaced { .. }
+                | SessionEvent::Finished { .. }
                 | SessionEvent::EpisodeBegan { .. }
                 | SessionEvent::EpisodeEnded { .. } => {}
             }
         }
-        ticked.suspect = !status.finished && status.peers.iter().any(|peer| peer.is_suspect);
-        if ticked.suspect && time >= self.inspect_at {
+        if server.is_heard {
+            self.pause.tell(game_id, &mut ticked.live);
+        }
+        if matches!(status.phase, SeatPhase::Connected | SeatPhase::Terminated) {
+            self.pause.end();
+        }
+        let suspect = !status.finished && status.peers.iter().any(|peer| peer.is_suspect);
+        ticked.hurried = suspect || status.phase != SeatPhase::Connected;
+        if suspect && time >= self.inspect_at {
             self.inspect_at = time + INSPECT_EVERY;
             for peer in status.peers.iter().filter(|peer| peer.is_suspect) {
                 if let Some(peer) = self.peers.iter().find(|other| other.seat == peer.peer) {
@@ -296,21 +433,18 @@ impl Play {
             }
             LinkEvent::Stable => peer.inspect(frame, true),
             LinkEvent::Sampled(_) => peer.inspect(frame, false),
-            LinkEvent::Lost(cause) => {
-                self.lost.insert(seat);
-                return Some(ClientMessage::P2pConnectionLost {
-                    game_id,
-                    frame,
-                    lost_peer: seat,
-                    ice_state: peer.word("iceConnectionState"),
-                    dc_state: peer.channel_word(),
-                    cause,
-                    timestamp: js_sys::Date::now(),
-                });
-            }
-            LinkEvent::Restored(_) if self.lost.contains(seat) => {
-                self.lost.remove(seat);
-                return Some(ClientMessage::P2pConnectionRestored { game_id, frame, peer: seat });
+            LinkEvent::Lost(cause) => self.pause.lose(Loss {
+                peer: seat,
+                frame,
+                ice_state: peer.word("iceConnectionState"),
+                dc_state: peer.channel_word(),
+                cause,
+                timestamp: js_sys::Date::now(),
+                told: false,
+            }),
+            LinkEvent::Restored(_) => {
+                let told = self.pause.restore(seat);
+                return told.then_some(ClientMessage::P2pConnectionRestored { game_id, frame, peer: seat });
             }
             LinkEvent::Graded(quality) => {
                 let found = status.peers.iter().find(|peer| peer.peer == seat)?;
@@ -318,7 +452,7 @@ impl Play {
                 let lane = found.active.unwrap_or(Lane::Direct);
                 return Some(ClientMessage::P2pQuality { game_id, peer: seat, quality, rtt_millis, lane });
             }
-            LinkEvent::Suspect(_) | LinkEvent::Switched(..) | LinkEvent::Restored(_) | LinkEvent::Hot => {}
+            LinkEvent::Suspect(_) | LinkEvent::Switched(..) | LinkEvent::Hot => {}
         }
         None
     }
@@ -341,8 +475,21 @@ impl Play {
     pub(crate) fn uploaded(&mut self, answer: Option<BatchAcknowledgement>) {
         let Some(loaded) = &mut self.loaded else { return };
         match answer {
-            Some(answer) => loaded.session.handle_batch_acknowledged(answer, now()),
+            Some(answer) => {
+                unsent::remove(&self.unsent);
+                loaded.session.handle_batch_acknowledged(answer, now());
+            }
             None => loaded.session.handle_batch_failed(now()),
+        }
+    }
+
+    /// The page goes away: keeps what the server does not have.
+    pub(crate) fn keep_unsent(&self) {
+        let Some(loaded) = &self.loaded else { return };
+        for (number, batch) in loaded.session.pending_batches().iter().enumerate() {
+            if let Ok(bytes) = batch.encode() {
+                unsent::keep(&self.unsent, number, &bytes);
+            }
         }
     }
 
@@ -367,6 +514,15 @@ impl Play {
     }
 }
 
+fn incarnation(start: &GameStart, seat: Seat) -> u8 {
+    start.incarnations.get(seat.index()).copied().unwrap_or_default()
+}
+
+/// The number of the first connection between this page and a peer's: both derive the same.
+fn first_attempt(start: &GameStart, peer: Seat) -> u32 {
+    (u32::from(incarnation(start, start.seat)) + u32::from(incarnation(start, peer))) * ATTEMPTS
+}
+
 /// When to ask for new credentials: before the old ones expire, with time to move to them. Higher seats do first:
 /// the lower seat of a link restarts it, and both ends then use new ones.
 fn renewal(start: &GameStart) -> Option<Timestamp> {
@@ -376,7 +532,7 @@ fn renewal(start: &GameStart) -> Option<Timestamp> {
 }
 
 async fn load(url: &str, sha256: &str) -> Result<BrowserEnvironment, String> {
-    let answer = http::get(url).await.map_err(|error| describe(&error))?;
+    let answer = http::get(url, None).await.map_err(|error| describe(&error))?;
     if answer.status != 200 {
         return Err(format!("the environment is not to be had: HTTP {}", answer.status));
     }
@@ -386,17 +542,20 @@ async fn load(url: &str, sha256: &str) -> Result<BrowserEnvironment, String> {
     BrowserEnvironment::new(&answer.body).await.map_err(|error| describe(&error))
 }
 
-fn upload(start: &GameStart, token: &str, batch: &RecordBatch) {
-    let (game, url, token) =
-        (start.game_id, format!("/api/v1/games/{}/records", start.game_id), token.to_owned());
+fn upload(start: &GameStart, token: &str, key: &str, batch: &RecordBatch) {
+    let (game, token) = (start.game_id, token.to_owned());
+    let url = ["/api/v1/games/", &game.to_string(), "/records"].concat();
     let body = batch.encode();
+    if let Ok(body) = &body {
+        unsent::keep(key, 0, body);
+    }
     spawn_local(async move {
         let mut acknowledgement = None;
         if let Ok(body) = body
             && let Ok(answer) = http::post(&url, "application/octet-stream", Some(&token), &body).await
             && answer.status == 200
         {
-            acknowledgement = serde_json::from_slice(&answer.body).ok();
+            acknowledgement = answer.json();
         }
         with_app(|app| app.uploaded(game, acknowledgement));
     });

@@ -3,6 +3,7 @@
 use js_sys::Object;
 use link::Lane;
 use serde_json::{Value, json};
+use session::SeatPhase;
 use wasm_bindgen::prelude::*;
 
 use crate::app::with_app;
@@ -23,8 +24,12 @@ pub(crate) fn install() -> Result<(), JsValue> {
 
 /// The parts that a game has: `phase`, `game`, `lanes` and `uploads`.
 pub(crate) fn of_game(play: &Play) -> (Value, Value, Value, Value) {
-    let Some(status) = play.status() else { return (Value::Null, Value::Null, json!([]), Value::Null) };
-    let phase = if play.over { "terminated" } else { "connected" };
+    let Some(status) = play.status() else {
+        // A page that was loaded in mid-game comes back before it knows anything.
+        let phase = play.has_been_replaced().then(|| SeatPhase::Reconnecting.name());
+        return (phase.into(), Value::Null, json!([]), Value::Null);
+    };
+    let phase = if play.over { SeatPhase::Terminated } else { status.phase }.name();
     let game = json!({
         "id": play.start.game_id,
         "seat": play.start.seat,
@@ -35,7 +40,7 @@ pub(crate) fn of_game(play: &Play) -> (Value, Value, Value, Value) {
         "hash": status.hash.map(|(_, hash)| hash),
         "hashFrame": status.hash.map(|(frame, _)| frame),
         "stalledFrames": status.stalled_frames,
-        "pausedFrames": null,
+        "pausedFrames": status.paused_frames,
         "rollbacks": status.rollbacks,
         "comparedHashes": status.compared_hashes,
         "desyncs": status.desyncs,
@@ -65,4 +70,15 @@ pub(crate) fn of_game(play: &Play) -> (Value, Value, Value, Value) {
         .collect();
     let uploads = json!({ "acknowledged": status.uploads.acknowledged, "pending": status.uploads.pending });
     (phase.into(), game, lanes.into(), uploads)
+}
+
+/// `pause`: what the server says of it, or null.
+pub(crate) fn of_pause(play: &Play) -> Option<Value> {
+    let notice = play.pause.notice.as_ref().filter(|_| !play.over)?;
+    let remaining = play.pause.remaining().unwrap_or_default();
+    Some(json!({
+        "pauseId": notice.pause_id,
+        "missing": notice.missing.iter().collect::<Vec<_>>(),
+        "remainingMs": remaining.as_millis() as u64,
+    }))
 }

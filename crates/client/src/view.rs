@@ -6,6 +6,8 @@ use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement};
 use wire::control::TerminationReason;
 
+use crate::words::{self, Card};
+
 const SECTIONS: [&str; 6] = ["connecting", "start", "lobby", "game", "end", "notice"];
 
 fn document() -> Option<Document> {
@@ -133,10 +135,7 @@ pub(crate) fn show_lobby(waiting: u8, needed: u8) {
 }
 
 pub(crate) fn show_end(reason: TerminationReason, body: &[String]) {
-    let title = match reason {
-        TerminationReason::Normal => "All done",
-        _ => "The game has ended",
-    };
+    let title = words::ending(reason);
     set_text("end-title", title);
     paragraphs("end-body", body);
     show("end");
@@ -162,12 +161,35 @@ pub(crate) fn overlay(text: Option<&str>) {
     set_hidden("overlay", text.is_none());
 }
 
+/// How many seconds are left when that is read aloud.
+const SAID: [u64; 3] = [5, 10, 20];
+
+/// The card over the field, or none. What changes each second is not read aloud.
+pub(crate) fn pause(card: Option<&Card>) {
+    set_hidden("pause", card.is_none());
+    let Some(Card { number, title, line, left }) = card else { return };
+    let (seconds, words) =
+        left.as_ref().map_or((u64::MAX, ""), |(seconds, words)| (*seconds, words.as_str()));
+    set_text("pause-number", number);
+    set_text("pause-title", title);
+    set_text("pause-line", line);
+    set_text("pause-left", words);
+    let step = SAID.iter().find(|step| seconds <= **step).map_or(String::new(), u64::to_string);
+    if mark("pause-said", "data-step", &step) {
+        set_text("pause-said", if step.is_empty() { "" } else { words });
+    }
+}
+
+/// Sets an attribute. True when it was another before.
+fn mark(id: &str, name: &str, value: &str) -> bool {
+    let Some(element) = element(id) else { return false };
+    let is_new = element.get_attribute(name).as_deref() != Some(value);
+    is_new && element.set_attribute(name, value).is_ok()
+}
+
 /// The connection badge: a grade's name, and what it means.
 pub(crate) fn badge(grade: &str, word: &str, words: &str) {
-    let Some(badge) = element("badge") else { return };
-    if badge.get_attribute("data-grade").as_deref() != Some(grade) {
-        badge.set_attribute("data-grade", grade).ok();
-    }
+    mark("badge", "data-grade", grade);
     set_text("badge-word", word);
     set_text("badge-words", words);
 }

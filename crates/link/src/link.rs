@@ -227,7 +227,11 @@ impl Link {
         self.checked = now;
         self.monitor.begin(now);
         if self.state != Direct::Open {
-            self.outage = Some(Outage::new(Cause::NotOpen, now));
+            let mut outage = Outage::new(Cause::NotOpen, now);
+            if self.state == Direct::Connecting {
+                outage.wait_until(self.state_since + CONNECT_LIMIT);
+            }
+            self.outage = Some(outage);
             self.switch(Lane::Server, Cause::NotOpen);
         }
     }
@@ -568,6 +572,13 @@ impl Link {
     pub fn is_usable(&self, now: Timestamp) -> bool {
         let waited = now.saturating_since(self.made) >= DIRECT_WAIT;
         self.state == Direct::Open || (waited && self.server.last_heard().is_some())
+    }
+
+    /// Whether something has come from the peer of late, over any lane.
+    #[must_use]
+    pub fn hears(&self, now: Timestamp) -> bool {
+        let heard = self.direct.last_heard().max(self.server.last_heard());
+        !self.lost && heard.is_some_and(|at| now.saturating_since(at) < NOTABLE_SILENCE)
     }
 
     /// The lane over which what comes, comes first; none while the peer is lost.

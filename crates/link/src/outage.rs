@@ -82,6 +82,11 @@ impl Outage {
         }
     }
 
+    /// What was begun before has time until then.
+    pub(crate) fn wait_until(&mut self, limit: Timestamp) {
+        self.under_way = Some(limit);
+    }
+
     /// Learns what a moment says of the lane, over which something last came at `heard`. True when it has been good
     /// for long enough.
     pub(crate) fn observe(&mut self, observed: Observed, heard: Timestamp, now: Timestamp) -> bool {

@@ -9,4 +9,6 @@ mod tables;
 
 pub use column::{Column, Kind};
 pub use table::{Table, Value, write_dictionary};
-pub use tables::{EPISODES, EVENTS, SESSIONS, STEPS, VISITS, episodes, events, sessions, steps, visits};
+pub use tables::{
+    EPISODES, EVENTS, GAPS, SESSIONS, STEPS, VISITS, episodes, events, gaps, sessions, steps, visits,
+};

@@ -15,6 +15,9 @@ pub const SESSIONS: (&str, &str) = ("sessions", "One row for each seat of each g
 pub const EVENTS: (&str, &str) =
     ("events", "One row for each thing that happened at a seat or at the server.");
 /// See [`STEPS`].
+pub const GAPS: (&str, &str) =
+    ("gaps", "One row for each interruption of a game: by the server for all, by each page for what it saw.");
+/// See [`STEPS`].
 pub const VISITS: (&str, &str) = ("visits", "One row for each visit.");
 
 fn column(name: &str, kind: crate::Kind, meaning: &str) -> Column {
@@ -50,9 +53,15 @@ pub fn steps(manifest: &Manifest) -> Vec<Column> {
         column("terminated", Boolean, "The environment ended the episode for the agent."),
         column("truncated", Boolean, "The episode was cut off at its last frame."),
         column(
+            "incarnation",
+            Integer,
+            "Which of the agent's own pages told of the frame: 0 the first, one more with each reload.",
+        ),
+        column(
             "simulated_ms",
             Integer,
-            "When the agent's own page first simulated the frame, since its game began.",
+            "When the agent's own page first simulated the frame, since the game began there; another page has \
+             another clock.",
         )
         .unit("ms"),
         column(
@@ -127,13 +136,19 @@ pub fn sessions() -> Vec<Column> {
         ),
         column("terminated_at", Time, "When the seat ended, by the server's clock."),
         column("completed_episodes", Integer, "Episodes whose last frame is confirmed."),
-        column("frames_reported", Integer, "Frames that this seat's page reported.").unit("frames"),
+        column("frames_reported", Integer, "Frames of `steps` that this seat reported.").unit("frames"),
         column("frames_verified", Integer, "Of those, how many had the native run's hash.").unit("frames"),
         column("hash_mismatches", Integer, "Of those, how many had another.").unit("frames"),
         column(
             "conflicts",
             Integer,
-            "Frames that this page reported in different versions, or with other inputs than the game's.",
+            "Frames that this seat reported in different versions, or with other inputs than the game's.",
+        )
+        .unit("frames"),
+        column(
+            "frames_void",
+            Integer,
+            "Frames that a page of this seat reported after another had taken its place; they are not in `steps`.",
         )
         .unit("frames"),
         column("desyncs_reported", Integer, "How often this page found a peer's state to differ."),
@@ -144,6 +159,12 @@ pub fn sessions() -> Vec<Column> {
         column("lane_switches", Integer, "How often inputs came first over another lane than before."),
         column("ice_restarts", Integer, "ICE restarts that this page began."),
         column("rebuilds", Integer, "Connections that this page made anew while it played."),
+        column("pauses", Integer, "How often the game was paused, for everyone."),
+        column("total_pause_ms", Integer, "For how long in all, by the server's clock, as far as pauses are over.")
+            .unit("ms"),
+        column("disconnections", Integer, "How often another page reported that it had lost this seat."),
+        column("reconnection_attempts", Integer, "`ice_restarts` and `rebuilds` together."),
+        column("reloads", Integer, "How often this seat's page was loaded anew in the game."),
     ]
 }
 
@@ -153,12 +174,54 @@ pub fn events() -> Vec<Column> {
     vec![
         column("game_id", Text, "The game."),
         column("seat", Integer, "The seat where it happened, or that told of it; empty for the server."),
+        column("incarnation", Integer, "Which of the seat's pages told of it, from 0; empty for the server."),
         column("source", Text, "`play` from the seat's own record, `server` from the server's."),
         column("frame", Integer, "The frame that would have been next at the seat; empty for the server."),
-        column("ms", Integer, "Since the seat's game began; empty for the server.").unit("ms"),
+        column("ms", Integer, "Since the game began at that page; empty for the server.").unit("ms"),
         column("at", Time, "By the server's clock; empty for a seat's own record."),
         column("kind", Text, "What happened."),
         column("detail", Text, "More of it, as JSON."),
+    ]
+}
+
+/// The columns of `gaps`.
+#[must_use]
+pub fn gaps() -> Vec<Column> {
+    vec![
+        column("game_id", Text, "The game."),
+        column("gap", Integer, "Counts the game's interruptions, from 0, in the order of their frames."),
+        column(
+            "kind",
+            Text,
+            "`pause`: the server stopped everyone. `stall`: a page stood still, because inputs were missing. `lane`: \
+             inputs came by the server, because the direct lane failed. `lost`: nothing came over any lane.",
+        ),
+        column("reporter", Integer, "The seat whose page told of it; empty for the server."),
+        column("pause_id", Integer, "Which pause of the game, from 1; empty for other kinds."),
+        column("reason", Text, "What it began with: a pause's reason, or why a lane was given up."),
+        column(
+            "cause",
+            Text,
+            "Where it came from, as far as can be known: `network`, `tab` (a page was loaded anew), `server` (it was \
+             restarted meanwhile, or less than 15 s before), `state` (states differed).",
+        ),
+        column("seats", Text, "Who was missing, was not heard, or differed; separated by spaces."),
+        column("lane", Text, "What failed: `direct`, or `all`; empty for pauses and stalls."),
+        column("first_frame", Integer, "The frame that was next when it began."),
+        column(
+            "last_frame",
+            Integer,
+            "The frame that was next when it was over; empty if the game ended in it.",
+        ),
+        column("began", Time, "By the server's clock; empty when only a page's clock is known."),
+        column("duration_ms", Integer, "For how long; empty if that is not known.").unit("ms"),
+        column(
+            "outcome",
+            Text,
+            "`resumed` after a pause, `recovered` without one, `ended`: it lasted to the game's end. Empty while it \
+             goes on, and when the page that told of it was loaded anew.",
+        ),
+        column("rebuilt", Text, "The seats that played the game anew for it; separated by spaces."),
     ]
 }
 
@@ -178,4 +241,31 @@ pub fn visits(with_platform_ids: bool) -> Vec<Column> {
         columns.push(column("entry", Text, "The entry link's parameters, as JSON. Personal data."));
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_in_the_documentation() {
+        let document = include_str!("../../../docs/data.md");
+        let tables = [STEPS, EPISODES, SESSIONS, EVENTS, GAPS, VISITS];
+        for (name, _) in tables {
+            assert!(document.contains(&format!("\n| `{name}` | ")), "docs/data.md has no {name}");
+        }
+        assert_eq!(document.matches("\n| `").count(), tables.len(), "docs/data.md has another table");
+    }
+
+    #[test]
+    fn every_column_of_a_table_has_a_name_of_its_own_and_a_meaning() {
+        for columns in [episodes(), sessions(), events(), gaps(), visits(true)] {
+            let mut names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+            assert!(columns.iter().all(|column| column.meaning.ends_with(['.', '`'])), "{names:?}");
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count);
+        }
+    }
 }

@@ -11,8 +11,8 @@ use crate::simulation::Simulation;
 
 /// How far past the first unconfirmed frame a peer's inputs are taken. A peer simulates at most its window past
 /// the inputs that it has of us, which reach our window and delay past what is confirmed here, and makes inputs
-/// its delay ahead: 2 × (16 + 8) frames, and some to spare.
-const FURTHEST: Frame = 64;
+/// its delay ahead: 2 × (16 + 8) frames. What is put together after an outage may be another window and delay ahead.
+const FURTHEST: Frame = 80;
 
 /// How many confirmed frames wait to be taken: two full windows. The core confirms no further than that.
 const READY: usize = 2 * MAX_WINDOW as usize;
@@ -111,27 +111,23 @@ impl Rollback {
         self.deepest
     }
 
-    /// The first of our own inputs that is still kept.
+    /// A seat's inputs from a frame (or the first that is kept) to the newest that is known.
+    pub fn inputs(&self, seat: Seat, from: Frame) -> impl Iterator<Item = Input> + '_ {
+        let queue = self.queues.get(seat.index());
+        let frames = queue.map_or(0..0, |queue| from.max(queue.start())..queue.end());
+        frames.map_while(move |frame| queue?.get(frame))
+    }
+
+    /// The first of a seat's inputs that is still kept: the last 128 are.
     #[must_use]
-    pub fn local_inputs_start(&self) -> Frame {
-        self.local().start()
+    pub fn inputs_start(&self, seat: Seat) -> Frame {
+        self.queues.get(seat.index()).map_or(0, InputQueue::start)
     }
 
-    /// Our own inputs from a frame (or the first that is kept) to the newest.
-    pub fn local_inputs(&self, from: Frame) -> impl Iterator<Item = Input> + '_ {
-        let queue = self.local();
-        (from.max(queue.start())..queue.end()).map_while(|frame| queue.get(frame))
-    }
-
-    /// Every peer holds our inputs of the frames before this one. What is not confirmed is kept all the same: it
-    /// may have to be simulated anew.
-    pub fn forget_local_before(&mut self, frame: Frame) {
-        let frame = frame.min(self.confirmed);
-        self.queues[self.config.local.index()].forget_before(frame);
-    }
-
-    fn local(&self) -> &InputQueue {
-        &self.queues[self.config.local.index()]
+    /// Every seat's input is known for the frames before this one.
+    #[must_use]
+    pub fn known_by_all(&self) -> Frame {
+        self.queues.iter().map(InputQueue::end).min().unwrap_or(0)
     }
 
     /// Takes a peer's inputs of consecutive frames, from `first` on. Equal repeats are ignored.
@@ -147,7 +143,22 @@ impl Rollback {
         if seat == self.config.local || seat.number() >= self.config.seats {
             return Err(RemoteInputError::NotAPeer(seat));
         }
-        let queue = &mut self.queues[seat.index()];
+        self.add_known(seat, first, inputs)
+    }
+
+    /// Takes anybody's inputs, our own included: those of a page that has lost its memory are others' to tell.
+    ///
+    /// # Errors
+    /// As [`Rollback::add_remote`].
+    pub fn add_known(
+        &mut self,
+        seat: Seat,
+        first: Frame,
+        inputs: impl Iterator<Item = Input>,
+    ) -> Result<(), RemoteInputError> {
+        let Some(queue) = self.queues.get_mut(seat.index()) else {
+            return Err(RemoteInputError::NotAPeer(seat));
+        };
         if first > queue.end() {
             return Err(RemoteInputError::Gap { first, known: queue.end() });
         }
@@ -216,8 +227,12 @@ impl Rollback {
         if self.frame - self.confirmed >= Frame::from(self.config.window) {
             return Ok(Advance::Waiting { missing: self.missing_at(self.confirmed) });
         }
+        self.make_local(self.frame + Frame::from(self.config.input_delay), local);
+        self.simulate_next(simulation)
+    }
+
+    fn simulate_next<S: Simulation>(&mut self, simulation: &mut S) -> Result<Advance, S::Error> {
         let frame = self.frame;
-        self.make_local(frame + Frame::from(self.config.input_delay), local);
         let predicted = self.missing_at(frame);
         let simulated = self.frames.get_mut(frame);
         simulated.predicted = predicted;
@@ -228,17 +243,36 @@ impl Rollback {
         Ok(Advance::Stepped { frame })
     }
 
+    /// Simulates one more frame if all its inputs are known, without making one of our own: how a game that stands
+    /// still makes up what it has missed.
+    ///
+    /// # Errors
+    /// The simulation's own; the game cannot go on here then.
+    pub fn advance_known<S: Simulation>(&mut self, simulation: &mut S) -> Result<Advance, S::Error> {
+        self.synchronise(simulation)?;
+        if self.is_over() {
+            let confirmed = self.confirmed == self.frame;
+            return Ok(if confirmed { Advance::EpisodeOver } else { Advance::EpisodeEnding });
+        }
+        let full = self.frame - self.confirmed >= Frame::from(self.config.window);
+        if full || self.frame >= self.known_by_all() {
+            return Ok(Advance::Waiting { missing: self.missing_at(self.frame) });
+        }
+        self.simulate_next(simulation)
+    }
+
     /// The next confirmed frame, in order, each once.
     pub fn poll_confirmed(&mut self) -> Option<Confirmed> {
         self.ready.pop()
     }
 
-    /// Our input of a frame, unless it is made already: a frame that comes again, because an episode ended
-    /// sooner than predicted, keeps the input that peers may hold.
+    /// Our inputs up to that of a frame, unless they are made already: a frame that comes again, because an episode
+    /// ended sooner than predicted, keeps the input that peers may hold. It is one input, and a delay's more after
+    /// frames that were simulated without making any.
     fn make_local(&mut self, frame: Frame, input: Input) {
         let queue = &mut self.queues[self.config.local.index()];
         let right_size = input.as_bytes().len() == self.config.input_size;
-        if queue.end() <= frame {
+        while queue.end() <= frame {
             queue.push(if right_size { input } else { Input::none(self.config.input_size) });
         }
     }
@@ -278,7 +312,7 @@ impl Rollback {
 
     /// Confirms every simulated frame whose inputs are all known. Nothing is wrong when this is called.
     fn confirm<S: Simulation>(&mut self, simulation: &S) {
-        let known = self.queues.iter().map(InputQueue::end).min().unwrap_or(0).min(self.frame);
+        let known = self.known_by_all().min(self.frame);
         while self.confirmed < known && self.ready.len() < READY {
             let frame = self.confirmed;
             let &Simulated { inputs, outcome, predicted, rollback_depth } = self.frames.get(frame);

@@ -4,7 +4,7 @@ use base::{Frame, Input};
 
 /// How many frames of inputs are kept for each seat. From a peer's acknowledgement to our newest input there are
 /// at most two windows and two delays (48 frames), and from the first unconfirmed frame to a peer's newest input
-/// no more; twice that and some to spare, a power of two.
+/// no more. What is put together after an outage begins 32 frames before the first unconfirmed one. A power of two.
 pub(crate) const KEPT: Frame = 128;
 
 /// The known inputs of one seat, without a hole, from `start` up to `end`.
@@ -48,11 +48,6 @@ impl InputQueue {
         self.end += 1;
         self.start = self.start.max(self.end.saturating_sub(KEPT));
     }
-
-    /// Forgets the frames before `frame`.
-    pub(crate) fn forget_before(&mut self, frame: Frame) {
-        self.start = self.start.max(frame.min(self.end));
-    }
 }
 
 #[cfg(test)]
@@ -94,15 +89,5 @@ mod tests {
         assert_eq!((queue.start(), queue.end()), (200 - KEPT, 200));
         assert_eq!(queue.get(200 - KEPT - 1), None);
         assert_eq!(queue.get(200 - KEPT), Some(input(200 - KEPT as u8 + 1)));
-    }
-
-    #[test]
-    fn what_is_forgotten_stays_forgotten_and_the_future_cannot_be() {
-        let mut queue = queue(0, 10);
-        queue.forget_before(4);
-        queue.forget_before(2);
-        assert_eq!((queue.start(), queue.get(3)), (4, None));
-        queue.forget_before(Frame::MAX);
-        assert_eq!((queue.start(), queue.end()), (10, 10));
     }
 }

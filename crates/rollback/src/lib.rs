@@ -28,6 +28,9 @@
 //! - a known input never changes, whatever a peer sends (N4);
 //! - what is confirmed is what a serial run of the same inputs gives.
 //!
+//! A game that stands still makes up what it has missed with [`Rollback::advance_known`], which makes no input of
+//! its own; so does a page that has lost its memory, from the first frame on.
+//!
 //! After the first frames nothing is allocated: queues and rings have their size from the beginning, and bound
 //! what a peer can make us keep (N4).
 

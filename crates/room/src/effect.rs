@@ -4,7 +4,8 @@ use base::{Frame, GameId, Seat, VisitId};
 use wire::close::CloseCode;
 use wire::control::{GameRules, ServerMessage, TerminationReason};
 
-/// Something to do.
+/// Something to do. Whatever writes stands before whatever tells, so that all of one call can be written in one
+/// commit, and told after it (C3).
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
     /// Tell a visit's connection, if it has one.
@@ -40,6 +41,29 @@ pub enum Effect {
         seat: Seat,
         /// How.
         ending: SeatEnding,
+    },
+    /// Write down where a game stands, so that a server that is killed goes on with it; none when it is over.
+    SaveGame {
+        /// Which game.
+        game: GameId,
+        /// As JSON.
+        state: Option<String>,
+    },
+    /// Write down that a seat's page has lost its memory: what the old one said from a frame on is void (N5).
+    Fence {
+        /// Which game.
+        game: GameId,
+        /// Which seat.
+        seat: Seat,
+        /// The new page's incarnation.
+        incarnation: u8,
+        /// The first frame whose input is the new page's.
+        cut_frame: Frame,
+    },
+    /// Read how far the durable record of a game goes, and tell [`crate::Stager::handle_history`].
+    AskHistory {
+        /// Which game.
+        game: GameId,
     },
     /// Write down what happened in a game.
     Record {

@@ -59,6 +59,8 @@ pub struct GameScene {
     pub keys: BTreeMap<String, String>,
     /// For the pages' connections.
     pub ice_servers: Vec<IceServer>,
+    /// Its own words for what pages say during a pause, by name.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// The end.

@@ -18,4 +18,5 @@ mod stager;
 
 pub use effect::{Effect, NewGame, SeatEnding};
 pub use experiment::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind, StartScene};
+pub use game::History;
 pub use stager::{Identity, Reason, Restored, Stager};

@@ -13,17 +13,11 @@ use wire::control::{
 
 use crate::effect::{Effect, NewGame, SeatEnding};
 use crate::experiment::{Experiment, GameScene, SceneSpecKind};
-use crate::game::{Game, Phase};
+use crate::game::{Game, History, Output, Saved};
 use crate::lobby::Lobbies;
 
-/// How long a visit may be away before it loses its place in a lobby or a game.
+/// How long a visit may be away before it loses its place in a lobby.
 const AWAY_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long a group has to load the environment and make its links.
-const GATHER_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long two seats may not hear each other (P3).
-const RECONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much of a page's own words about a failure is kept, in characters.
 const REASON_LIMIT: usize = 1000;
@@ -54,10 +48,8 @@ pub struct Restored {
 pub enum Reason {
     /// A visit has been away for too long.
     Away(VisitId),
-    /// A group has not become ready in time.
-    Gather(GameId),
-    /// Two seats have not heard each other for too long.
-    Lost(GameId),
+    /// A game has waited for something for too long.
+    Game(GameId),
 }
 
 /// A visit that this stager knows.
@@ -131,20 +123,41 @@ impl Stager {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline<Reason>> {
         let away = self.visits.iter().filter_map(|(&id, visit)| match visit.presence {
-            Presence::Away { since, .. } => {
+            Presence::Away { since, .. } if visit.game.is_none() => {
                 Some(Deadline { at: since + AWAY_LIMIT, reason: Reason::Away(id) })
             }
-            Presence::Here { .. } => None,
+            Presence::Away { .. } | Presence::Here { .. } => None,
         });
-        let gathering = self.games.iter().filter_map(|(&id, game)| match game.phase {
-            Phase::Gathering { deadline, .. } => Some(Deadline { at: deadline, reason: Reason::Gather(id) }),
-            Phase::Playing => None,
-        });
-        let lost = self
+        let games = self
             .games
             .iter()
-            .filter_map(|(&id, game)| Some(Deadline { at: game.lost_until()?, reason: Reason::Lost(id) }));
-        away.chain(gathering).chain(lost).min_by_key(|deadline| (deadline.at, deadline.reason))
+            .filter_map(|(&id, game)| Some(Deadline { at: game.poll_timeout()?, reason: Reason::Game(id) }));
+        away.chain(games).min_by_key(|deadline| (deadline.at, deadline.reason))
+    }
+
+    /// How many games stand still.
+    #[must_use]
+    pub fn paused(&self) -> usize {
+        self.games.values().filter(|game| game.is_paused()).count()
+    }
+
+    /// A game that was written down by a server that was killed; it then lived on for so long. Comes before all else.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the experiment does not have its scene any more.
+    pub fn restore(&mut self, state: &str, lived: Duration, now: Timestamp) -> Result<(), serde_json::Error> {
+        let saved: Saved = serde_json::from_str(state)?;
+        let (id, game) = Game::restore(saved, lived, now);
+        let is_game = |scene: &crate::SceneSpec| matches!(scene.kind, SceneSpecKind::Game(_));
+        if !self.experiment.scenes.get(game.scene).is_some_and(is_game) {
+            return Err(serde::de::Error::custom("the experiment does not have this game's scene any more"));
+        }
+        for (seat, visit) in game.remaining() {
+            let presence = Presence::Away { page: game.page(seat), since: now };
+            self.visits.insert(visit, Visit { scene: game.scene, ended: None, game: Some(id), presence });
+        }
+        self.games.insert(id, game);
+        Ok(())
     }
 
     /// A connection has said who it is. `restored` is how far the visit had come, for a visit that is not known.
@@ -157,7 +170,6 @@ impl Stager {
             game: None,
             presence: Presence::Here { page },
         });
-        let reloaded = visit.presence.page() != page;
         visit.presence = Presence::Here { page };
         let game = visit.game;
         // The driver puts in where the channel goes on; it is the same with `pong`.
@@ -171,15 +183,16 @@ impl Stager {
                 epoch: String::new(),
             },
         );
-        // A reloaded page has lost its part of the game, and so has a server that was started since.
-        if let Some(game) = game.filter(|_| reloaded) {
-            self.end_game(game, TerminationReason::PartnerLost, Some(id), now);
-        } else if let Some((game, seat)) = restored.open_game.filter(|_| !known) {
+        if let Some((game, seat)) = restored.open_game.filter(|_| !known) {
+            // Of a game that could not be restored.
             let ending = SeatEnding { reason: TerminationReason::Server, frame: 0, is_partial: true };
             self.effects.push_back(Effect::EndSeat { game, seat, ending });
             self.go_on(id, TerminationReason::Server, now);
         } else {
             self.show_scene(id, now);
+        }
+        if let Some(game) = game {
+            self.in_game(game, id, now, |game, seat| game.handle_page(seat, page, now));
         }
     }
 
@@ -189,15 +202,30 @@ impl Stager {
         if let Presence::Here { page } = known.presence {
             known.presence = Presence::Away { page, since: now };
         }
+        if let Some(game) = known.game {
+            self.in_game(game, visit, now, |game, seat| game.handle_away(seat, now));
+        }
+    }
+
+    /// The durable record's end, as [`Effect::AskHistory`] asked.
+    pub fn handle_history(&mut self, game: GameId, history: &History, now: Timestamp) {
+        if let Some(known) = self.games.get_mut(&game) {
+            known.handle_history(history);
+            self.take_outputs(game, now);
+        }
     }
 
     /// What is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         while let Some(Deadline { reason, .. }) = self.poll_timeout().filter(|due| due.at <= now) {
             match reason {
-                Reason::Away(visit) => self.forget(visit, now),
-                Reason::Gather(game) => self.gathering_failed(game, now),
-                Reason::Lost(game) => self.end_game(game, TerminationReason::ReconnectTimeout, None, now),
+                Reason::Away(visit) => self.forget(visit),
+                Reason::Game(id) => {
+                    if let Some(game) = self.games.get_mut(&id) {
+                        game.handle_timeout(now);
+                        self.take_outputs(id, now);
+                    }
+                }
             }
         }
     }
@@ -213,7 +241,19 @@ impl Stager {
             }
             ClientMessage::AdvanceScene { scene_id } => self.advance_scene(from, &scene_id, now),
             ClientMessage::Signal { game_id, to, signal } => self.signal(from, game_id, to, signal),
-            ClientMessage::GameReady { game_id } => self.game_ready(from, game_id),
+            ClientMessage::GameReady { game_id } => {
+                self.in_game(game_id, from, now, Game::make_ready);
+            }
+            ClientMessage::P2pPauseReport { game_id, pause_id, round, confirmed_frame, first, inputs } => {
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_report(seat, (pause_id, round), confirmed_frame, first, &inputs);
+                });
+            }
+            ClientMessage::P2pReconnectionSuccess { game_id, pause_id, round, confirmed_frame, hash } => {
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_success(seat, (pause_id, round), confirmed_frame, hash, now);
+                });
+            }
             ClientMessage::P2pConnectionType { game_id, peer, connection } => {
                 let detail = json!({ "peer": peer, "connection": connection });
                 self.record(from, game_id, "p2p_connection_type", detail);
@@ -221,6 +261,7 @@ impl Stager {
             ClientMessage::P2pDesync { game_id, peer, frame, own, theirs } => {
                 let detail = json!({ "peer": peer, "frame": frame, "own": own, "theirs": theirs });
                 self.record(from, game_id, "p2p_desync", detail);
+                self.in_game(game_id, from, now, |game, seat| game.handle_desync(seat, frame, now));
             }
             ClientMessage::P2pConnectionLost {
                 game_id,
@@ -230,18 +271,20 @@ impl Stager {
                 dc_state,
                 cause,
                 timestamp,
+                pause_id,
             } => {
                 let detail = json!({
                     "frame": frame, "lostPeer": lost_peer, "iceState": short(&ice_state),
-                    "dcState": short(&dc_state), "cause": cause, "timestamp": timestamp,
+                    "dcState": short(&dc_state), "cause": cause, "timestamp": timestamp, "pauseId": pause_id,
                 });
                 self.record(from, game_id, "p2p_connection_lost", detail);
-                self.connection_lost(from, game_id, lost_peer, now);
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_lost(seat, lost_peer, frame, pause_id, now);
+                });
             }
             ClientMessage::P2pConnectionRestored { game_id, frame, peer } => {
                 let detail = json!({ "frame": frame, "peer": peer });
                 self.record(from, game_id, "p2p_connection_restored", detail);
-                self.connection_restored(from, game_id, peer);
             }
             ClientMessage::P2pQuality { game_id, peer, quality, rtt_millis, lane } => {
                 let detail =
@@ -272,6 +315,45 @@ impl Stager {
         }
     }
 
+    /// Does something with the game that a visit sits in, and what the game then wants done.
+    fn in_game(&mut self, id: GameId, visit: VisitId, now: Timestamp, act: impl FnOnce(&mut Game, Seat)) {
+        let Some(game) = self.games.get_mut(&id) else { return };
+        let Some(seat) = game.seat_of(visit) else { return };
+        act(game, seat);
+        self.take_outputs(id, now);
+    }
+
+    fn take_outputs(&mut self, id: GameId, now: Timestamp) {
+        let Some(game) = self.games.get_mut(&id) else { return };
+        let outputs = game.take_outputs();
+        if game.take_changed() {
+            let state = serde_json::to_string(&game.save(now)).ok();
+            self.effects.push_back(Effect::SaveGame { game: id, state });
+        }
+        for output in outputs {
+            let Some(game) = self.games.get(&id) else { return };
+            match output {
+                Output::Tell(seat, mut message) => {
+                    if let ServerMessage::P2pPause(notice) = &mut message {
+                        notice.remaining_ms =
+                            u32::try_from(game.remaining_time(now).as_millis()).unwrap_or(u32::MAX);
+                    }
+                    if let Some(visit) = game.visit_at(seat) {
+                        self.send(visit, message);
+                    }
+                }
+                Output::Record(seat, kind, detail) => {
+                    self.effects.push_back(Effect::Record { game: id, seat, kind, detail });
+                }
+                Output::Fence { seat, incarnation, cut_frame } => {
+                    self.effects.push_back(Effect::Fence { game: id, seat, incarnation, cut_frame });
+                }
+                Output::AskHistory => self.effects.push_back(Effect::AskHistory { game: id }),
+                Output::End(reason, missing) => self.end_game(id, reason, missing, now),
+            }
+        }
+    }
+
     // Scenes.
 
     /// Tells a page what to show, and lets it into the scene's lobby or game.
@@ -284,23 +366,9 @@ impl Stager {
         if !matches!(self.experiment.scenes[index].kind, SceneSpecKind::Game(_)) {
             return;
         }
-        match game {
-            Some(game) => self.tell_game(id, game),
-            None => {
-                self.lobbies.enter(index, id);
-                self.fill_lobby(index, now);
-            }
-        }
-    }
-
-    /// Tells a page that has connected again where its game stands; what it knows already it ignores.
-    fn tell_game(&mut self, visit: VisitId, id: GameId) {
-        let Some(game) = self.games.get(&id) else { return };
-        let Some(seat) = game.seat_of(visit) else { return };
-        let (start, phase) = (game.start_for(seat), game.phase);
-        self.send(visit, ServerMessage::GameStart(Box::new(start)));
-        if phase == Phase::Playing {
-            self.send(visit, ServerMessage::GameGo { game_id: id });
+        if game.is_none() {
+            self.lobbies.enter(index, id);
+            self.fill_lobby(index, now);
         }
     }
 
@@ -352,13 +420,10 @@ impl Stager {
         }
     }
 
-    /// A visit has been away for too long: it loses its place, and its game ends for the others.
-    fn forget(&mut self, id: VisitId, now: Timestamp) {
+    /// A visit has been away for too long: it loses its place in the lobby.
+    fn forget(&mut self, id: VisitId) {
         let Some(visit) = self.visits.get(&id) else { return };
-        let (scene, game) = (visit.scene, visit.game);
-        if let Some(game) = game {
-            self.end_game(game, TerminationReason::PartnerLost, Some(id), now);
-        }
+        let scene = visit.scene;
         if self.lobbies.leave(scene, id)
             && let SceneSpecKind::Game(game) = &self.experiment.scenes[scene].kind
         {
@@ -372,12 +437,12 @@ impl Stager {
     // Games.
 
     fn begin_game(&mut self, index: usize, scene: &GameScene, group: Vec<VisitId>, now: Timestamp) {
-        let id = self.new_game_id();
+        let game_id = self.new_game_id();
         let epoch = self.rng.next_u64() as u32;
         let seed = scene.seed.unwrap_or_else(|| self.rng.next_u64());
         let scene_id = self.experiment.scenes[index].id.clone();
         self.effects.push_back(Effect::CreateGame(Box::new(NewGame {
-            game: id,
+            game: game_id,
             scene: scene_id.clone(),
             environment_sha256: scene.environment.sha256.clone(),
             epoch,
@@ -387,7 +452,7 @@ impl Stager {
             seats: group.clone(),
         })));
         let start = GameStart {
-            game_id: id,
+            game_id,
             scene_id,
             seat: Seat::default(),
             seats: scene.players,
@@ -398,16 +463,19 @@ impl Stager {
             keys: scene.keys.clone(),
             ice_servers: scene.ice_servers.clone(),
             ice_lifetime_millis: 0,
+            incarnations: Vec::new(),
+            texts: scene.texts.clone(),
         };
-        for visit in &group {
-            if let Some(visit) = self.visits.get_mut(visit) {
-                visit.game = Some(id);
-            }
+        let mut seats = Vec::new();
+        for id in group {
+            let Some(visit) = self.visits.get_mut(&id) else { continue };
+            visit.game = Some(game_id);
+            seats.push((id, visit.presence.page()));
         }
-        self.games.insert(id, Game::new(start, group.clone(), now + GATHER_LIMIT));
-        for visit in group {
-            self.tell_game(visit, id);
-        }
+        let mut game = Game::new(start, scene.input_size, index, seats, now);
+        game.begin();
+        self.games.insert(game_id, game);
+        self.take_outputs(game_id, now);
         self.tell_lobby(index, scene.players);
     }
 
@@ -422,33 +490,8 @@ impl Stager {
     fn signal(&mut self, from: VisitId, id: GameId, to: Seat, signal: Signal) {
         let Some(game) = self.games.get(&id) else { return };
         let (Some(sender), Some(visit)) = (game.seat_of(from), game.visit_at(to)) else { return };
-        if sender != to && !game.left.contains(to) {
+        if sender != to && !game.has_left(to) {
             self.send(visit, ServerMessage::Signal { game_id: id, from: sender, signal });
-        }
-    }
-
-    fn game_ready(&mut self, from: VisitId, id: GameId) {
-        let Some(seat) = self.seat(from, id) else { return };
-        let Some(game) = self.games.get_mut(&id) else { return };
-        if game.make_ready(seat) {
-            for visit in game.seats.clone() {
-                self.send(visit, ServerMessage::GameGo { game_id: id });
-            }
-        }
-    }
-
-    /// A seat hears nothing of a peer any more: the game ends if that lasts.
-    fn connection_lost(&mut self, from: VisitId, id: GameId, peer: Seat, now: Timestamp) {
-        let Some(seat) = self.seat(from, id) else { return };
-        if let Some(game) = self.games.get_mut(&id) {
-            game.lose(seat, peer, now + RECONNECT_TIMEOUT);
-        }
-    }
-
-    fn connection_restored(&mut self, from: VisitId, id: GameId, peer: Seat) {
-        let Some(seat) = self.seat(from, id) else { return };
-        if let Some(game) = self.games.get_mut(&id) {
-            game.restore(seat, peer);
         }
     }
 
@@ -461,27 +504,21 @@ impl Stager {
         self.send(from, ServerMessage::IceServers { ice_servers, ice_lifetime_millis: 0 });
     }
 
-    fn gathering_failed(&mut self, id: GameId, now: Timestamp) {
-        let Some(Phase::Gathering { ready, .. }) = self.games.get(&id).map(|game| game.phase) else { return };
-        let detail = json!({ "ready": ready.iter().collect::<Vec<_>>() });
-        self.effects.push_back(Effect::Record { game: id, seat: None, kind: "gathering_failed", detail });
-        self.end_game(id, TerminationReason::PartnerLost, None, now);
-    }
-
     /// A seat has played to the end, and its record is durable.
     fn game_finished(&mut self, from: VisitId, id: GameId, frames: Frame, now: Timestamp) {
         let Some(seat) = self.seat(from, id) else { return };
         let Some(game) = self.games.get_mut(&id) else { return };
-        if game.left.contains(seat) {
+        if game.has_left(seat) {
             return;
         }
-        game.leave(seat);
-        game.frame = game.frame.max(frames);
-        let done = game.left.len() == game.seats.len();
+        game.leave(seat, frames, now);
+        let done = game.remaining().next().is_none();
         let ending = SeatEnding { reason: TerminationReason::Normal, frame: frames, is_partial: false };
         self.effects.push_back(Effect::EndSeat { game: id, seat, ending });
         if done {
-            self.games.remove(&id);
+            self.close_game(id, TerminationReason::Normal, now);
+        } else {
+            self.take_outputs(id, now);
         }
         self.go_on(from, TerminationReason::Normal, now);
     }
@@ -494,22 +531,34 @@ impl Stager {
         if let Some(game) = self.games.get_mut(&id) {
             game.frame = game.frame.max(frame);
         }
-        self.end_game(id, TerminationReason::Server, None, now);
+        self.end_game(id, TerminationReason::Server, SeatSet::EMPTY, now);
+    }
+
+    /// Takes a game away; a pause that it was in ends with it.
+    fn close_game(&mut self, id: GameId, reason: TerminationReason, now: Timestamp) -> Option<Game> {
+        let game = self.games.remove(&id)?;
+        self.effects.push_back(Effect::SaveGame { game: id, state: None });
+        if let Some(detail) = game.last_pause(reason, now) {
+            self.effects.push_back(Effect::Record {
+                game: id,
+                seat: None,
+                kind: "p2p_pause_ended_game",
+                detail,
+            });
+        }
+        Some(game)
     }
 
     /// Ends a game for everyone who is still in it, once (P3), and takes them on (P9).
-    fn end_game(&mut self, id: GameId, reason: TerminationReason, lost: Option<VisitId>, now: Timestamp) {
-        let Some(game) = self.games.remove(&id) else { return };
-        let missing: SeatSet = lost.and_then(|visit| game.seat_of(visit)).into_iter().collect();
+    fn end_game(&mut self, id: GameId, reason: TerminationReason, missing: SeatSet, now: Timestamp) {
+        let Some(game) = self.close_game(id, reason, now) else { return };
         let remaining: Vec<_> = game.remaining().collect();
         for &(seat, visit) in &remaining {
-            let reason = if missing.contains(seat) { TerminationReason::Left } else { reason };
             let ending = SeatEnding { reason, frame: game.frame, is_partial: true };
             self.effects.push_back(Effect::EndSeat { game: id, seat, ending });
             self.send(visit, ServerMessage::P2pGameEnded { game_id: id, reason, missing });
         }
-        for (seat, visit) in remaining {
-            let reason = if missing.contains(seat) { TerminationReason::Left } else { reason };
+        for (_, visit) in remaining {
             self.go_on(visit, reason, now);
         }
         debug_assert!(self.visits.values().all(|visit| visit.game != Some(id)));

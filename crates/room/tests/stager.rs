@@ -1,15 +1,19 @@
 //! What happens to visits, lobbies and games.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
-use base::{GameId, ParticipantId, Rng, Seat, Timestamp, VisitId};
+use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, Timestamp, VisitId};
 use room::{
-    Effect, EndScene, Experiment, GameScene, Identity, Restored, SceneSpec, SceneSpecKind, Stager, StartScene,
+    Effect, EndScene, Experiment, GameScene, History, Identity, Restored, SceneSpec, SceneSpecKind, Stager,
+    StartScene,
 };
 use wire::control::{
-    ClientMessage, EnvironmentRef, GameRules, SceneKind, ServerMessage, Signal, TerminationReason,
+    ClientMessage, Cut, EnvironmentRef, GameRules, Hex, PauseNotice, PauseReason, SceneKind, ServerMessage,
+    Signal, TerminationReason,
 };
+use wire::lane::Cause;
 
 fn experiment(players: u8) -> Experiment {
     let scene = |id: &str, kind| SceneSpec { id: id.into(), kind };
@@ -21,6 +25,7 @@ fn experiment(players: u8) -> Experiment {
         input_size: 1,
         keys: BTreeMap::new(),
         ice_servers: vec![],
+        texts: BTreeMap::new(),
     };
     Experiment {
         title: "Tag".into(),
@@ -35,9 +40,14 @@ fn experiment(players: u8) -> Experiment {
 /// A stager, a clock, and what everyone was told.
 struct World {
     stager: Stager,
+    players: u8,
     now: Timestamp,
     told: BTreeMap<VisitId, Vec<ServerMessage>>,
     effects: Vec<Effect>,
+    /// What is durable of the game.
+    history: History,
+    /// What is written down of every game that is on.
+    saved: BTreeMap<GameId, String>,
 }
 
 fn visit(number: u8) -> VisitId {
@@ -47,13 +57,42 @@ fn visit(number: u8) -> VisitId {
 impl World {
     fn new(players: u8) -> Self {
         let stager = Stager::new(experiment(players), 1);
-        Self { stager, now: Timestamp::from_millis(0), told: BTreeMap::new(), effects: vec![] }
+        Self {
+            stager,
+            players,
+            now: Timestamp::from_millis(0),
+            told: BTreeMap::new(),
+            effects: vec![],
+            history: History::default(),
+            saved: BTreeMap::new(),
+        }
+    }
+
+    /// The server is killed, and another takes up what was written down.
+    fn restart(&mut self, lived: Duration) {
+        self.stager = Stager::new(experiment(self.players), self.effects.len() as u64);
+        for state in self.saved.values() {
+            self.stager.restore(state, lived, self.now).unwrap();
+        }
     }
 
     fn settle(&mut self) {
         while let Some(effect) = self.stager.poll_effect() {
-            if let Effect::Send { visit, message } = &effect {
-                self.told.entry(*visit).or_default().push(message.clone());
+            match &effect {
+                Effect::Send { visit, message } => {
+                    self.told.entry(*visit).or_default().push(message.clone());
+                }
+                Effect::SaveGame { game, state: Some(state) } => {
+                    self.saved.insert(*game, state.clone());
+                }
+                Effect::SaveGame { game, state: None } => {
+                    self.saved.remove(game);
+                }
+                Effect::AskHistory { game } => {
+                    let game = *game;
+                    self.stager.handle_history(game, &self.history, self.now);
+                }
+                _ => {}
             }
             self.effects.push(effect);
         }
@@ -77,7 +116,7 @@ impl World {
     }
 
     fn wait(&mut self, seconds: u64) {
-        let until = self.now + core::time::Duration::from_secs(seconds);
+        let until = self.now + Duration::from_secs(seconds);
         while let Some(due) = self.stager.poll_timeout().filter(|due| due.at <= until) {
             self.now = self.now.max(due.at);
             self.stager.handle_timeout(self.now);
@@ -126,7 +165,7 @@ impl World {
     }
 
     fn finish(&mut self, number: u8, game_id: GameId) {
-        let hash = base::StateHash(0);
+        let hash = StateHash(0);
         self.say(number, ClientMessage::GameFinished { game_id, frames: 1350, hash });
     }
 }
@@ -204,46 +243,356 @@ fn everyone_who_finishes_goes_on_and_nobody_is_told_of_a_later_drop() {
     assert!(!ended);
 }
 
-#[test]
-fn a_vanished_partner_never_strands_the_other() {
-    let (mut world, game_id) = World::two_playing();
-    world.drop(2);
-    world.wait(9);
-    assert_eq!(world.ended(1), None, "it may yet come back");
-    world.wait(2);
-    assert_eq!(world.ended(1), Some(TerminationReason::PartnerLost));
-    world.finish(1, game_id);
-    let endings: Vec<_> = world
-        .effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::EndSeat { seat, ending, .. } => Some((seat.number(), ending.reason, ending.is_partial)),
+impl World {
+    fn lost(&mut self, number: u8, peer: u8, pause_id: u32) {
+        let (game_id, _) = self.game(number).unwrap();
+        let lost = ClientMessage::P2pConnectionLost {
+            game_id,
+            frame: 50,
+            lost_peer: Seat::new(peer).unwrap(),
+            ice_state: "disconnected".into(),
+            dc_state: "open".into(),
+            cause: Cause::Silence,
+            timestamp: 0.0,
+            pause_id,
+        };
+        self.say(number, lost);
+    }
+
+    /// Reports of one byte an input: each seat's inputs from frame 30 on.
+    fn report(&mut self, number: u8, (pause_id, round): (u32, u32), confirmed_frame: Frame, ends: &[Frame]) {
+        let (game_id, _) = self.game(number).unwrap();
+        let inputs = (1..).zip(ends).map(|(value, end)| Hex(vec![value; (end - 30) as usize])).collect();
+        self.say(
+            number,
+            ClientMessage::P2pPauseReport { game_id, pause_id, round, confirmed_frame, first: 30, inputs },
+        );
+    }
+
+    fn success(&mut self, number: u8, (pause_id, round): (u32, u32), confirmed_frame: Frame, hash: u64) {
+        let (game_id, _) = self.game(number).unwrap();
+        let hash = StateHash(hash);
+        self.say(
+            number,
+            ClientMessage::P2pReconnectionSuccess { game_id, pause_id, round, confirmed_frame, hash },
+        );
+    }
+
+    fn pause(&self, number: u8) -> Option<&PauseNotice> {
+        self.told[&visit(number)].iter().rev().find_map(|message| match message {
+            ServerMessage::P2pPause(notice) => Some(notice),
             _ => None,
         })
-        .collect();
-    assert_eq!(endings, [(0, TerminationReason::PartnerLost, true), (1, TerminationReason::Left, true)]);
+    }
+
+    fn cut(&self, number: u8) -> Option<&Cut> {
+        self.told[&visit(number)].iter().rev().find_map(|message| match message {
+            ServerMessage::P2pCut(cut) => Some(cut),
+            _ => None,
+        })
+    }
+
+    fn resumes(&self, number: u8) -> Vec<(u32, Frame)> {
+        let resumed = |message: &ServerMessage| match message {
+            ServerMessage::P2pResume { pause_id, frame, .. } => Some((*pause_id, *frame)),
+            _ => None,
+        };
+        self.told[&visit(number)].iter().filter_map(resumed).collect()
+    }
+
+    fn endings(&self) -> Vec<(u8, TerminationReason, bool)> {
+        let ending = |effect: &Effect| match effect {
+            Effect::EndSeat { seat, ending, .. } => Some((seat.number(), ending.reason, ending.is_partial)),
+            _ => None,
+        };
+        self.effects.iter().filter_map(ending).collect()
+    }
+
+    /// Both have reported and said that they are equal.
+    fn come_back(&mut self, at: (u32, u32)) {
+        self.report(1, at, 50, &[54, 52]);
+        self.report(2, at, 50, &[52, 54]);
+        self.success(1, at, 54, 7);
+        self.success(2, at, 54, 7);
+    }
+}
+
+fn seats(numbers: &[u8]) -> SeatSet {
+    numbers.iter().filter_map(|&number| Seat::new(number)).collect()
 }
 
 #[test]
-fn who_is_back_with_its_page_in_time_plays_on() {
+fn a_drop_that_nobody_misses_is_no_pause() {
+    let (mut world, game) = World::two_playing();
+    world.drop(2);
+    world.wait(300);
+    assert_eq!((world.pause(1), world.ended(1)), (None, None), "they may hear each other all the same");
+    world.join(2, 2);
+    assert_eq!(world.told[&visit(2)].last(), Some(&ServerMessage::GameGo { game_id: game }));
+}
+
+#[test]
+fn the_first_report_pauses_everyone_and_later_ones_change_nothing() {
+    let (mut world, _) = World::two_playing();
+    world.lost(1, 1, 0);
+    world.lost(2, 0, 0);
+    for number in [1, 2] {
+        let notice = world.pause(number).unwrap();
+        assert_eq!((notice.pause_id, notice.round, notice.reason), (1, 1, PauseReason::ConnectionLost));
+        assert_eq!((notice.missing, notice.remaining_ms, notice.pause_frame), (seats(&[1]), 30_000, 50));
+    }
+}
+
+#[test]
+fn who_does_not_come_back_in_time_ends_the_game_for_everyone_once() {
     let (mut world, game_id) = World::two_playing();
     world.drop(2);
-    world.wait(9);
+    world.lost(1, 1, 0);
+    world.wait(29);
+    assert_eq!(world.ended(1), None, "it may yet come back");
+    world.wait(2);
+    for number in [1, 2] {
+        assert_eq!(world.ended(number), Some(TerminationReason::ReconnectTimeout));
+    }
+    world.finish(1, game_id);
     world.join(2, 2);
-    world.wait(30);
-    assert_eq!(world.ended(1), None);
-    assert_eq!(world.told[&visit(2)].last(), Some(&ServerMessage::GameGo { game_id }));
+    let reason = TerminationReason::ReconnectTimeout;
+    assert_eq!(world.endings(), [(0, reason, true), (1, reason, true)]);
+    assert!(world.saved.is_empty());
 }
 
 #[test]
-fn a_reload_ends_the_game_for_everyone_once() {
+fn all_go_on_when_all_are_equal() {
     let (mut world, _) = World::two_playing();
+    world.lost(1, 1, 0);
+    let at = (1, 1);
+    world.report(1, at, 50, &[54, 51]);
+    assert_eq!(world.cut(1), None, "the other has not reported");
+    world.report(2, at, 50, &[52, 53]);
+    let cut = world.cut(1).unwrap().clone();
+    assert_eq!((cut.first, world.cut(2)), (30, Some(&cut)));
+    let frames = |seat: usize| (cut.seats[seat].cut_frame, cut.seats[seat].first_own_frame);
+    assert_eq!((frames(0), frames(1)), ((54, 54), (53, 53)));
+    assert_eq!(cut.seats[1].inputs, Hex(vec![2; 23]));
+    world.success(1, at, 53, 7);
+    world.success(2, at, 52, 6);
+    assert_eq!(world.resumes(1), [], "one is behind");
+    world.success(2, at, 53, 7);
+    assert_eq!((world.resumes(1), world.resumes(2)), (vec![(1, 53)], vec![(1, 53)]));
+    world.wait(300);
+    assert_eq!(world.ended(1), None, "a deadline outlives its pause");
+}
+
+#[test]
+fn a_loss_from_before_a_pause_changes_nothing_after_it() {
+    let (mut world, _) = World::two_playing();
+    world.lost(1, 1, 0);
+    world.come_back((1, 1));
+    world.lost(2, 0, 0);
+    assert_eq!(world.pause(1).unwrap().pause_id, 1);
+    world.lost(2, 0, 1);
+    assert_eq!(world.pause(1).unwrap().pause_id, 2, "a loss during the countdown is another pause");
+}
+
+#[test]
+fn what_is_said_of_another_pause_or_round_is_not_heard() {
+    let (mut world, _) = World::two_playing();
+    world.lost(1, 1, 0);
+    for at in [(0, 1), (2, 1), (1, 0), (1, 2)] {
+        world.come_back(at);
+        assert_eq!((world.cut(1), world.resumes(1)), (None, vec![]));
+    }
+    world.come_back((1, 1));
+    assert_eq!(world.resumes(1).len(), 1);
+    world.come_back((1, 1));
+    assert_eq!(world.resumes(1).len(), 1, "said again it was heard again");
+}
+
+#[test]
+fn nobody_goes_on_without_one_who_is_away() {
+    let (mut world, _) = World::two_playing();
+    world.lost(1, 1, 0);
+    world.report(1, (1, 1), 50, &[54, 52]);
+    world.report(2, (1, 1), 50, &[52, 54]);
+    world.success(2, (1, 1), 54, 7);
+    world.drop(2);
+    world.success(1, (1, 1), 54, 7);
+    assert_eq!(world.resumes(1), []);
+    world.join(2, 2);
+    assert_eq!(world.cut(2).map(|cut| cut.round), Some(1), "it is told again where the game stands");
+    world.success(2, (1, 1), 54, 7);
+    assert_eq!(world.resumes(1).len(), 1);
+}
+
+#[test]
+fn a_reload_is_a_pause_and_fences_what_the_old_page_said() {
+    let (mut world, game) = World::two_playing();
+    world.history = History { end: 48, first: 46, rows: vec![vec![1, 2], vec![1, 2]] };
     world.drop(2);
     world.join(2, 77);
-    assert_eq!(world.ended(1), Some(TerminationReason::PartnerLost));
-    assert_eq!(world.ended(2), Some(TerminationReason::Left));
-    let ends = world.told[&visit(1)].iter().filter(|told| matches!(told, ServerMessage::P2pGameEnded { .. }));
-    assert_eq!(ends.count(), 1);
+    let notice = world.pause(1).unwrap().clone();
+    assert_eq!(
+        (notice.reason, notice.round, notice.incarnations.as_slice()),
+        (PauseReason::Reload, 2, &[0, 1][..])
+    );
+    let begun =
+        world.told[&visit(2)].iter().rev().take_while(|told| !matches!(told, ServerMessage::GameStart(_)));
+    assert!(
+        begun.clone().all(|told| !matches!(told, ServerMessage::GameGo { .. })),
+        "it has nothing to begin with"
+    );
+    world.report(1, (1, 2), 45, &[54, 46]);
+    let cut = world.cut(2).unwrap();
+    assert_eq!(
+        (cut.rebuild, cut.first, cut.seats[1].cut_frame),
+        (seats(&[1]), 30, 48),
+        "its own durable inputs count"
+    );
+    let seat = Seat::new(1).unwrap();
+    assert!(world.effects.contains(&Effect::Fence { game, seat, incarnation: 1, cut_frame: 48 }));
+    world.success(1, (1, 2), 48, 7);
+    world.success(2, (1, 2), 48, 7);
+    assert_eq!(world.resumes(2), [(1, 48)]);
+}
+
+#[test]
+fn a_second_reload_in_a_pause_voids_what_was_said_of_the_first() {
+    let (mut world, _) = World::two_playing();
+    world.join(2, 77);
+    world.report(1, (1, 2), 45, &[54, 46]);
+    world.join(1, 78);
+    let notice = world.pause(2).unwrap();
+    assert_eq!((notice.round, notice.incarnations.as_slice()), (3, &[1, 1][..]));
+    // Nobody knows anything: the durable record is all there is.
+    let cut = world.cut(2).unwrap();
+    assert_eq!((cut.round, cut.first, cut.rebuild), (3, 0, seats(&[0, 1])));
+    world.success(1, (1, 2), 0, 7);
+    world.success(2, (1, 3), 0, 7);
+    assert_eq!(world.resumes(1), [], "one of them was of another round");
+    world.success(1, (1, 3), 0, 7);
+    assert_eq!(world.resumes(1), [(1, 0)]);
+}
+
+#[test]
+fn states_that_differ_are_made_anew_once_and_then_the_game_ends() {
+    let (mut world, game_id) = World::two_playing();
+    let peer = Seat::new(1).unwrap();
+    let desync =
+        ClientMessage::P2pDesync { game_id, peer, frame: 49, own: StateHash(1), theirs: StateHash(2) };
+    world.say(1, desync.clone());
+    world.say(1, desync);
+    assert_eq!(world.pause(2).map(|notice| (notice.pause_id, notice.reason)), Some((1, PauseReason::Desync)));
+    let differ = |world: &mut World, at| {
+        world.report(1, at, 50, &[54, 52]);
+        world.report(2, at, 50, &[52, 54]);
+        world.success(1, at, 54, 7);
+        world.success(2, at, 54, 8);
+    };
+    differ(&mut world, (1, 1));
+    assert_eq!(world.pause(1).unwrap().round, 2);
+    world.report(1, (1, 2), 50, &[54, 52]);
+    world.report(2, (1, 2), 50, &[52, 54]);
+    assert_eq!(world.cut(1).unwrap().rebuild, seats(&[0, 1]));
+    differ(&mut world, (1, 2));
+    assert_eq!(world.ended(1), Some(TerminationReason::Server));
+}
+
+#[test]
+fn a_fourth_pause_and_a_third_minute_end_the_game() {
+    let (mut world, _) = World::two_playing();
+    for pause in 1..=3 {
+        world.lost(1, 1, pause - 1);
+        world.come_back((pause, 1));
+        assert_eq!(world.resumes(1).len(), pause as usize);
+    }
+    world.lost(1, 1, 3);
+    assert_eq!(world.ended(2), Some(TerminationReason::ReconnectTimeout));
+}
+
+#[test]
+fn who_is_gone_with_everyone_else_has_the_usual_time() {
+    let (mut world, _) = World::two_playing();
+    world.drop(1);
+    world.drop(2);
+    world.wait(11);
+    assert_eq!(world.pause(1).map(|notice| notice.reason), Some(PauseReason::EveryoneGone));
+    world.join(1, 1);
+    world.wait(28);
+    assert_eq!(world.ended(1), None);
+    world.wait(2);
+    assert_eq!(world.ended(1), Some(TerminationReason::ReconnectTimeout));
+}
+
+#[test]
+fn a_partner_who_finished_and_left_leaves_its_inputs_with_the_server() {
+    let (mut world, game_id) = World::two_playing();
+    world.history = History { end: 60, first: 59, rows: vec![vec![1, 2]] };
+    world.finish(1, game_id);
+    world.lost(2, 0, 0);
+    let notice = world.pause(2).unwrap();
+    assert_eq!(
+        (notice.reason, notice.missing, notice.playing),
+        (PauseReason::Finishing, SeatSet::EMPTY, seats(&[1]))
+    );
+    assert_eq!(world.pause(1), None, "who has gone on hears nothing of it");
+    world.report(2, (1, 1), 58, &[59, 60]);
+    assert_eq!(world.cut(2).unwrap().seats[0].cut_frame, 60);
+    world.success(2, (1, 1), 60, 7);
+    assert_eq!(world.resumes(2), [(1, 60)]);
+}
+
+#[test]
+fn a_reload_before_the_first_frame_makes_the_links_anew() {
+    let mut world = World::new(2);
+    world.start(1);
+    world.start(2);
+    let (game_id, _) = world.game(1).unwrap();
+    world.say(1, ClientMessage::GameReady { game_id });
+    world.join(2, 77);
+    world.say(2, ClientMessage::GameReady { game_id });
+    let go = ServerMessage::GameGo { game_id };
+    assert!(!world.told[&visit(1)].contains(&go), "its link to the new page is not made");
+    world.say(1, ClientMessage::GameReady { game_id });
+    assert!(world.told[&visit(1)].contains(&go) && world.pause(1).is_none());
+}
+
+#[test]
+fn a_server_that_was_killed_goes_on_where_it_stood() {
+    let (mut world, game_id) = World::two_playing();
+    world.restart(Duration::ZERO);
+    world.join(1, 1);
+    world.join(2, 2);
+    assert_eq!(world.told[&visit(2)].last(), Some(&ServerMessage::GameGo { game_id }));
+    world.lost(1, 1, 0);
+    world.wait(5);
+    world.restart(Duration::from_secs(5));
+    world.join(1, 1);
+    assert_eq!(world.pause(1).unwrap().remaining_ms, 25_000, "its time away does not count");
+    world.restart(Duration::from_secs(29));
+    world.join(1, 1);
+    assert_eq!(world.pause(1).unwrap().remaining_ms, 10_000, "ten seconds remain at least");
+    world.join(2, 2);
+    world.come_back((1, 1));
+    assert_eq!(world.resumes(2), [(1, 54)]);
+    world.restart(Duration::ZERO);
+    world.join(2, 2);
+    assert_eq!(world.resumes(2), [(1, 54), (1, 54)], "who did not hear of it would stand still for ever");
+    world.join(1, 99);
+    assert_eq!(
+        world.pause(2).unwrap().reason,
+        PauseReason::Reload,
+        "a reload while the server was away is noticed"
+    );
+    world.wait(60);
+    assert_eq!(world.endings().len(), 2);
+}
+
+#[test]
+fn everyone_gone_while_the_server_was_away_ends_in_time() {
+    let (mut world, _) = World::two_playing();
+    world.restart(Duration::ZERO);
+    world.wait(41);
+    assert_eq!(world.endings().len(), 2);
 }
 
 #[test]
@@ -289,13 +638,30 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
         for _ in 0..150 {
             let number = 1 + rng.below(7) as u8;
             let game = world.game(1 + rng.below(7) as u8).map_or(GameId::from_random([9; 16]), |(id, _)| id);
-            match rng.below(8) {
+            match rng.below(11) {
                 0 | 1 => world.join(number, rng.below(2)),
                 2 => world.drop(number),
                 3 => world.say(number, ClientMessage::AdvanceScene { scene_id: "welcome".into() }),
                 4 => world.say(number, ClientMessage::GameReady { game_id: game }),
                 5 => world.finish(number, game),
                 6 => world.wait(rng.below(8)),
+                7 => {
+                    if world.game(number).is_some() {
+                        world.lost(number, rng.below(4) as u8, rng.below(4) as u32);
+                    }
+                }
+                8 => {
+                    if world.game(number).is_some() {
+                        let at = (1 + rng.below(3) as u32, 1 + rng.below(4) as u32);
+                        let ends = vec![50 + rng.below(4) as Frame; usize::from(world.players)];
+                        world.report(number, at, 50, &ends);
+                        world.success(number, at, 53, rng.below(2));
+                    }
+                }
+                9 => {
+                    let lived = Duration::from_secs(rng.below(40));
+                    world.restart(lived);
+                }
                 _ => {
                     let to = Seat::new(rng.below(8) as u8).unwrap();
                     let signal =
@@ -313,6 +679,7 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
                     }
                     ServerMessage::Signal { game_id, .. }
                     | ServerMessage::GameGo { game_id }
+                    | ServerMessage::P2pResume { game_id, .. }
                     | ServerMessage::P2pGameEnded { game_id, .. } => {
                         assert!(own.contains(game_id), "seed {seed}: {id} heard of another's game");
                     }

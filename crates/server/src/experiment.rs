@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 use wire::control::{
-    EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, Prediction, TerminationReason,
+    EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, PauseRules, Prediction, TerminationReason,
 };
 
 use crate::assets;
@@ -86,14 +86,50 @@ struct SceneFile {
     texts: Option<BTreeMap<String, String>>,
 }
 
-/// What to do about bad connections.
+/// What to do about bad connections, and about who is lost for a while (P3).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RecoveryFile {
     lanes: Option<LaneUse>,
     on_direct_loss: Option<OnDirectLoss>,
     grace_s: Option<f64>,
+    reconnect_timeout_s: Option<f64>,
+    max_pauses: Option<u32>,
+    max_paused_s: Option<f64>,
+    countdown_s: Option<f64>,
 }
+
+impl RecoveryFile {
+    fn pauses(&self) -> PauseRules {
+        let usual = PauseRules::default();
+        PauseRules {
+            timeout_millis: self.reconnect_timeout_s.map_or(usual.timeout_millis, millis),
+            most: self.max_pauses.unwrap_or(usual.most),
+            total_millis: self.max_paused_s.map_or(usual.total_millis, millis),
+            countdown_millis: self.countdown_s.map_or(usual.countdown_millis, millis),
+        }
+    }
+}
+
+/// What cannot be a time comes out as one that is refused.
+fn millis(seconds: f64) -> u32 {
+    if seconds >= 0.0 { (seconds * 1000.0) as u32 } else { u32::MAX }
+}
+
+/// What a page says while a game stands still: the texts that an experiment may have its own words for.
+const GAME_TEXTS: [&str; 8] = [
+    "missing_one",
+    "missing_many",
+    "missing_you",
+    "reconnecting",
+    "catching_up",
+    "going_on",
+    "will_end",
+    "ended",
+];
+
+/// The longest text of [`GAME_TEXTS`], in characters: it must fit a small screen.
+const GAME_TEXT_LIMIT: usize = 500;
 
 /// A STUN or TURN server of somebody else's.
 #[derive(Debug, Deserialize)]
@@ -121,29 +157,31 @@ impl SceneFile {
     /// When a key is there that this kind of scene does not have.
     fn check_keys(&self) -> anyhow::Result<()> {
         use Kind::{End, Game, Start};
-        let keys = [
-            ("body", self.body.is_some(), Start),
-            ("button", self.button.is_some(), Start),
-            ("environment", self.environment.is_some(), Game),
-            ("players", self.players.is_some(), Game),
-            ("fps", self.fps.is_some(), Game),
-            ("episodes", self.episodes.is_some(), Game),
-            ("max_frames", self.max_frames.is_some(), Game),
-            ("input_delay", self.input_delay.is_some(), Game),
-            ("window", self.window.is_some(), Game),
-            ("prediction", self.prediction.is_some(), Game),
-            ("intermission_ms", self.intermission_ms.is_some(), Game),
-            ("seed", self.seed.is_some(), Game),
-            ("keys", self.keys.is_some(), Game),
-            ("recovery", self.recovery.is_some(), Game),
-            ("force_relay", self.force_relay.is_some(), Game),
-            ("ice_servers", self.ice_servers.is_some(), Game),
-            ("texts", self.texts.is_some(), End),
+        let keys: [(_, _, &[Kind]); _] = [
+            ("body", self.body.is_some(), &[Start]),
+            ("button", self.button.is_some(), &[Start]),
+            ("environment", self.environment.is_some(), &[Game]),
+            ("players", self.players.is_some(), &[Game]),
+            ("fps", self.fps.is_some(), &[Game]),
+            ("episodes", self.episodes.is_some(), &[Game]),
+            ("max_frames", self.max_frames.is_some(), &[Game]),
+            ("input_delay", self.input_delay.is_some(), &[Game]),
+            ("window", self.window.is_some(), &[Game]),
+            ("prediction", self.prediction.is_some(), &[Game]),
+            ("intermission_ms", self.intermission_ms.is_some(), &[Game]),
+            ("seed", self.seed.is_some(), &[Game]),
+            ("keys", self.keys.is_some(), &[Game]),
+            ("recovery", self.recovery.is_some(), &[Game]),
+            ("force_relay", self.force_relay.is_some(), &[Game]),
+            ("ice_servers", self.ice_servers.is_some(), &[Game]),
+            ("texts", self.texts.is_some(), &[Game, End]),
         ];
-        match keys.into_iter().find(|&(_, there, kind)| there && kind != self.kind) {
-            Some((field, _, kind)) => {
-                let kind = format!("{kind:?}").to_lowercase();
-                Err(mistake(field, format!("{field} belongs to scenes of kind {kind:?}")))
+        match keys.into_iter().find(|&(_, there, kinds)| there && !kinds.contains(&self.kind)) {
+            Some((field, _, kinds)) => {
+                let kinds: Vec<_> =
+                    kinds.iter().map(|kind| format!("{:?}", format!("{kind:?}").to_lowercase())).collect();
+                let text = format!("{field} belongs to scenes of kind {}", kinds.join(" or "));
+                Err(mistake(field, text))
             }
             None => Ok(()),
         }
@@ -153,7 +191,9 @@ impl SceneFile {
 /// The line of a field within the scene that begins at `start`, or the scene's first.
 fn line(text: &str, start: usize, field: &str) -> usize {
     let is_field = |line: &&str| {
-        line.trim_start().strip_prefix(field).is_some_and(|rest| !rest.starts_with(is_bare_key))
+        let line = line.trim_start();
+        let key = line.strip_prefix("[scene.").unwrap_or(line);
+        key.strip_prefix(field).is_some_and(|rest| !rest.starts_with(is_bare_key))
     };
     let first = text[..start].matches('\n').count() + 1;
     let scene =
@@ -259,8 +299,13 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
 fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown ").then(|| quoted.next())??;
-    let (distance, nearest) = quoted.map(|name| (edits(unknown, name), name)).min()?;
-    (distance <= 3 && distance < unknown.len()).then(|| format!("did you mean `{nearest}`?"))
+    nearest(unknown, quoted).map(|nearest| format!("did you mean `{nearest}`?"))
+}
+
+/// The name that was probably meant.
+fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, nearest) = names.map(|name| (edits(unknown, name), name)).min()?;
+    (distance <= 3 && distance < unknown.len()).then_some(nearest)
 }
 
 /// How many letters must be put in, taken out or changed.
@@ -350,8 +395,9 @@ fn game_scene(
         intermission_millis: game.intermission_ms.unwrap_or(usual.intermission_millis),
         lanes: recovery.lanes.unwrap_or_default(),
         on_direct_loss: recovery.on_direct_loss.unwrap_or_default(),
-        grace_millis: recovery.grace_s.map_or(usual.grace_millis, |seconds| (seconds * 1000.0) as u32),
+        grace_millis: recovery.grace_s.map_or(usual.grace_millis, millis),
         force_relay: game.force_relay.unwrap_or(false),
+        pauses: recovery.pauses(),
     };
     check(&rules)?;
     let sha256 = hex(&Sha256::digest(&prepared));
@@ -370,7 +416,27 @@ fn game_scene(
             .into_iter()
             .map(ice_server)
             .collect::<Result<_, _>>()?,
+        texts: game_texts(game.texts)?,
     })
+}
+
+fn game_texts(texts: Option<BTreeMap<String, String>>) -> anyhow::Result<BTreeMap<String, String>> {
+    let texts = texts.unwrap_or_default();
+    for (name, words) in &texts {
+        if !GAME_TEXTS.contains(&name.as_str()) {
+            let meant = nearest(name, GAME_TEXTS.into_iter());
+            let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+            let text = format!("texts.{name} is no text of a game; they are {}{hint}", GAME_TEXTS.join(", "));
+            return Err(mistake("texts", text));
+        }
+        let length = words.chars().count();
+        if length > GAME_TEXT_LIMIT {
+            let text =
+                format!("texts.{name} has {length} characters; it must have {GAME_TEXT_LIMIT} at most");
+            return Err(mistake("texts", text));
+        }
+    }
+    Ok(texts)
 }
 
 fn ice_server(file: IceServerFile) -> anyhow::Result<IceServer> {
@@ -392,6 +458,7 @@ fn ice_server(file: IceServerFile) -> anyhow::Result<IceServer> {
 
 fn check(rules: &GameRules) -> anyhow::Result<()> {
     let frames = u64::from(rules.episodes) * u64::from(rules.max_frames);
+    let pauses = &rules.pauses;
     let checks = [
         ("fps", u64::from(rules.fps), (1..=240).contains(&rules.fps), "1 to 240"),
         ("episodes", u64::from(rules.episodes), rules.episodes >= 1, "at least 1"),
@@ -404,6 +471,25 @@ fn check(rules: &GameRules) -> anyhow::Result<()> {
             u64::from(rules.grace_millis),
             (500..=60_000).contains(&rules.grace_millis),
             "a grace_s of 0.5 to 60 (in milliseconds here)",
+        ),
+        (
+            "recovery",
+            u64::from(pauses.timeout_millis),
+            (1_000..=3_600_000).contains(&pauses.timeout_millis),
+            "a reconnect_timeout_s of 1 to 3600 (in milliseconds here)",
+        ),
+        ("recovery", u64::from(pauses.most), (1..=100).contains(&pauses.most), "a max_pauses of 1 to 100"),
+        (
+            "recovery",
+            u64::from(pauses.total_millis),
+            (1_000..=36_000_000).contains(&pauses.total_millis),
+            "a max_paused_s of 1 to 36000 (in milliseconds here)",
+        ),
+        (
+            "recovery",
+            u64::from(pauses.countdown_millis),
+            pauses.countdown_millis <= 30_000,
+            "a countdown_s of 0 to 30 (in milliseconds here)",
         ),
     ];
     match checks.into_iter().find(|&(_, _, good, _)| !good) {
@@ -491,6 +577,42 @@ mod tests {
         assert_eq!(loaded.environments.len(), 1);
     }
 
+    /// The game of the demo, with something more in its scene.
+    fn game_with(more: &str) -> GameScene {
+        let folder = tempfile::tempdir().unwrap();
+        for file in [FILE, "welcome.md", "tag.wasm"] {
+            std::fs::write(folder.path().join(file), assets::demo(file).unwrap()).unwrap();
+        }
+        let path = folder.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("fps = 30", &format!("fps = 30\n{more}"))).unwrap();
+        let scenes = load(folder.path()).unwrap().experiment.scenes;
+        let game = scenes.into_iter().find_map(|scene| match scene.kind {
+            SceneSpecKind::Game(game) => Some(*game),
+            SceneSpecKind::Start(_) | SceneSpecKind::End(_) => None,
+        });
+        game.unwrap()
+    }
+
+    #[test]
+    fn pauses_are_as_the_experiment_says_or_as_usual() {
+        assert_eq!(game_with("").rules.pauses, PauseRules::default());
+        let own = game_with(
+            "recovery = { reconnect_timeout_s = 1.5, max_pauses = 9, max_paused_s = 20, countdown_s = 0 }",
+        );
+        let expected =
+            PauseRules { timeout_millis: 1500, most: 9, total_millis: 20_000, countdown_millis: 0 };
+        assert_eq!(own.rules.pauses, expected);
+    }
+
+    #[test]
+    fn a_game_may_have_its_own_words() {
+        let game = game_with("texts = { missing_one = \"Wait for {who}\", ended = \"Over\" }");
+        assert_eq!(game.texts.keys().collect::<Vec<_>>(), ["ended", "missing_one"]);
+        let long = format!("texts = {{ ended = \"{}\" }}", "x".repeat(501));
+        assert!(complaint("fps = 30", &long).contains("texts.ended has 501 characters"));
+    }
+
     #[test]
     fn mistakes_are_told_with_place_and_cure() {
         for (from, to, expected) in [
@@ -512,6 +634,35 @@ mod tests {
                 "recovery is 100; it must be a grace_s of 0.5 to 60",
             ),
             ("fps = 30", "recovery = { lanes = \"cold\" }", "expected `warm` or `hot`"),
+            (
+                "fps = 30",
+                "recovery = { reconnect_timeout_s = 0.5 }",
+                "line 15: recovery is 500; it must be a reconnect_timeout_s of 1 to 3600",
+            ),
+            ("fps = 30", "recovery = { reconnect_timeout_s = 3601 }", "reconnect_timeout_s of 1 to 3600"),
+            (
+                "fps = 30",
+                "recovery = { max_pauses = 0 }",
+                "recovery is 0; it must be a max_pauses of 1 to 100",
+            ),
+            ("fps = 30", "recovery = { max_pauses = 101 }", "max_pauses of 1 to 100"),
+            ("fps = 30", "recovery = { max_paused_s = 36001 }", "max_paused_s of 1 to 36000"),
+            ("fps = 30", "recovery = { countdown_s = 31 }", "countdown_s of 0 to 30"),
+            ("fps = 30", "recovery = { countdown_s = -1 }", "countdown_s of 0 to 30"),
+            ("fps = 30", "recovery = { max_pause = 3 }", "did you mean `max_pauses`?"),
+            (
+                "[[scene]]\nkind = \"end\"",
+                "[scene.recovery]\ncountdown_s = 99\n[[scene]]\nkind = \"end\"",
+                "line 22: recovery is 99000",
+            ),
+            ("fps = 30", "texts = { go_on = \"On!\" }", "line 15: texts.go_on is no text of a game"),
+            ("fps = 30", "texts = { missing_none = \"?\" }", "did you mean `missing_one`?"),
+            (
+                "fps = 30",
+                "texts = { normal = \"Thanks\" }",
+                "they are missing_one, missing_many, missing_you",
+            ),
+            ("button = \"Start\"", "texts = {}", "texts belongs to scenes of kind \"game\" or \"end\""),
             ("fps = 30", "ice_servers = [{ urls = [\"http://x\"] }]", "must begin with stun:"),
             ("fps = 30", "ice_servers = [{ urls = [\"turn:x\"] }]", "needs username and credential"),
         ] {

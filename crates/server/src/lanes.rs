@@ -61,9 +61,8 @@ impl Lanes {
         change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A game begins.
-    pub(crate) fn add_game(&self, game: GameId, seats: &[VisitId]) {
-        let seats = seats.iter().copied().map(Some).collect();
+    /// A game begins, or goes on; none where a seat has ended.
+    pub(crate) fn add_game(&self, game: GameId, seats: Vec<Option<VisitId>>) {
         self.write(|table| {
             table.games.insert(game, seats);
         });
@@ -138,7 +137,7 @@ mod tests {
     fn setup() -> (Lanes, GameId, Vec<Arc<LaneBox>>) {
         let lanes = Lanes::default();
         let game = GameId::from_random([9; 16]);
-        lanes.add_game(game, &[visit(0), visit(1), visit(2)]);
+        lanes.add_game(game, (0..3).map(|number| Some(visit(number))).collect());
         let boxes: Vec<_> = (0..3).map(|_| Arc::new(LaneBox::default())).collect();
         for (number, lane) in (0..).zip(&boxes) {
             lanes.connect(visit(number), Arc::clone(lane));

@@ -107,7 +107,7 @@ pub async fn serve(
     };
     let (play, _turn) = match served.zip(store) {
         Some((served, store)) => {
-            let (play, turn) = set_up(listen.ip(), served, store, (app.clone(), tokens)).await?;
+            let (play, turn) = set_up(listen.ip(), served, (store, data), (app.clone(), tokens)).await?;
             (Some(play), turn)
         }
         None => (None, None),
@@ -142,7 +142,7 @@ pub async fn serve(
 async fn set_up(
     listen: IpAddr,
     Served { loaded, turn }: Served,
-    store: Store,
+    (store, data): (Store, &Path),
     (app, tokens): (App, Tokens),
 ) -> anyhow::Result<(Play, Option<Turn>)> {
     for (sha256, prepared) in &loaded.environments {
@@ -158,8 +158,9 @@ async fn set_up(
     };
     let play = Play {
         app,
-        stage: Stage::start(stager, context),
+        stage: Stage::start(stager, context).await?,
         store,
+        data: data.into(),
         tokens,
         experiment: Arc::new((loaded.id, loaded.sha256)),
         environments: Arc::new(

@@ -76,18 +76,19 @@ pub(crate) async fn serve(
     stage.dropped(visit, fence).await;
     let Some(code) = code else { return writer.abort() };
     counter!("interplay_closes_total", "code" => code.number().to_string()).increment(1);
-    // The writer may be stuck on a reader that does not read: it gets no longer than a closing takes.
+    // The writer may be stuck, on a reader that does not read or a stage that waits for the disk: it gets no longer than a
+    // closing takes. Then the page sees a connection that ends without a word.
     drop(stage);
-    if let Ok(Ok(mut sink)) = timeout(CLOSING, async {
-        if code == CloseCode::SlowReader {
-            writer.abort();
+    if code == CloseCode::SlowReader {
+        writer.abort();
+    }
+    match timeout(CLOSING, &mut writer).await {
+        Ok(Ok(mut sink)) => {
+            finish(&mut sink, visit, code).await;
+            drain(&mut incoming).await;
         }
-        writer.await
-    })
-    .await
-    {
-        finish(&mut sink, visit, code).await;
-        drain(&mut incoming).await;
+        Ok(Err(_)) => {}
+        Err(_) => writer.abort(),
     }
 }
 

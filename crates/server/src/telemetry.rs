@@ -32,6 +32,7 @@ enum Kind {
 const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, "interplay_connections", "Open control connections."),
     (Kind::Gauge, "interplay_games", "Games that are on."),
+    (Kind::Gauge, "interplay_games_paused", "Games that stand still until somebody is back."),
     (Kind::Counter, "interplay_visits_total", "Visits that began."),
     (Kind::Counter, "interplay_games_total", "Games that began."),
     (Kind::Counter, "interplay_seats_ended_total", "Seats that ended, by reason."),

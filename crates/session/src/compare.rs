@@ -74,8 +74,13 @@ impl Comparison {
         });
     }
 
-    /// Takes a peer's hash; a frame that is not confirmed here yet waits.
-    pub(crate) fn hear(&mut self, peer: Seat, frame: Frame, theirs: StateHash) -> Option<Difference> {
+    /// Takes a peer's hash; a frame that is not confirmed here yet waits. None when there was nothing to compare.
+    pub(crate) fn hear(
+        &mut self,
+        peer: Seat,
+        frame: Frame,
+        theirs: StateHash,
+    ) -> Option<Result<(), Difference>> {
         let heard = &mut self.heard[peer.index()];
         if heard.is_some_and(|newest| frame <= newest) {
             return None;
@@ -88,10 +93,10 @@ impl Comparison {
         let (_, own) = self.own[frame as usize % KEPT].filter(|&(at, _)| at == frame)?;
         self.compared += 1;
         if own == theirs {
-            return None;
+            return Some(Ok(()));
         }
         self.differing += 1;
-        Some(Difference { peer, frame, own, theirs })
+        Some(Err(Difference { peer, frame, own, theirs }))
     }
 }
 
@@ -107,7 +112,8 @@ mod tests {
     fn hashes_meet_whichever_comes_first() {
         let mut comparison = Comparison::new();
         comparison.confirm(0, StateHash(1), |difference| panic!("{difference:?}"));
-        assert_eq!(comparison.hear(peer(), 0, StateHash(1)), None);
+        assert_eq!(comparison.hear(peer(), 0, StateHash(1)), Some(Ok(())));
+        assert_eq!(comparison.hear(peer(), 0, StateHash(1)), None, "it came before");
         assert_eq!(comparison.hear(peer(), 1, StateHash(2)), None);
         comparison.confirm(1, StateHash(2), |difference| panic!("{difference:?}"));
         assert_eq!(comparison.counts(), (2, 0));
@@ -117,7 +123,8 @@ mod tests {
     fn a_difference_is_found_whichever_comes_first() {
         let mut comparison = Comparison::new();
         comparison.confirm(0, StateHash(1), |difference| panic!("{difference:?}"));
-        assert_eq!(comparison.hear(peer(), 0, StateHash(9)).map(|found| found.theirs), Some(StateHash(9)));
+        let found = comparison.hear(peer(), 0, StateHash(9)).and_then(Result::err);
+        assert_eq!(found.map(|found| found.theirs), Some(StateHash(9)));
         comparison.hear(peer(), 1, StateHash(9));
         let mut found = Vec::new();
         comparison.confirm(1, StateHash(2), |difference| found.push(difference.frame));

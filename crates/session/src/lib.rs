@@ -18,6 +18,12 @@
 //! the peer believes; half the difference is what it is really ahead, since the path's delay is in both. Who is
 //! ahead ticks a little slower, who is behind a little faster, who is far behind at twice the rate (N3).
 //!
+//! A pause ([`Session::handle_pause`]) stops the frames and not the packets. The seat tells what it holds of
+//! everyone's inputs, takes what all hold together ([`Session::handle_cut`]), plays what is known of it, and says when
+//! it hears the others and has nothing left to play. A page that has lost its memory plays the whole game anew, from
+//! its seed and the inputs that the server has ([`Session::handle_history`]): the same state comes of it (E4). One
+//! whose state differs does the same.
+//!
 //! Invariants, checked by the simulator's tests:
 //! - a frame is confirmed once, in order, with the same inputs and the same hash at every seat;
 //! - every confirmed frame is in a batch until the server says that it is durable;
@@ -26,13 +32,15 @@
 
 mod clock;
 mod compare;
+mod halt;
 mod pace;
 mod recorder;
 mod session;
 mod setup;
 mod status;
 
+pub use halt::Report;
 pub use recorder::UploadStatus;
 pub use session::{Reason, Session, SessionEvent, Transmit};
 pub use setup::{Setup, SetupError};
-pub use status::{PeerStatus, Status};
+pub use status::{PeerStatus, SeatPhase, Status};

@@ -7,7 +7,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use base::{Frame, Input, SeatSet, Timestamp};
+use base::{Frame, Input, MAX_SEATS, Seat, SeatSet, Timestamp};
 use rollback::Confirmed;
 use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, MAX_BATCH_EVENTS, PlayEvent, RecordBatch};
 
@@ -45,6 +45,11 @@ pub struct UploadStatus {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     seats: u8,
+    incarnation: u8,
+    /// Each seat's incarnations after the first, with the frame that each begins at.
+    fences: [Vec<(u8, Frame)>; MAX_SEATS],
+    /// Frames before this one are others' to tell: this page was not there, or has told them.
+    first: Frame,
     began: Timestamp,
     /// Of every frame from the first unconfirmed on.
     times: VecDeque<Times>,
@@ -60,9 +65,12 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(seats: u8, now: Timestamp) -> Self {
+    pub(crate) fn new(seats: u8, incarnation: u8, now: Timestamp) -> Self {
         Self {
             seats,
+            incarnation,
+            fences: Default::default(),
+            first: 0,
             began: now,
             times: VecDeque::new(),
             frames: VecDeque::new(),
@@ -85,12 +93,56 @@ impl Recorder {
         self.began = now;
     }
 
+    /// The first frame that is not recorded.
+    pub(crate) fn next(&self) -> Frame {
+        self.acknowledged + self.frames.len() as Frame
+    }
+
+    /// Everything is played anew: what is recorded is not recorded again.
+    pub(crate) fn replay(&mut self) {
+        self.first = self.next();
+        self.times.clear();
+    }
+
+    /// This page's record begins here.
+    pub(crate) fn begin_at(&mut self, frame: Frame) {
+        self.first = frame;
+        self.acknowledged = frame;
+    }
+
+    /// Where a seat's incarnations begin.
+    pub(crate) fn set_fences(&mut self, seat: Seat, fences: &[(u8, Frame)]) {
+        self.fences[seat.index()] = fences.to_vec();
+    }
+
+    /// The incarnations of a frame, and the first frame after it that may have others.
+    pub(crate) fn incarnations_at(&self, frame: Frame) -> (Vec<u8>, Frame) {
+        let begun = |fences: &Vec<(u8, Frame)>| {
+            let before = fences.iter().filter(|&&(_, from)| from <= frame);
+            before.map(|&(incarnation, _)| incarnation).max().unwrap_or(0)
+        };
+        let later = self.fences.iter().flatten().map(|&(_, from)| from).filter(|&from| from > frame);
+        (
+            self.fences[..usize::from(self.seats)].iter().map(begun).collect(),
+            later.min().unwrap_or(Frame::MAX),
+        )
+    }
+
+    /// What is recorded need not wait for its time: the game stands still.
+    pub(crate) fn hurry(&mut self, now: Timestamp) {
+        if self.retry == FIRST_RETRY {
+            self.next_batch = self.next_batch.min(now);
+        }
+    }
+
     /// A frame was simulated as the newest. An episode that ended sooner than predicted takes frames back; the
     /// next one's then have their numbers.
     pub(crate) fn simulated(&mut self, frame: Frame, now: Timestamp) {
+        if frame < self.first {
+            return;
+        }
         let simulated = self.millis(now);
-        let unconfirmed = self.acknowledged + self.frames.len() as Frame;
-        self.times.truncate(frame.saturating_sub(unconfirmed) as usize);
+        self.times.truncate(frame.saturating_sub(self.next()) as usize);
         self.times.push_back(Times { simulated, shown: None });
     }
 
@@ -113,6 +165,9 @@ impl Recorder {
 
     /// The oldest unconfirmed frame is confirmed.
     pub(crate) fn confirm(&mut self, confirmed: &Confirmed) {
+        if confirmed.frame < self.first {
+            return;
+        }
         let times = self.times.pop_front().unwrap_or_default();
         let seats = usize::from(self.seats);
         self.frames.push_back(FrameRecord {
@@ -174,18 +229,38 @@ impl Recorder {
         if self.poll_timeout().is_none_or(|due| now < due) {
             return None;
         }
-        let open = if self.finished.is_some() { 0 } else { self.undrawn() };
-        let settled = self.frames.len() - open;
-        let frames: Vec<_> = self.frames.iter().take(settled.min(BATCH_FRAMES)).cloned().collect();
-        let events: Vec<_> = self.events.iter().take(MAX_BATCH_EVENTS).cloned().collect();
         self.in_flight = true;
-        Some(RecordBatch {
-            incarnation: 0,
-            incarnations: vec![0; usize::from(self.seats)],
-            first: self.acknowledged,
-            frames,
-            events,
-        })
+        Some(self.cut(0, 0))
+    }
+
+    /// Everything that the server has not acknowledged and that will not change, for a page that goes away.
+    pub(crate) fn pending(&self) -> Vec<RecordBatch> {
+        let (mut frames, mut events, mut batches) = (0, 0, Vec::new());
+        loop {
+            let batch = self.cut(frames, events);
+            if batch.frames.is_empty() && batch.events.is_empty() {
+                return batches;
+            }
+            frames += batch.frames.len();
+            events += batch.events.len();
+            batches.push(batch);
+        }
+    }
+
+    /// A batch of what comes after so many unacknowledged frames and events.
+    fn cut(&self, frames: usize, events: usize) -> RecordBatch {
+        let open = if self.finished.is_some() { 0 } else { self.undrawn() };
+        let first = self.acknowledged + frames as Frame;
+        let (incarnations, until) = self.incarnations_at(first);
+        let settled = (self.frames.len() - open).saturating_sub(frames);
+        let most = settled.min(BATCH_FRAMES).min((until - first) as usize);
+        RecordBatch {
+            incarnation: self.incarnation,
+            incarnations,
+            first,
+            frames: self.frames.iter().skip(frames).take(most).cloned().collect(),
+            events: self.events.iter().skip(events).take(MAX_BATCH_EVENTS).cloned().collect(),
+        }
     }
 
     /// The server has made durable what it says. A claim of more than was recorded is cut down to that.
@@ -212,7 +287,7 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use base::{MAX_SEATS, StateHash};
+    use base::StateHash;
     use rollback::StepOutcome;
 
     use super::*;
@@ -233,7 +308,7 @@ mod tests {
     }
 
     fn recorded(frames: Frame) -> Recorder {
-        let mut recorder = Recorder::new(2, at(0));
+        let mut recorder = Recorder::new(2, 0, at(0));
         for frame in 0..frames {
             recorder.simulated(frame, at(u64::from(frame) * 33));
             recorder.confirm(&confirmed(frame));
@@ -299,6 +374,47 @@ mod tests {
         assert_eq!(recorder.poll_timeout(), None);
         recorder.shown(at(20));
         assert_eq!(recorder.poll_timeout(), Some(at(1000)));
+    }
+
+    #[test]
+    fn a_batch_ends_where_an_incarnation_does() {
+        let mut recorder = recorded(30);
+        let [zero, one] = [0, 1].map(|number| Seat::new(number).unwrap());
+        recorder.set_fences(one, &[(1, 20)]);
+        recorder.set_fences(zero, &[(1, 12), (3, 10)]);
+        let mut batches = Vec::new();
+        while let Some(batch) = recorder.poll_batch(at(20_000)) {
+            acknowledge(&mut recorder, batch.first + batch.frames.len() as Frame, at(0));
+            batches.push((batch.first, batch.incarnations));
+        }
+        assert_eq!(batches, [(0, vec![0, 0]), (10, vec![3, 0]), (12, vec![3, 0]), (20, vec![3, 1])]);
+    }
+
+    #[test]
+    fn what_is_pending_is_all_that_is_not_acknowledged() {
+        let mut recorder = recorded(1300);
+        recorder.set_fences(Seat::new(1).unwrap(), &[(1, 600)]);
+        recorder.event(0, at(0), PlayEvent::EpisodeBegan { episode: 0 });
+        let under_way = recorder.poll_batch(at(50_000)).unwrap();
+        let pending = recorder.pending();
+        assert_eq!(pending[0], under_way);
+        let shape: Vec<_> = pending.iter().map(|batch| (batch.first, batch.frames.len())).collect();
+        assert_eq!(shape, [(0, 512), (512, 88), (600, 512), (1112, 187)], "the last frame may yet be drawn");
+        assert_eq!(pending.iter().map(|batch| batch.events.len()).sum::<usize>(), 1);
+    }
+
+    #[test]
+    fn a_page_that_came_later_records_what_it_has_seen() {
+        let mut recorder = Recorder::new(2, 1, at(0));
+        recorder.begin_at(50);
+        for frame in 0..51 {
+            recorder.simulated(frame, at(0));
+            recorder.confirm(&confirmed(frame));
+        }
+        recorder.shown(at(6));
+        let batch = recorder.poll_batch(at(1000)).unwrap();
+        assert_eq!((batch.incarnation, batch.first, batch.frames.len()), (1, 50, 1));
+        assert_eq!(batch.frames[0].hash, StateHash(50));
     }
 
     #[test]

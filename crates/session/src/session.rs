@@ -11,6 +11,7 @@ use wire::packet::{Inputs, MAX_PACKET_BYTES, MAX_PACKET_FRAMES, Packet};
 
 use crate::clock::FrameClock;
 use crate::compare::{Comparison, Difference};
+use crate::halt::Halt;
 use crate::pace::{self, Advantage};
 use crate::recorder::Recorder;
 use crate::setup::{Setup, SetupError};
@@ -65,6 +66,11 @@ pub enum SessionEvent {
         /// The peer's.
         theirs: StateHash,
     },
+    /// A peer's page has lost its memory: the connection to it is gone, and another is to be made.
+    PeerReplaced {
+        /// Which peer.
+        peer: Seat,
+    },
     /// Something happened to the link with a peer. `Restart` and `Rebuild` are for the driver to do.
     Link {
         /// Which peer.
@@ -94,7 +100,7 @@ pub struct Transmit<'a> {
 
 /// Where the game stands.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Phase {
+pub(crate) enum Phase {
     /// Before `begin`: links are being made, and measured.
     Gathering,
     /// Between episodes, and before the first.
@@ -108,44 +114,68 @@ enum Phase {
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-struct Stall {
+pub(crate) struct Stall {
     since: Timestamp,
     missing: SeatSet,
 }
 
 /// One peer, as the session sees it.
 #[derive(Debug)]
-struct Peer {
-    seat: Seat,
-    link: Link,
-    advantage: Advantage,
+pub(crate) struct Peer {
+    pub(crate) seat: Seat,
+    pub(crate) link: Link,
+    pub(crate) advantage: Advantage,
     /// The peer holds our inputs of every frame before this one.
     acknowledged: Frame,
     /// Whether its last compared state was equal to ours: one event a divergence, not one a frame.
-    agrees: bool,
+    pub(crate) agrees: bool,
+}
+
+impl Peer {
+    fn new(setup: &Setup, seat: Seat, acknowledged: Frame, now: Timestamp) -> Self {
+        let ends = Ends {
+            epoch: setup.epoch,
+            peer: seat,
+            peer_incarnation: setup.incarnations[seat.index()],
+            input_size: setup.input_size,
+        };
+        let link = Link::new(ends, link_rules(setup, seat), now);
+        Self { seat, link, advantage: Advantage::default(), acknowledged, agrees: true }
+    }
 }
 
 /// One seat of one game. See the crate's documentation.
 #[derive(Debug)]
 pub struct Session {
-    setup: Setup,
-    phase: Phase,
+    pub(crate) setup: Setup,
+    pub(crate) phase: Phase,
+    /// Why the frames stand still, if they do.
+    pub(crate) halt: Option<Halt>,
     clock: FrameClock,
-    rollback: Rollback,
-    peers: Vec<Peer>,
+    pub(crate) rollback: Rollback,
+    pub(crate) peers: Vec<Peer>,
     held: Input,
-    episode: u32,
+    pub(crate) episode: u32,
     episode_first: Frame,
+    /// How many episodes were told to have begun and to have ended: what is played anew is not told again.
+    began: u32,
+    ended: u32,
+    /// What is played now was played before, by a page that is gone.
+    pub(crate) replaying: bool,
     score: f64,
-    comparison: Comparison,
-    recorder: Recorder,
+    pub(crate) comparison: Comparison,
+    pub(crate) recorder: Recorder,
     events: base::BoundedQueue<SessionEvent>,
     /// To whom a packet is owed since the last tick, by lane.
     owed_direct: SeatSet,
     owed_server: SeatSet,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
     packet: Box<[u8; MAX_PACKET_BYTES]>,
     stalled_ticks: u64,
+    paused_ticks: u64,
+    server_lane: bool,
+    /// Who has played to the end and left: nobody to wait for.
+    pub(crate) gone: SeatSet,
     refused: u64,
 }
 
@@ -157,29 +187,11 @@ impl Session {
     pub fn new(setup: &Setup, now: Timestamp) -> Result<Self, SetupError> {
         setup.check()?;
         let rules = &setup.rules;
-        let rollback = Rollback::new(rollback::Config {
-            seats: setup.seats,
-            local: setup.seat,
-            input_size: setup.input_size,
-            input_delay: rules.input_delay,
-            window: rules.window,
-            prediction: match rules.prediction {
-                wire::control::Prediction::RepeatLast => rollback::Prediction::RepeatLast,
-                wire::control::Prediction::Default => rollback::Prediction::Default,
-            },
-            max_frames: rules.max_frames,
-        })?;
-        let peers = Seat::all(setup.seats).filter(|&seat| seat != setup.seat).map(|seat| Peer {
-            seat,
-            link: Link::new(
-                Ends { epoch: setup.epoch, peer: seat, peer_incarnation: 0, input_size: setup.input_size },
-                link_rules(setup, seat),
-                now,
-            ),
-            advantage: Advantage::default(),
-            acknowledged: Frame::from(rules.input_delay),
-            agrees: true,
-        });
+        let rollback = Rollback::new(rollback_config(setup))?;
+        let delay = Frame::from(rules.input_delay);
+        let peers = Seat::all(setup.seats).filter(|&seat| seat != setup.seat);
+        let peers = peers.map(|seat| Peer::new(setup, seat, delay, now));
+        let incarnation = setup.incarnations[setup.seat.index()];
         Ok(Self {
             setup: *setup,
             phase: Phase::Gathering,
@@ -191,7 +203,14 @@ impl Session {
             episode_first: 0,
             score: 0.0,
             comparison: Comparison::new(),
-            recorder: Recorder::new(setup.seats, now),
+            recorder: Recorder::new(setup.seats, incarnation, now),
+            halt: None,
+            began: 0,
+            ended: 0,
+            replaying: false,
+            paused_ticks: 0,
+            server_lane: false,
+            gone: SeatSet::EMPTY,
             events: base::BoundedQueue::new(EVENTS),
             owed_direct: SeatSet::EMPTY,
             owed_server: SeatSet::EMPTY,
@@ -236,17 +255,41 @@ impl Session {
 
     /// Whether the server can be spoken to.
     pub fn handle_server_lane(&mut self, up: bool) {
+        self.server_lane = up;
         for peer in &mut self.peers {
             peer.link.handle_server_lane(up);
+        }
+    }
+
+    /// Whose inputs a frame has, as far as is known here: each seat's incarnation.
+    #[must_use]
+    pub fn incarnations_at(&self, frame: Frame) -> Vec<u8> {
+        self.recorder.incarnations_at(frame).0
+    }
+
+    /// Some pages have lost their memory: what they sent before is void, and their links begin anew (N5).
+    pub fn handle_incarnations(&mut self, incarnations: &[u8], now: Timestamp) {
+        for (seat, &incarnation) in Seat::all(self.setup.seats).zip(incarnations) {
+            let known = &mut self.setup.incarnations[seat.index()];
+            let Some(peer) = self.peers.iter_mut().find(|peer| peer.seat == seat) else { continue };
+            if *known < incarnation {
+                *known = incarnation;
+                let acknowledged = peer.acknowledged;
+                *peer = Peer::new(&self.setup, seat, acknowledged, now);
+                peer.link.handle_server_lane(self.server_lane);
+                self.events.push_dropping_oldest(SessionEvent::PeerReplaced { peer: seat });
+            }
         }
     }
 
     /// The game is over before its end, for whatever reason. Only the record is still to be sent.
     pub fn stop(&mut self, now: Timestamp) {
         if !matches!(self.phase, Phase::Finished { .. } | Phase::Stopped) {
-            self.phase = Phase::Stopped;
             self.recorder.finish(now);
         }
+        // Nobody waits for the peers any more, not even after the last frame.
+        self.phase = Phase::Stopped;
+        self.halt = None;
     }
 
     /// What the participant holds now; each frame takes it as it is then. An input of another size is refused
@@ -289,17 +332,16 @@ impl Session {
             }
         }
         peer.acknowledged = peer.acknowledged.max(packet.acknowledged);
-        if fresh && matches!(self.phase, Phase::Playing { .. }) {
+        if fresh && self.halt.is_none() && matches!(self.phase, Phase::Playing { .. }) {
             let one_way = peer.link.quality().round_trip.unwrap_or_default() / 2;
             let interval = self.clock.interval();
             peer.advantage.learn(self.rollback.frame(), packet.frame, one_way, interval, packet.advantage);
         }
-        if let Some((frame, hash)) = packet.hash {
-            let difference = self.comparison.hear(from, frame, hash);
-            self.compared(from, difference);
+        if let Some((frame, hash)) = packet.hash
+            && let Some(compared) = self.comparison.hear(from, frame, hash)
+        {
+            self.compared(from, compared.err());
         }
-        let held_by_all = self.peers.iter().map(|peer| peer.acknowledged).min();
-        self.rollback.forget_local_before(held_by_all.unwrap_or(made));
         Some(())
     }
 
@@ -311,7 +353,7 @@ impl Session {
         self.tell(SessionEvent::Desync { peer, frame, own, theirs });
     }
 
-    fn tell(&mut self, event: SessionEvent) {
+    pub(crate) fn tell(&mut self, event: SessionEvent) {
         self.events.push_dropping_oldest(event);
     }
 
@@ -366,7 +408,7 @@ impl Session {
         Ok(())
     }
 
-    fn take_link_events(&mut self, now: Timestamp) {
+    pub(crate) fn take_link_events(&mut self, now: Timestamp) {
         let frame = self.rollback.frame();
         let recorded = !matches!(self.phase, Phase::Gathering | Phase::Stopped);
         for peer in &mut self.peers {
@@ -380,6 +422,10 @@ impl Session {
     }
 
     fn stretch(&self) -> f64 {
+        // Who stands still is neither ahead nor behind.
+        if self.halt.is_some() {
+            return 1.0;
+        }
         match self.phase {
             Phase::Playing { .. } => pace::stretch(self.peers.iter().map(|peer| peer.advantage)),
             Phase::Gathering | Phase::Intermission { .. } | Phase::Finished { .. } | Phase::Stopped => 1.0,
@@ -387,6 +433,10 @@ impl Session {
     }
 
     fn tick<E: Environment>(&mut self, environment: &mut E, now: Timestamp) -> Result<(), E::Error> {
+        if self.halt.is_some() && self.stands_still(environment, now)? {
+            self.paused_ticks += 1;
+            return Ok(());
+        }
         if let Phase::Intermission { until } = self.phase {
             if now < until {
                 return Ok(());
@@ -415,7 +465,11 @@ impl Session {
         Ok(())
     }
 
-    fn begin_episode<E: Environment>(&mut self, environment: &mut E, now: Timestamp) -> Result<(), E::Error> {
+    pub(crate) fn begin_episode<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        now: Timestamp,
+    ) -> Result<(), E::Error> {
         let episode = self.episode;
         let seed = derive_seed(self.setup.seed, u64::from(episode));
         environment.reset(self.setup.seats, episode, seed)?;
@@ -423,16 +477,26 @@ impl Session {
         self.phase = Phase::Playing { stalled: None };
         self.episode_first = self.rollback.frame();
         self.score = 0.0;
-        self.recorder.event(self.episode_first, now, PlayEvent::EpisodeBegan { episode });
-        self.tell(SessionEvent::EpisodeBegan { episode });
+        if self.began <= episode {
+            self.began = episode + 1;
+            if !self.replaying {
+                self.recorder.event(self.episode_first, now, PlayEvent::EpisodeBegan { episode });
+                self.tell(SessionEvent::EpisodeBegan { episode });
+            }
+        }
         Ok(())
     }
 
-    fn end_episode(&mut self, now: Timestamp) {
+    pub(crate) fn end_episode(&mut self, now: Timestamp) {
         let (episode, frame) = (self.episode, self.rollback.frame());
         let steps = frame - self.episode_first;
-        self.recorder.event(frame, now, PlayEvent::EpisodeEnded { episode, steps });
-        self.tell(SessionEvent::EpisodeEnded { episode });
+        if self.ended <= episode {
+            self.ended = episode + 1;
+            if !self.replaying {
+                self.recorder.event(frame, now, PlayEvent::EpisodeEnded { episode, steps });
+                self.tell(SessionEvent::EpisodeEnded { episode });
+            }
+        }
         if episode + 1 < self.setup.rules.episodes {
             self.episode += 1;
             let pause = Duration::from_millis(u64::from(self.setup.rules.intermission_millis));
@@ -449,14 +513,14 @@ impl Session {
         }
     }
 
-    fn end_stall(&mut self, stalled: Option<Stall>, now: Timestamp) {
+    pub(crate) fn end_stall(&mut self, stalled: Option<Stall>, now: Timestamp) {
         let Some(Stall { since, missing }) = stalled else { return };
         let millis = u32::try_from(now.saturating_since(since).as_millis()).unwrap_or(u32::MAX);
         self.recorder.event(self.rollback.frame(), now, PlayEvent::Stalled { millis, missing });
         self.phase = Phase::Playing { stalled: None };
     }
 
-    fn take_confirmed(&mut self) {
+    pub(crate) fn take_confirmed(&mut self) {
         while let Some(confirmed) = self.rollback.poll_confirmed() {
             self.score += confirmed.outcome.rewards[self.setup.seat.index()];
             self.recorder.confirm(&confirmed);
@@ -493,15 +557,16 @@ impl Session {
     fn packet_for(&mut self, to: Seat, lane: Lane) -> Option<Packet> {
         let peer = self.peers.iter_mut().find(|peer| peer.seat == to)?;
         let (sequence, echo, silent) = peer.link.next_header(lane, self.now);
-        let first = peer.acknowledged.max(self.rollback.local_inputs_start());
+        let own = self.setup.seat;
+        let first = peer.acknowledged.max(self.rollback.inputs_start(own));
         let mut inputs = Inputs::new();
-        for input in self.rollback.local_inputs(first).take(MAX_PACKET_FRAMES) {
+        for input in self.rollback.inputs(own, first).take(MAX_PACKET_FRAMES) {
             inputs.extend_from_slice(input.as_bytes()).ok()?;
         }
         Some(Packet {
             epoch: self.setup.epoch,
             seat: self.setup.seat,
-            incarnation: 0,
+            incarnation: self.setup.incarnations[own.index()],
             sequence,
             echo,
             silent,
@@ -524,6 +589,12 @@ impl Session {
         self.recorder.poll_batch(now)
     }
 
+    /// Everything that the server has not acknowledged, in batches: for a page that goes away.
+    #[must_use]
+    pub fn pending_batches(&self) -> Vec<RecordBatch> {
+        self.recorder.pending()
+    }
+
     /// The server's answer to the batch under way.
     pub fn handle_batch_acknowledged(&mut self, answer: BatchAcknowledgement, now: Timestamp) {
         self.recorder.acknowledged(answer, now);
@@ -544,8 +615,9 @@ impl Session {
             Phase::Gathering | Phase::Intermission { .. } | Phase::Playing { .. } => return false,
         };
         let end = self.rollback.frame();
-        let served = self.peers.iter().all(|peer| peer.acknowledged >= end);
-        let compared = self.peers.iter().all(|peer| self.comparison.heard_until(peer.seat) >= end);
+        let here = || self.peers.iter().filter(|peer| !self.gone.contains(peer.seat));
+        let served = here().all(|peer| peer.acknowledged >= end);
+        let compared = here().all(|peer| self.comparison.heard_until(peer.seat) >= end);
         let stay = match (served, compared) {
             (true, true) => FAREWELL,
             (true, false) => LAST_STATES,
@@ -575,12 +647,15 @@ impl Session {
             confirmed_frame: self.rollback.confirmed(),
             hash: self.comparison.newest(),
             stalled_frames: self.stalled_ticks,
+            paused_frames: self.paused_ticks,
             rollbacks: self.rollback.rollbacks(),
             compared_hashes,
             desyncs,
             score: self.score,
             intermission,
             finished: matches!(self.phase, Phase::Finished { .. }),
+            phase: self.seat_phase(),
+            countdown: self.countdown(),
             peers: self
                 .peers
                 .iter()
@@ -595,6 +670,22 @@ impl Session {
                 .collect(),
             uploads: self.recorder.status(),
         }
+    }
+}
+
+pub(crate) fn rollback_config(setup: &Setup) -> rollback::Config {
+    let rules = &setup.rules;
+    rollback::Config {
+        seats: setup.seats,
+        local: setup.seat,
+        input_size: setup.input_size,
+        input_delay: rules.input_delay,
+        window: rules.window,
+        prediction: match rules.prediction {
+            wire::control::Prediction::RepeatLast => rollback::Prediction::RepeatLast,
+            wire::control::Prediction::Default => rollback::Prediction::Default,
+        },
+        max_frames: rules.max_frames,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a session is made from, checked once.
 
-use base::{FRAME_LIMIT, MAX_INPUT_BYTES, Seat};
+use base::{FRAME_LIMIT, MAX_INPUT_BYTES, MAX_SEATS, Seat};
 use wire::control::GameRules;
 
 /// One seat of one game.
@@ -18,6 +18,8 @@ pub struct Setup {
     pub rules: GameRules,
     /// Bytes of an input, from the environment's manifest.
     pub input_size: usize,
+    /// Each seat's incarnation as the page is made.
+    pub incarnations: [u8; MAX_SEATS],
 }
 
 /// Why there can be no such game.

@@ -22,6 +22,8 @@ pub struct Status {
     pub hash: Option<(Frame, StateHash)>,
     /// Ticks on which no frame could be simulated because inputs were missing.
     pub stalled_frames: u64,
+    /// Ticks on which the game stood still because it was paused.
+    pub paused_frames: u64,
     /// How often frames were simulated anew.
     pub rollbacks: u64,
     /// Peers' hashes that were compared with ours.
@@ -34,10 +36,43 @@ pub struct Status {
     pub intermission: Option<Duration>,
     /// Whether the last episode is over.
     pub finished: bool,
+    /// Where the seat stands between playing and the end.
+    pub phase: SeatPhase,
+    /// Until the game goes on, once everyone is back.
+    pub countdown: Option<Duration>,
     /// The links.
     pub peers: Vec<PeerStatus>,
     /// The record's way to the server.
     pub uploads: UploadStatus,
+}
+
+/// Where a seat stands (P).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SeatPhase {
+    /// It plays, or is about to.
+    Connected,
+    /// It has lost the others, and the server has not said that all stand still.
+    Pausing,
+    /// All stand still.
+    Paused,
+    /// State is coming in, or a path is being made again.
+    Reconnecting,
+    /// The game is over for it.
+    Terminated,
+}
+
+impl SeatPhase {
+    /// The name in snapshots and in the data.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
+            Self::Reconnecting => "reconnecting",
+            Self::Terminated => "terminated",
+        }
+    }
 }
 
 /// One link's state.

@@ -44,6 +44,15 @@ impl Chaos {
         Self { ending, ..Self::default() }
     }
 
+    /// Changes the state, and all that are kept; false before there is one.
+    pub fn corrupt(&mut self) -> bool {
+        self.state.chaos ^= 1;
+        for slot in &mut self.slots {
+            slot.chaos ^= 1;
+        }
+        !self.slots.is_empty()
+    }
+
     /// The hash of the state as it is.
     #[must_use]
     pub fn state_hash(&self) -> StateHash {

@@ -13,6 +13,9 @@
 //!
 //! Faults stop at a moment that the conditions name; from then on the game must end within a bound.
 //!
+//! [`whole`] is the whole system: pages that are loaded anew, a server that is killed, and everything that brings a
+//! game back.
+//!
 //! What must hold of every outcome is in [`check`], one property a file. What an attacker sends is in [`attack`].
 
 pub mod attack;
@@ -24,6 +27,7 @@ mod outcome;
 mod run;
 mod seat;
 pub mod server;
+pub mod whole;
 
 pub use chaos::{Chaos, Ending};
 pub use conditions::Conditions;

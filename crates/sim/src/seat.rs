@@ -15,7 +15,7 @@ use crate::server::Records;
 
 /// A clock that began at a moment of its own choosing and runs a little wrong.
 #[derive(Clone, Copy, Debug)]
-struct LocalClock {
+pub(crate) struct LocalClock {
     offset_micros: u64,
     rate_ppm: u64,
 }
@@ -23,12 +23,19 @@ struct LocalClock {
 impl LocalClock {
     const MILLION: u64 = 1_000_000;
 
-    fn read(self, now: Duration) -> Timestamp {
+    pub(crate) fn new(rng: &mut Rng, drift_ppm: u64) -> Self {
+        Self {
+            offset_micros: rng.below(1 << 40),
+            rate_ppm: Self::MILLION - drift_ppm + rng.below(2 * drift_ppm + 1),
+        }
+    }
+
+    pub(crate) fn read(self, now: Duration) -> Timestamp {
         Timestamp::from_micros(self.offset_micros + now.as_micros() as u64 * self.rate_ppm / Self::MILLION)
     }
 
     /// The first moment at which this clock shows that time or a later one.
-    fn when(self, shows: Timestamp) -> Duration {
+    pub(crate) fn when(self, shows: Timestamp) -> Duration {
         let elapsed = shows.as_micros().saturating_sub(self.offset_micros);
         Duration::from_micros((elapsed * Self::MILLION).div_ceil(self.rate_ppm))
     }
@@ -69,10 +76,7 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new(conditions: &Conditions, seat: base::Seat) -> Self {
         let mut rng = Rng::from_seed(derive_seed(conditions.seed, 100 + u64::from(seat.number())));
-        let clock = LocalClock {
-            offset_micros: rng.below(1 << 40),
-            rate_ppm: LocalClock::MILLION - conditions.drift_ppm + rng.below(2 * conditions.drift_ppm + 1),
-        };
+        let clock = LocalClock::new(&mut rng, conditions.drift_ppm);
         let setup = Setup {
             seat,
             seats: conditions.seats,
@@ -80,6 +84,7 @@ impl Seat {
             seed: conditions.game_seed(),
             rules: conditions.rules,
             input_size: conditions.input_size,
+            incarnations: [0; base::MAX_SEATS],
         };
         let now = clock.read(Duration::ZERO);
         let mut session = Session::new(&setup, now).expect("conditions are a valid game");

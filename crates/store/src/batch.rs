@@ -93,6 +93,9 @@ fn keep_event(
 
 /// The first frame and the first event that are missing. How far the record goes without a hole is kept beside
 /// it, so that a long game's batches cost no more than a short one's.
+///
+/// A page that was loaded in mid-game has nothing to tell of what was before it: its record begins with the first frame
+/// that it tells of.
 fn acknowledgement(
     connection: &Connection,
     game: &str,
@@ -100,13 +103,18 @@ fn acknowledgement(
     batch: &RecordBatch,
 ) -> Result<BatchAcknowledgement, StoreError> {
     let whose = params![game, reporter.number(), batch.incarnation];
-    let (frame, event) = connection
+    let known: Option<(Option<Frame>, Frame, u32)> = connection
         .prepare_cached(
-            "SELECT frame, event FROM durable WHERE game = ?1 AND reporter = ?2 AND incarnation = ?3",
+            "SELECT first, frame, event FROM durable WHERE game = ?1 AND reporter = ?2 AND incarnation = ?3",
         )?
-        .query_row(whose, |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?
-        .unwrap_or_default();
+        .query_row(whose, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let (first, frame, event) = known.unwrap_or_default();
+    let first = match first {
+        None if batch.incarnation == 0 => Some(0),
+        None => (!batch.frames.is_empty()).then_some(batch.first),
+        known => known,
+    };
     let without_hole = |table: &str, column: &str, from: u32| -> Result<u32, StoreError> {
         let mut following = connection.prepare_cached(&format!(
             "SELECT DISTINCT {column} FROM {table}
@@ -123,11 +131,24 @@ fn acknowledgement(
         Ok(missing)
     };
     let durable = BatchAcknowledgement {
-        durable_frame: without_hole("frames", "frame", frame)?,
+        durable_frame: match first {
+            Some(first) => without_hole("frames", "frame", frame.max(first))?,
+            None => batch.first,
+        },
         durable_event: without_hole("play_events", "number", event)?,
     };
-    connection.prepare_cached("INSERT OR REPLACE INTO durable VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
-        params![game, reporter.number(), batch.incarnation, durable.durable_frame, durable.durable_event,],
-    )?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO durable (game, reporter, incarnation, first, frame, event)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            game,
+            reporter.number(),
+            batch.incarnation,
+            first,
+            first.map_or(0, |_| durable.durable_frame),
+            durable.durable_event,
+        ])?;
     Ok(durable)
 }

@@ -5,8 +5,11 @@
 //! `kill -9` and a power loss (D1). Readers have connections of their own; in WAL mode they neither wait for the
 //! writer nor hold it up, so an export is safe while collection goes on (D4).
 
+mod apply;
 mod batch;
 mod error;
+mod inputs;
+mod live;
 mod read;
 mod rows;
 mod writer;
@@ -18,9 +21,11 @@ use std::sync::Arc;
 use base::{GameId, Seat, VisitId, WallTime};
 use tokio::sync::oneshot;
 use wire::batch::{BatchAcknowledgement, RecordBatch};
-use wire::control::TerminationReason;
 
+pub use apply::Write;
 pub use error::StoreError;
+pub use inputs::{FenceRow, Fences, HISTORY_ROWS, History};
+pub use live::{LiveGame, LiveGames};
 pub use read::Reader;
 pub use rows::{
     FrameRow, GameRow, NewGame, NewVisit, PlayEventRow, SeatEnding, SeatRow, ServerEventRow, VisitRow,
@@ -110,25 +115,37 @@ impl Store {
         self.write(move |connection| rows::visit(connection, visit)).await
     }
 
-    /// Records how far a visit has come.
+    /// Writes down what was decided, all of it or nothing. Answers when it is durable.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn set_progress(
-        &self,
-        visit: VisitId,
-        scene: u32,
-        ended: Option<TerminationReason>,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection| rows::set_progress(connection, visit, scene, ended)).await
+    /// The database's; nothing was written then.
+    pub async fn apply(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.write(move |connection| writes.iter().try_for_each(|write| apply::apply(connection, write)))
+            .await
     }
 
-    /// Records a game and who sits in it.
+    /// Writes down that the server is alive, and waits for nothing: when it is lost, a pause that outlives the server
+    /// is a second longer.
+    pub fn beat(&self, at: WallTime) {
+        let (answer, _) = oneshot::channel();
+        self.writer.offer(Job::new(move |connection| live::beat(connection, at), answer));
+    }
+
+    /// The games that were on when the folder's last server ended, and when that was.
     ///
     /// # Errors
     /// The database's.
-    pub async fn create_game(&self, game: NewGame) -> Result<(), StoreError> {
-        self.write(move |connection| rows::insert_game(connection, &game)).await
+    pub async fn live_games(&self) -> Result<LiveGames, StoreError> {
+        self.write(live::all).await
+    }
+
+    /// The end of a game's durable record.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn history(&self, game: GameId) -> Result<History, StoreError> {
+        // On the writer's thread, because it is short, and must see everything that was answered before.
+        self.write(move |connection| inputs::history(connection, game)).await
     }
 
     /// The seat that a visit has in a game.
@@ -158,30 +175,6 @@ impl Store {
         batch: RecordBatch,
     ) -> Result<BatchAcknowledgement, StoreError> {
         self.write(move |connection| batch::append(connection, game, reporter, &batch)).await
-    }
-
-    /// Records how a seat ended; the first ending stands.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn end_seat(&self, game: GameId, seat: Seat, ending: SeatEnding) -> Result<(), StoreError> {
-        self.write(move |connection| rows::end_seat(connection, game, seat, ending)).await
-    }
-
-    /// Records what the server saw or was told.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn add_server_event(
-        &self,
-        game: GameId,
-        seat: Option<Seat>,
-        kind: &'static str,
-        detail: serde_json::Value,
-        at: WallTime,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection| rows::insert_server_event(connection, game, seat, kind, &detail, at))
-            .await
     }
 
     /// Keeps a prepared environment, so that its games can be replayed whatever becomes of the experiment.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use base::{GameId, SeatSet, StateHash, VisitId};
+use base::{Frame, GameId, SeatSet, StateHash, VisitId};
 use rusqlite::{Connection, OpenFlags, Row, params};
 use wire::control::TerminationReason;
 
+use crate::inputs::{self, Fences};
 use crate::rows::{self, json, parse, reason, seat, wall_time};
 use crate::{
     DATABASE, FrameRow, GameRow, NewGame, PlayEventRow, SeatEnding, ServerEventRow, StoreError, VisitRow,
@@ -14,6 +15,8 @@ use crate::{
 /// A consistent view of the store as it was when this was opened.
 pub struct Reader {
     connection: Connection,
+    /// Whether a server of this release has brought it up to date; none may have run on it.
+    has_fences: bool,
 }
 
 impl Reader {
@@ -27,8 +30,9 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(open)?;
         // One transaction for all that is read: rows that come meanwhile belong to the next export.
-        connection.execute_batch("BEGIN; SELECT count(*) FROM games;").map_err(open)?;
-        Ok(Self { connection })
+        connection.execute_batch("BEGIN; SELECT game FROM games LIMIT 1;").map_err(open)?;
+        let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
+        Ok(Self { connection, has_fences: version >= 2 })
     }
 
     fn all<T>(
@@ -99,7 +103,7 @@ impl Reader {
     pub fn frames(&self, game: GameId) -> Result<Vec<FrameRow>, StoreError> {
         let sql =
             "SELECT reporter, incarnation, frame, version, inputs, filled, hash, simulated_ms, shown_ms,
-                   predicted, rollback_depth FROM frames WHERE game = ?1
+                   predicted, rollback_depth, incarnations FROM frames WHERE game = ?1
                    ORDER BY frame, reporter, incarnation, version";
         self.all(sql, [game.to_string()], |row| {
             Ok(FrameRow {
@@ -114,8 +118,26 @@ impl Reader {
                 shown_ms: row.get(8)?,
                 predicted: SeatSet(row.get(9)?),
                 rollback_depth: row.get(10)?,
+                incarnations: row.get(11)?,
             })
         })
+    }
+
+    /// Where pages lost their memory in a game.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn fences(&self, game: GameId) -> Result<Fences, StoreError> {
+        if self.has_fences { inputs::fences(&self.connection, game) } else { Ok(Fences::default()) }
+    }
+
+    /// All seats' confirmed inputs, frame after frame, from a frame on: as many whole frames as `limit` bytes hold,
+    /// up to one that is not durable.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn inputs(&self, game: GameId, from: Frame, limit: usize) -> Result<Vec<u8>, StoreError> {
+        inputs::inputs(&self.connection, game, from, limit)
     }
 
     /// What happened at the seats of a game.
@@ -123,15 +145,16 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn play_events(&self, game: GameId) -> Result<Vec<PlayEventRow>, StoreError> {
-        let sql = "SELECT reporter, number, frame, ms, event FROM play_events WHERE game = ?1
+        let sql = "SELECT reporter, incarnation, number, frame, ms, event FROM play_events WHERE game = ?1
                    ORDER BY reporter, incarnation, number";
         self.all(sql, [game.to_string()], |row| {
             Ok(PlayEventRow {
                 reporter: seat(row.get(0)?)?,
-                number: row.get(1)?,
-                frame: row.get(2)?,
-                ms: row.get(3)?,
-                event: json(row, 4, "event")?,
+                incarnation: row.get(1)?,
+                number: row.get(2)?,
+                frame: row.get(3)?,
+                ms: row.get(4)?,
+                event: json(row, 5, "event")?,
             })
         })
     }

@@ -110,12 +110,13 @@ pub struct SeatEnding {
 
 /// A frame as a seat reported it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema.sql")]
+#[expect(missing_docs, reason = "the columns of schema/1.sql")]
 pub struct FrameRow {
     pub reporter: Seat,
     pub incarnation: u8,
     pub frame: Frame,
     pub version: u32,
+    pub incarnations: Vec<u8>,
     pub inputs: Vec<u8>,
     pub filled: SeatSet,
     pub hash: StateHash,
@@ -127,9 +128,10 @@ pub struct FrameRow {
 
 /// Something that happened at a seat.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema.sql")]
+#[expect(missing_docs, reason = "the columns of schema/1.sql")]
 pub struct PlayEventRow {
     pub reporter: Seat,
+    pub incarnation: u8,
     pub number: u32,
     pub frame: Frame,
     pub ms: u32,
@@ -138,7 +140,7 @@ pub struct PlayEventRow {
 
 /// Something that the server saw or was told.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema.sql")]
+#[expect(missing_docs, reason = "the columns of schema/1.sql")]
 pub struct ServerEventRow {
     pub seat: Option<Seat>,
     pub kind: String,
@@ -173,7 +175,7 @@ pub(crate) fn seat(number: u8) -> Result<Seat, StoreError> {
     Seat::new(number).ok_or(StoreError::Unreadable { what: "seat", value: number.to_string() })
 }
 
-fn time(time: WallTime) -> i64 {
+pub(crate) fn time(time: WallTime) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
@@ -321,6 +323,22 @@ pub(crate) fn insert_server_event(
             "INSERT INTO server_events (game, seat, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![game.to_string(), seat.map(Seat::number), kind, detail.to_string(), time(at)])?;
+    Ok(())
+}
+
+pub(crate) fn put_fence(
+    connection: &Connection,
+    game: GameId,
+    seat: Seat,
+    incarnation: u8,
+    cut_frame: Frame,
+) -> Result<(), StoreError> {
+    connection.prepare_cached("INSERT OR REPLACE INTO fences VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        game.to_string(),
+        seat.number(),
+        incarnation,
+        cut_frame
+    ])?;
     Ok(())
 }
 

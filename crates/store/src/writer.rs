@@ -14,8 +14,8 @@ const QUEUE: usize = 1024;
 /// How many jobs are done in one transaction.
 const GROUP: usize = 256;
 
-/// The schema's version, in `PRAGMA user_version`.
-const SCHEMA_VERSION: u32 = 1;
+/// What makes each version of the schema of the one before it. `PRAGMA user_version` says which a database has.
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// How long to wait for another process that holds the database.
 const BUSY: Duration = Duration::from_secs(5);
@@ -23,8 +23,8 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Answers whoever asked, once it is known whether the transaction was committed.
 type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
 
-/// Does the work within a transaction.
-type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;
+/// Does the work within a transaction; without one there is only somebody to answer.
+type Work = Box<dyn FnOnce(Option<&Connection>) -> Reply + Send>;
 
 /// One thing to do within a transaction, and whom to answer after it.
 pub(crate) struct Job {
@@ -36,11 +36,11 @@ impl Job {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
         answer: oneshot::Sender<Result<T, StoreError>>,
     ) -> Self {
-        let run = move |connection: &Connection| {
-            let result = savepoint(connection, work);
+        let run = move |connection: Option<&Connection>| {
+            let result = connection.map(|connection| savepoint(connection, work));
             let reply: Reply = Box::new(move |committed| {
                 let result = match committed {
-                    Ok(()) => result,
+                    Ok(()) => result.unwrap_or(Err(StoreError::Closed)),
                     Err(problem) => Err(StoreError::Commit(problem)),
                 };
                 // Whoever asked may have gone; what was written stays.
@@ -86,6 +86,11 @@ impl Writer {
     pub(crate) async fn send(&self, job: Job) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
+
+    /// Sends a job that may as well not be done, when others wait.
+    pub(crate) fn offer(&self, job: Job) {
+        self.jobs.try_send(job).ok();
+    }
 }
 
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
@@ -95,17 +100,19 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
         .map_err(open)?;
-    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
-    match version {
-        SCHEMA_VERSION => Ok(()),
-        0 => connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE; {} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
-                include_str!("schema.sql")
-            ))
-            .map_err(open),
-        found => Err(StoreError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION }),
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
+    let known = MIGRATIONS.len() as u32;
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
+    let missing = MIGRATIONS[found as usize..].concat();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    // All or nothing: a server that is killed meanwhile leaves the old one whole.
+    let migrated = connection
+        .execute_batch(&format!("BEGIN IMMEDIATE; {missing} PRAGMA user_version = {known}; COMMIT;"));
+    migrated.map_err(open)
 }
 
 fn write(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
@@ -125,9 +132,11 @@ fn transaction(
     jobs: impl Iterator<Item = Job>,
     replies: &mut Vec<Reply>,
 ) -> Result<(), rusqlite::Error> {
+    // Nothing may be done outside a transaction: it would be there though everybody is told that it is not.
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    let within = begun.is_ok().then_some(connection);
     for job in jobs {
-        replies.push((job.run)(connection));
+        replies.push((job.run)(within));
     }
     begun?;
     let committed = connection.execute_batch("COMMIT");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
 use proptest::prelude::*;
-use store::{NewGame, NewVisit, Reader, Store};
+use store::{NewGame, NewVisit, Reader, Store, Write};
 use wire::batch::{FrameRecord, RecordBatch};
 use wire::control::GameRules;
 
@@ -71,6 +71,7 @@ proptest! {
             make_the_game(&store).await;
             // Reporter, its incarnation, frame: the inputs that it told, in the order of telling.
             let mut model: BTreeMap<(u8, u8, Frame), Vec<Vec<u8>>> = BTreeMap::new();
+            let mut begins: BTreeMap<(u8, u8), Frame> = BTreeMap::new();
             let mut waiting = Vec::new();
             for telling in &tellings {
                 let frames = telling.first..(telling.first + telling.count).min(FRAMES);
@@ -89,7 +90,14 @@ proptest! {
                     events: vec![],
                 };
                 let (page, store) = ((telling.reporter, telling.incarnation), store.clone());
-                let expected = (0..).find(|&number| !model.contains_key(&(page.0, page.1, number))).unwrap();
+                // A page that was loaded later begins with the first frame that it tells of.
+                if telling.incarnation == 0 || !batch.frames.is_empty() {
+                    let first = if telling.incarnation == 0 { 0 } else { telling.first };
+                    begins.entry(page).or_insert(first);
+                }
+                let first = begins.get(&page).copied();
+                let missing = |&number: &Frame| !model.contains_key(&(page.0, page.1, number));
+                let expected = first.map_or(telling.first, |first| (first..).find(missing).unwrap());
                 let reporter = Seat::new(telling.reporter).unwrap();
                 let answer = tokio::spawn(async move { store.append_batch(GAME, reporter, batch).await });
                 waiting.push((answer, expected));
@@ -142,5 +150,5 @@ async fn make_the_game(store: &Store) {
         seats: visits,
         created: WallTime(6),
     };
-    store.create_game(game).await.unwrap();
+    store.apply(vec![Write::CreateGame(Box::new(game))]).await.unwrap();
 }

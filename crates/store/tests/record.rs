@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
-use store::{FrameRow, NewGame, NewVisit, Reader, SeatEnding, Store};
+use store::{FrameRow, NewGame, NewVisit, Reader, SeatEnding, Store, Write};
 use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, PlayEvent, RecordBatch};
 use wire::control::{GameRules, TerminationReason};
 
@@ -37,7 +37,7 @@ async fn store_with_a_game(folder: &std::path::Path) -> Store {
         seats: VISITS.to_vec(),
         created: WallTime(6),
     };
-    store.create_game(game).await.unwrap();
+    store.apply(vec![Write::CreateGame(Box::new(game))]).await.unwrap();
     store
 }
 
@@ -159,12 +159,14 @@ async fn any_order_of_overlapping_batches_gives_every_frame_once() {
 async fn visits_games_and_endings_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_a_game(folder.path()).await;
-    store.set_progress(VISITS[0], 2, Some(TerminationReason::PartnerLost)).await.unwrap();
+    let ended = Some(TerminationReason::PartnerLost);
+    store.apply(vec![Write::Progress { visit: VISITS[0], scene: 2, ended }]).await.unwrap();
     let ending =
         SeatEnding { reason: TerminationReason::PartnerLost, frame: 17, at: WallTime(70), is_partial: true };
-    store.end_seat(GAME, seat(0), ending).await.unwrap();
     let later = SeatEnding { reason: TerminationReason::Normal, ..ending };
-    store.end_seat(GAME, seat(0), later).await.unwrap();
+    for ending in [ending, later] {
+        store.apply(vec![Write::EndSeat { game: GAME, seat: seat(0), ending }]).await.unwrap();
+    }
     drop(store);
 
     let store = Store::open(folder.path()).unwrap();

@@ -167,6 +167,23 @@ pub enum PlayEvent {
         /// What it is now.
         quality: Quality,
     },
+    /// The server's pause stopped the seat (P2).
+    Paused {
+        /// Which.
+        pause: u32,
+    },
+    /// The pause is over, and the countdown after it.
+    Resumed {
+        /// Which.
+        pause: u32,
+        /// How long the seat stood still, in milliseconds.
+        millis: u32,
+    },
+    /// The state was made anew from seed and inputs: the page had lost it, or it differed from the others'.
+    Rebuilt {
+        /// How many frames were played for that.
+        frames: u32,
+    },
 }
 
 /// What the server answers to a batch, once it would survive a power loss.

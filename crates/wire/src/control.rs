@@ -92,6 +92,38 @@ pub enum ClientMessage {
         cause: Cause,
         /// The page's wall clock, milliseconds since the Unix epoch.
         timestamp: f64,
+        /// The last pause that the page knows of; a report from before a later one changes nothing (P3).
+        #[serde(default)]
+        pause_id: u32,
+    },
+    /// The answer to `p2p_pause`: what this seat holds of everyone's inputs. A page that has lost its memory has
+    /// nothing to say.
+    P2pPauseReport {
+        /// The game.
+        game_id: GameId,
+        /// As in `p2p_pause`.
+        pause_id: u32,
+        /// As in `p2p_pause`.
+        round: u32,
+        /// Every frame before this one is confirmed here.
+        confirmed_frame: Frame,
+        /// The frame of the first inputs below.
+        first: Frame,
+        /// Each seat's inputs from `first` on, as far as they are known here; its own end with what it has made.
+        inputs: Vec<Hex>,
+    },
+    /// This seat hears the others again, and has made up what was missing (P4).
+    P2pReconnectionSuccess {
+        /// The game.
+        game_id: GameId,
+        /// As in `p2p_pause`.
+        pause_id: u32,
+        /// As in `p2p_pause`.
+        round: u32,
+        /// Every frame before this one is confirmed here.
+        confirmed_frame: Frame,
+        /// The hash of the state before that frame.
+        hash: StateHash,
     },
     /// A peer that was lost is heard again.
     P2pConnectionRestored {
@@ -214,6 +246,21 @@ pub enum ServerMessage {
     GameGo {
         /// The game.
         game_id: GameId,
+    },
+    /// Everyone stops (P1, P2). Said again with the same `pauseId` and `round` it tells who is missing now.
+    P2pPause(PauseNotice),
+    /// What everybody's inputs are, put together from what all hold (N5).
+    P2pCut(Cut),
+    /// All states are equal: go on (P4).
+    P2pResume {
+        /// The game.
+        game_id: GameId,
+        /// Which pause is over.
+        pause_id: u32,
+        /// The frame at which all are equal.
+        frame: Frame,
+        /// After so long, in milliseconds.
+        countdown_ms: u32,
     },
     /// The game is over for everyone, once (P3). A game that ends as it should sends no such message: each seat
     /// is taken on when it has said `game_finished`.
@@ -455,6 +502,130 @@ pub struct GameStart {
     /// For how long their credentials are good, in milliseconds; 0 when they do not expire.
     #[serde(default)]
     pub ice_lifetime_millis: u32,
+    /// Each seat's incarnation, raised when its page loses its memory (N5).
+    #[serde(default)]
+    pub incarnations: Vec<u8>,
+    /// The experiment's own words for what the page says during a pause, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, String>,
+}
+
+/// Everyone stops.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PauseNotice {
+    /// The game.
+    pub game_id: GameId,
+    /// Counts the game's pauses, from 1.
+    pub pause_id: u32,
+    /// Begins anew within a pause whenever what was said before does not hold any more.
+    pub round: u32,
+    /// Who is missing.
+    pub missing: SeatSet,
+    /// Who still plays: whom to hear before all can go on.
+    pub playing: SeatSet,
+    /// Why the game paused.
+    pub reason: PauseReason,
+    /// The frame at which whoever caused it stood.
+    pub pause_frame: Frame,
+    /// After so long the game ends for everyone, in milliseconds.
+    pub remaining_ms: u32,
+    /// Each seat's incarnation.
+    pub incarnations: Vec<u8>,
+}
+
+/// Why a game paused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// A seat hears nothing of another.
+    ConnectionLost,
+    /// A page was loaded anew.
+    Reload,
+    /// States that must be equal are not.
+    Desync,
+    /// Nobody is connected to the server.
+    EveryoneGone,
+    /// Others have played to the end and left; what they pressed last is with the server.
+    Finishing,
+}
+
+impl PauseReason {
+    /// The name on the wire and in the data.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConnectionLost => "connection_lost",
+            Self::Reload => "reload",
+            Self::Desync => "desync",
+            Self::EveryoneGone => "everyone_gone",
+            Self::Finishing => "finishing",
+        }
+    }
+}
+
+/// Everybody's inputs, put together.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cut {
+    /// The game.
+    pub game_id: GameId,
+    /// As in `p2p_pause`.
+    pub pause_id: u32,
+    /// As in `p2p_pause`.
+    pub round: u32,
+    /// The frame of the first inputs below. The confirmed inputs of the frames before it are at
+    /// `/api/v1/games/{game}/inputs`.
+    pub first: Frame,
+    /// Each seat's part.
+    pub seats: Vec<SeatCut>,
+    /// Who plays everything anew from seed and inputs, whether or not its page has lost its memory.
+    pub rebuild: SeatSet,
+}
+
+/// One seat's part of a cut: nobody derives it (N5).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeatCut {
+    /// Whose inputs come from here on.
+    pub incarnation: u8,
+    /// Every incarnation but the first, with the first frame whose input is its own: what the records call them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fences: Vec<(u8, Frame)>,
+    /// The first frame whose input nobody holds.
+    pub cut_frame: Frame,
+    /// The input of the frames from `cutFrame` to `firstOwnFrame`.
+    pub fill_value: Hex,
+    /// The first frame whose input this incarnation makes.
+    pub first_own_frame: Frame,
+    /// The inputs from `first` to `cutFrame`.
+    pub inputs: Hex,
+}
+
+/// Bytes, in JSON as hex digits.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Hex(pub Vec<u8>);
+
+impl Serialize for Hex {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let text: String = digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect();
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let digit = |digit: u8| char::from(digit).to_digit(16).map(|digit| digit as u8);
+        let byte = |pair: &[u8]| match *pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+        bytes.map(Self).ok_or_else(|| serde::de::Error::custom("not hex digits"))
+    }
 }
 
 /// How a game runs; the same for all its seats.
@@ -487,6 +658,29 @@ pub struct GameRules {
     /// Whether connections may go over TURN only (L1).
     #[serde(default)]
     pub force_relay: bool,
+    /// What is done about pauses.
+    #[serde(default)]
+    pub pauses: PauseRules,
+}
+
+/// How long and how often a game may stand still (P3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PauseRules {
+    /// After how long a pause ends the game, in milliseconds.
+    pub timeout_millis: u32,
+    /// How many pauses a game may have.
+    pub most: u32,
+    /// How long they may be together, in milliseconds.
+    pub total_millis: u32,
+    /// Between the end of a pause and the next frame, in milliseconds.
+    pub countdown_millis: u32,
+}
+
+impl Default for PauseRules {
+    fn default() -> Self {
+        Self { timeout_millis: 30_000, most: 3, total_millis: 120_000, countdown_millis: 3_000 }
+    }
 }
 
 const fn default_grace_millis() -> u32 {
@@ -529,6 +723,7 @@ impl Default for GameRules {
             on_direct_loss: OnDirectLoss::Server,
             grace_millis: default_grace_millis(),
             force_relay: false,
+            pauses: PauseRules::default(),
         }
     }
 }
@@ -634,12 +829,24 @@ mod tests {
             keys: BTreeMap::from([("ArrowLeft".into(), "left".into())]),
             ice_servers: vec![],
             ice_lifetime_millis: 0,
+            incarnations: vec![0, 1],
+            texts: BTreeMap::new(),
         };
         let message = ServerMessage::GameStart(Box::new(start));
         let json = serde_json::to_string(&message).unwrap();
         assert!(json.starts_with(r#"{"type":"game_start","gameId":"0101"#), "{json}");
         assert!(json.contains(r#""seed":"00000000000000ff""#), "{json}");
         assert_eq!(serde_json::from_str::<ServerMessage>(&json).unwrap(), message);
+    }
+
+    #[test]
+    fn inputs_travel_as_hex_digits() {
+        let bytes = Hex(vec![0, 0x9f, 0xff]);
+        assert_eq!(serde_json::to_string(&bytes).unwrap(), "\"009fff\"");
+        assert_eq!(serde_json::from_str::<Hex>("\"009fff\"").unwrap(), bytes);
+        for broken in ["\"0\"", "\"0g\"", "\"é\"", "7"] {
+            assert!(serde_json::from_str::<Hex>(broken).is_err(), "{broken}");
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn an_end_that_was_not_predicted_takes_frames_back_but_not_the_inputs_made_for_t
     begin(&mut core, &mut toy, 1);
     assert_eq!(advance(&mut core, &mut toy), Advance::Stepped { frame: 1 });
     assert_eq!(
-        core.local_inputs(0).map(|made| made.as_bytes()[0]).collect::<Vec<_>>(),
+        core.inputs(seat(0), 0).map(|made| made.as_bytes()[0]).collect::<Vec<_>>(),
         (0..made).collect::<Vec<_>>()
     );
     assert!(simulated >= 2);

@@ -214,7 +214,7 @@ fn our_hashes(game: &Game) -> Vec<Vec<StateHash>> {
             hashes.extend(core::iter::from_fn(|| core.poll_confirmed()).map(|told| told.hash));
             for to in Seat::all(game.seats).filter(|to| to != seat) {
                 let first = known[to.index()][seat.index()];
-                let inputs = core.local_inputs(first).collect();
+                let inputs = core.inputs(*seat, first).collect();
                 under_way.push((now + rng.below(game.most_delay + 1), *seat, to, first, inputs));
             }
         }

@@ -62,8 +62,8 @@ fn the_inputs_before_the_delay_are_not_a_peers_to_choose() {
 fn ten_thousand_inputs_are_taken_only_as_far_as_a_peer_can_be() {
     let (mut core, _) = started(two_seats());
     let refused = core.add_remote(seat(1), 2, inputs(&[1; 10_000]));
-    assert_eq!(refused, Err(RemoteInputError::TooFarAhead { frame: 64 }));
-    assert_eq!(core.known_until(seat(1)), 64);
+    assert_eq!(refused, Err(RemoteInputError::TooFarAhead { frame: 80 }));
+    assert_eq!(core.known_until(seat(1)), 80);
 }
 
 #[test]
@@ -76,19 +76,30 @@ fn an_input_of_another_size_is_refused_with_what_follows() {
 }
 
 #[test]
-fn what_all_peers_hold_is_forgotten_but_not_what_may_be_simulated_anew() {
+fn what_is_known_entirely_is_made_up_without_an_input_of_our_own() {
     let (mut core, mut toy) = started(two_seats());
-    for value in 0..8 {
-        let Ok(_) = core.advance(input(value), &mut toy);
+    assert_eq!(core.add_remote(seat(1), 0, inputs(&[0, 0, 1, 1, 1, 1])), Ok(()));
+    for frame in 0..2 {
+        assert_eq!(core.advance_known(&mut toy), Ok(Advance::Stepped { frame }));
     }
-    core.forget_local_before(Frame::MAX);
-    assert_eq!((core.confirmed(), core.local_inputs_start()), (2, 2));
-    assert_eq!(
-        core.local_inputs(0).map(|made| made.as_bytes()[0]).collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4, 5, 6, 7]
-    );
-    assert_eq!(core.local_inputs(8).count(), 2);
-    assert_eq!(core.local_inputs(Frame::MAX).count(), 0);
+    assert!(matches!(core.advance_known(&mut toy), Ok(Advance::Waiting { .. })), "our own input is missing");
+    assert_eq!((core.frame(), core.confirmed(), core.known_until(seat(0))), (2, 2, 2));
+    // The first input after that fills the delay that was used up.
+    let Ok(_) = core.advance(input(7), &mut toy);
+    let made: Vec<_> = core.inputs(seat(0), 0).map(|made| made.as_bytes()[0]).collect();
+    assert_eq!(made, [0, 0, 7, 7, 7]);
+    assert_eq!(core.inputs(seat(0), Frame::MAX).count(), 0);
+}
+
+#[test]
+fn our_own_inputs_may_come_from_others() {
+    let (mut core, mut toy) = started(two_seats());
+    assert_eq!(core.add_known(seat(0), 0, inputs(&[0, 0, 5, 6])), Ok(()));
+    assert_eq!(core.add_known(seat(1), 0, inputs(&[0, 0, 1, 2])), Ok(()));
+    assert_eq!(core.add_known(seat(0), 2, inputs(&[9])), Err(RemoteInputError::Conflict { frame: 2 }));
+    while let Ok(Advance::Stepped { .. }) = core.advance_known(&mut toy) {}
+    assert_eq!((core.frame(), core.confirmed()), (4, 4));
+    assert_eq!(core.add_known(seat(7), 0, inputs(&[0])), Err(RemoteInputError::NotAPeer(seat(7))));
 }
 
 #[test]

@@ -217,7 +217,7 @@ impl Peer {
         }
         let confirmed = self.core.confirmed();
         assert!(confirmed <= after && after <= confirmed + Frame::from(schedule.window));
-        self.made.extend(self.core.local_inputs(self.made.len() as Frame));
+        self.made.extend(self.core.inputs(self.seat, self.made.len() as Frame));
         assert_eq!(self.core.known_until(self.seat), self.made.len() as Frame);
         self.confirmed.extend(core::iter::from_fn(|| self.core.poll_confirmed()));
     }
@@ -228,8 +228,6 @@ impl Peer {
         assert_eq!(self.core.add_remote(seat(packet.from), packet.first, inputs), Ok(()));
         let acknowledged = &mut self.acknowledged[usize::from(packet.from)];
         *acknowledged = packet.acknowledged.max(*acknowledged);
-        let by_all = (0..).zip(&self.acknowledged).filter(|&(from, _)| from != self.seat.number());
-        self.core.forget_local_before(by_all.map(|(_, &frame)| frame).min().unwrap_or(0));
     }
 }
 
@@ -267,7 +265,7 @@ fn run(seed: u64) -> Seen {
                     }
                     let delay =
                         schedule.least_delay + rng.below(schedule.most_delay - schedule.least_delay + 1);
-                    let first = peer.acknowledged[usize::from(to)].max(peer.core.local_inputs_start());
+                    let first = peer.acknowledged[usize::from(to)].max(peer.core.inputs_start(peer.seat));
                     order += 1;
                     network.push(Sent {
                         arrival: core::cmp::Reverse(now + delay),
@@ -278,7 +276,7 @@ fn run(seed: u64) -> Seen {
                         first,
                         inputs: peer
                             .core
-                            .local_inputs(first)
+                            .inputs(peer.seat, first)
                             .map(|input| input.as_bytes().to_vec())
                             .collect(),
                     });

@@ -14,7 +14,8 @@ use wire::manifest::Manifest;
 
 use super::Summary;
 use super::files::{FileTable, Files};
-use super::inputs::{self, Reported};
+use super::gaps::{Gap, gaps, paused};
+use super::inputs::{Record, Reported};
 
 /// The tables that games fill. `steps` has the columns of its environment; a second environment has a table of
 /// its own, named after it.
@@ -23,6 +24,7 @@ pub(super) struct Tables {
     episodes: FileTable,
     sessions: FileTable,
     events: FileTable,
+    gaps: FileTable,
 }
 
 struct Steps {
@@ -50,6 +52,15 @@ struct Episode {
     rewards: [f64; MAX_SEATS],
 }
 
+/// What happened in a game beside its frames.
+struct Happened<'a> {
+    played: &'a [PlayEventRow],
+    told: &'a [ServerEventRow],
+    gaps: &'a [Gap],
+    /// How many frames of each seat are void.
+    void: [u64; MAX_SEATS],
+}
+
 /// What replaying a game found out.
 struct Replayed {
     counts: [SeatCounts; MAX_SEATS],
@@ -63,6 +74,7 @@ impl Tables {
             episodes: files.table(record::EPISODES, record::episodes())?,
             sessions: files.table(record::SESSIONS, record::sessions())?,
             events: files.table(record::EVENTS, record::events())?,
+            gaps: files.table(record::GAPS, record::gaps())?,
         })
     }
 
@@ -72,7 +84,8 @@ impl Tables {
         }
         files.close(record::EPISODES, self.episodes)?;
         files.close(record::SESSIONS, self.sessions)?;
-        files.close(record::EVENTS, self.events)
+        files.close(record::EVENTS, self.events)?;
+        files.close(record::GAPS, self.gaps)
     }
 
     pub(super) fn add(
@@ -84,11 +97,18 @@ impl Tables {
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
         self.open_steps(reader, &game.game.environment_sha256, files)?;
-        let frames = inputs::without_hole(reader.frames(game.game.game)?, game.game.input_size);
-        let played = reader.play_events(game.game.game)?;
-        let told = reader.server_events(game.game.game)?;
-        let replayed = self.replay(game, people, &frames, &connections(&told), summary)?;
-        self.add_sessions(game, people, &played, &replayed)?;
+        let id = game.game.game;
+        let record = Record::new(reader.frames(id)?, &reader.fences(id)?, game.game.input_size);
+        let played = reader.play_events(id)?;
+        let told = reader.server_events(id)?;
+        let ends: Option<Vec<_>> = game.endings.iter().map(|ending| ending.map(|ending| ending.at)).collect();
+        let gaps = gaps(&played, &told, ends.and_then(|ends| ends.into_iter().max()));
+        let replayed = self.replay(game, people, &record.frames, &connections(&told), summary)?;
+        for (number, gap) in (0..).zip(&gaps) {
+            self.gaps.row(gap.row(&id.to_string(), number))?;
+        }
+        let happened = Happened { played: &played, told: &told, gaps: &gaps, void: record.void };
+        self.add_sessions(game, people, &happened, &replayed)?;
         self.add_events(game, &played, &told)
     }
 
@@ -171,6 +191,7 @@ impl Tables {
             self.events.row(vec![
                 id.clone().into(),
                 Value::Empty,
+                Value::Empty,
                 "export".into(),
                 frame.into(),
                 Value::Empty,
@@ -199,10 +220,11 @@ impl Tables {
         &mut self,
         game: &GameRow,
         people: &BTreeMap<VisitId, ParticipantId>,
-        played: &[PlayEventRow],
+        Happened { played, told, gaps, void }: &Happened<'_>,
         replayed: &Replayed,
     ) -> anyhow::Result<()> {
         let new = &game.game;
+        let (pauses, paused_millis) = paused(gaps);
         for (seat, (visit, ending)) in
             Seat::all(new.seats.len() as u8).zip(new.seats.iter().zip(&game.endings))
         {
@@ -216,6 +238,16 @@ impl Tables {
                 .collect();
             let of_kind =
                 |kind: fn(&PlayEvent) -> bool| own().filter(|event| kind(&event.event)).count() as u64;
+            let (restarts, rebuilds) = (
+                of_kind(|event| matches!(event, PlayEvent::IceRestarted { .. })),
+                of_kind(|event| matches!(event, PlayEvent::ConnectionRebuilt { .. })),
+            );
+            let told_of =
+                |is: &dyn Fn(&ServerEventRow) -> bool| told.iter().filter(|event| is(event)).count();
+            let losses = told_of(&|event| {
+                event.kind == "p2p_connection_lost" && event.detail["lostPeer"] == u64::from(seat.number())
+            });
+            let reloads = told_of(&|event| event.kind == "reload" && event.seat == Some(seat));
             let counts = replayed.counts[seat.index()];
             self.sessions.row(vec![
                 new.game.to_string().into(),
@@ -240,14 +272,20 @@ impl Tables {
                 counts.verified.into(),
                 counts.mismatched.into(),
                 counts.conflicts.into(),
+                void[seat.index()].into(),
                 (desyncs as u64).into(),
                 counts.rollbacks.into(),
                 counts.deepest.into(),
                 (stalls.len() as u64).into(),
                 stalls.iter().map(|&millis| u64::from(millis)).sum::<u64>().into(),
                 of_kind(|event| matches!(event, PlayEvent::LaneSwitched { .. })).into(),
-                of_kind(|event| matches!(event, PlayEvent::IceRestarted { .. })).into(),
-                of_kind(|event| matches!(event, PlayEvent::ConnectionRebuilt { .. })).into(),
+                restarts.into(),
+                rebuilds.into(),
+                pauses.into(),
+                paused_millis.into(),
+                (losses as u64).into(),
+                (restarts + rebuilds).into(),
+                (reloads as u64).into(),
             ])?;
         }
         Ok(())
@@ -269,6 +307,7 @@ impl Tables {
             self.events.row(vec![
                 id.to_string().into(),
                 event.reporter.number().into(),
+                event.incarnation.into(),
                 "play".into(),
                 event.frame.into(),
                 event.ms.into(),
@@ -281,6 +320,7 @@ impl Tables {
             self.events.row(vec![
                 id.to_string().into(),
                 event.seat.map(Seat::number).into(),
+                Value::Empty,
                 "server".into(),
                 Value::Empty,
                 Value::Empty,
@@ -331,12 +371,12 @@ fn count(reported: &Reported, replayed: &ReplayedFrame, counts: &mut [SeatCounts
         let equal = row.hash == replayed.hash;
         all &= equal;
         counts.mismatched += u64::from(!equal);
-        counts.verified += u64::from(equal && row.version == 0);
-        counts.reported += u64::from(row.version == 0);
+        counts.verified += u64::from(equal);
+        counts.reported += 1;
         counts.rollbacks += u64::from(row.rollback_depth > 0);
         counts.deepest = counts.deepest.max(row.rollback_depth);
     }
-    for seat in reported.in_conflict() {
+    for seat in &reported.in_conflict {
         counts[seat.index()].conflicts += 1;
     }
     all
@@ -374,6 +414,7 @@ fn step_row(
         replayed.outcome.rewards[seat.index()].into(),
         terminated.into(),
         truncated.into(),
+        own.map(|row| row.incarnation).into(),
         own.map(|row| row.simulated_ms).into(),
         own.and_then(|row| row.shown_ms).into(),
         own.map(|row| !row.predicted.is_empty()).into(),

@@ -6,6 +6,7 @@
 
 mod files;
 mod game;
+mod gaps;
 mod inputs;
 
 use std::collections::BTreeMap;

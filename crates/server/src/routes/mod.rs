@@ -2,6 +2,7 @@
 
 mod environments;
 mod health;
+mod inputs;
 mod openapi;
 mod page;
 mod records;
@@ -10,6 +11,7 @@ mod visits;
 mod ws;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -56,6 +58,8 @@ pub(crate) struct Play {
     pub(crate) app: App,
     pub(crate) stage: Stage,
     pub(crate) store: Store,
+    /// The folder that the store is in, for reading beside it.
+    pub(crate) data: Arc<Path>,
     pub(crate) tokens: Tokens,
     pub(crate) experiment: Arc<(String, String)>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
@@ -116,7 +120,10 @@ fn experiment(play: Play) -> (Router, OpenApiRouter) {
         .route("/environments/{file}", get(environments::file))
         .layer(CompressionLayer::new());
     let paths = files.route("/ws", get(ws::upgrade)).with_state(play.clone());
-    let documented = OpenApiRouter::new().routes(routes!(visits::create)).routes(routes!(records::append));
+    let documented = OpenApiRouter::new()
+        .routes(routes!(visits::create))
+        .routes(routes!(records::append))
+        .routes(routes!(inputs::read));
     (paths, documented.with_state(play))
 }
 

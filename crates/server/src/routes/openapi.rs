@@ -59,6 +59,18 @@ impl PartialSchema for Name {
 
 impl ToSchema for Name {}
 
+/// A frame's number.
+pub(super) struct FrameNumber;
+
+impl PartialSchema for FrameNumber {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer);
+        number.minimum(Some(0)).maximum(Some(u32::MAX)).into()
+    }
+}
+
+impl ToSchema for FrameNumber {}
+
 /// Any bytes.
 pub(super) struct Octets;
 

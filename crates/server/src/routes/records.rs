@@ -8,12 +8,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use base::GameId;
 use metrics::{counter, histogram};
+use store::SeatRow;
 use wire::batch::{BatchAcknowledgement, MAX_BATCH_BYTES, RecordBatch};
 
 use super::openapi::{Absent, Malformed, Octets, TooLong, Unauthorized};
 use super::{Play, bearer, unauthorized};
 use crate::problem::Problem;
-use crate::token::Claims;
 
 /// Keeps a batch of a game's record, as docs/protocol.md has it; answers when it is durable.
 ///
@@ -37,10 +37,7 @@ pub(super) async fn append(
     body: Body,
 ) -> Result<Json<BatchAcknowledgement>, Problem> {
     let arrived = Instant::now();
-    let claims = claims(&play, &headers)?;
-    let no_seat = || Problem::new(StatusCode::NOT_FOUND, "this visit has no seat in such a game");
-    let game: GameId = game.parse().map_err(|_| no_seat())?;
-    let seat = play.store.seat_of(game, claims.visit).await?.ok_or_else(no_seat)?;
+    let (game, seat) = seat(&play, &game, &headers).await?;
     let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a batch has 262144 bytes at most");
     let bytes = to_bytes(body, MAX_BATCH_BYTES).await.map_err(too_long)?;
     let batch = RecordBatch::decode(&bytes, seat.seats, seat.input_size)
@@ -53,6 +50,10 @@ pub(super) async fn append(
     Ok(Json(answer))
 }
 
-fn claims(play: &Play, headers: &HeaderMap) -> Result<Claims, Problem> {
-    bearer(headers).and_then(|token| play.tokens.read(token)).ok_or_else(unauthorized)
+/// The seat that a token's visit has in a game.
+pub(super) async fn seat(play: &Play, game: &str, headers: &HeaderMap) -> Result<(GameId, SeatRow), Problem> {
+    let claims = bearer(headers).and_then(|token| play.tokens.read(token)).ok_or_else(unauthorized)?;
+    let no_seat = || Problem::new(StatusCode::NOT_FOUND, "this visit has no seat in such a game");
+    let game = game.parse().map_err(|_| no_seat())?;
+    Ok((game, play.store.seat_of(game, claims.visit).await?.ok_or_else(no_seat)?))
 }

@@ -6,6 +6,7 @@ mod commands;
 mod control;
 mod durability;
 mod member;
+mod pauses;
 mod rooms;
 mod rooms_load;
 mod support;

@@ -136,10 +136,19 @@ impl Page {
 
     /// Comes back to where it was.
     pub(crate) fn resume(server: &Server, token: &str, epoch: &str, sequence: u64) -> Self {
-        let mut page = Self::connect(server);
+        Self::hello(server, token, 1, epoch, sequence)
+    }
+
+    /// A page load of this number, which knows nothing yet; the first has the number 1.
+    pub(crate) fn load(server: &Server, token: &str, page: u64) -> Self {
+        Self::hello(server, token, page, "", 0)
+    }
+
+    fn hello(server: &Server, token: &str, page: u64, epoch: &str, sequence: u64) -> Self {
+        let mut own = Self::connect(server);
         let (token, epoch) = (token.to_owned(), epoch.to_owned());
-        page.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token, page: 1, epoch, sequence });
-        page
+        own.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token, page, epoch, sequence });
+        own
     }
 
     pub(crate) fn say(&mut self, message: &ClientMessage) {
@@ -168,6 +177,28 @@ impl Page {
                 Err(error) => panic!("the connection ended without a word: {error}"),
             }
         }
+    }
+
+    /// What `wanted` makes of the first message that it wants; others are passed over.
+    pub(crate) fn hear_until<T>(&mut self, wanted: impl Fn(ServerMessage) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.hear().unwrap()) {
+                return found;
+            }
+        }
+    }
+
+    /// What the server says before the connection ends, in whatever way.
+    pub(crate) fn last_words(&mut self) -> Vec<ServerMessage> {
+        let mut words = Vec::new();
+        while let Ok(message) = self.socket.read() {
+            match message {
+                Message::Text(text) => words.push(serde_json::from_str(&text).unwrap()),
+                Message::Close(_) => break,
+                _ => {}
+            }
+        }
+        words
     }
 
     /// Is there no more, as after a lost network: the socket stays open, and nobody reads it.

@@ -21,6 +21,18 @@ pub struct Violation {
     what: String,
 }
 
+impl Violation {
+    pub(crate) fn new(property: &'static str, what: String) -> Self {
+        Self { property, what }
+    }
+
+    /// Which property.
+    #[must_use]
+    pub fn property(&self) -> &'static str {
+        self.property
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.property, self.what)
@@ -30,7 +42,11 @@ impl fmt::Display for Violation {
 impl std::error::Error for Violation {}
 
 /// The violation of a property, unless it holds.
-fn demand(holds: bool, property: &'static str, what: impl FnOnce() -> String) -> Result<(), Violation> {
+pub(crate) fn demand(
+    holds: bool,
+    property: &'static str,
+    what: impl FnOnce() -> String,
+) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation { property, what: what() }) }
 }
 

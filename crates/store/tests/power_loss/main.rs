@@ -14,7 +14,7 @@ use std::path::Path;
 use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
 use disk::{Disk, Entry, Files, lose_power};
 use rusqlite::{Connection, OpenFlags};
-use store::{DATABASE, NewGame, NewVisit, Reader, Store};
+use store::{DATABASE, NewGame, NewVisit, Reader, Store, Write};
 use wire::batch::{FrameRecord, RecordBatch};
 use wire::control::GameRules;
 
@@ -256,7 +256,7 @@ async fn make_the_game(store: &Store) {
         seats: VISITS.to_vec(),
         created: WallTime(6),
     };
-    store.create_game(game).await.unwrap();
+    store.apply(vec![Write::CreateGame(Box::new(game))]).await.unwrap();
 }
 
 fn frame(seat: u8, number: Frame) -> FrameRecord {

@@ -1,17 +1,21 @@
 //! The one task that owns the stager: it feeds it what sockets say and carries out what it decides, in order.
 
+mod carry_out;
+mod restart;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base::{Timestamp, VisitId, WallTime};
 use metrics::{counter, gauge};
-use room::{Effect, Identity, Restored, Stager};
-use store::Store;
+use room::{Identity, Restored, Stager};
+use store::{Store, StoreError, Write};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, ServerMessage};
+use wire::control::ClientMessage;
 use wire::room::{Fence, Resume};
 
 use crate::channel::{Channel, close};
@@ -23,6 +27,10 @@ const MAILBOX: usize = 4096;
 
 /// How many messages wait for a socket (R8).
 pub(crate) const OUTBOX: usize = 256;
+
+/// How often it is written down that this server is alive, while games are on: how long a game had lived on after it was
+/// saved is then known to a second.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// The stager's side of a socket.
 pub(crate) struct Connection {
@@ -70,20 +78,25 @@ pub(crate) struct Context {
 }
 
 impl Stage {
-    /// Starts the task.
-    pub(crate) fn start(stager: Stager, context: Context) -> Self {
+    /// Starts the task, with the games that were on when the folder's last server ended.
+    ///
+    /// # Errors
+    /// When those cannot be read.
+    pub(crate) async fn start(stager: Stager, context: Context) -> Result<Self, StoreError> {
         let (events, mailbox) = mpsc::channel(MAILBOX);
         let lanes = Lanes::default();
-        let task = Task {
+        let mut task = Task {
             stager,
             context,
             lanes: lanes.clone(),
             channels: HashMap::new(),
+            unwritten: Vec::new(),
             next_connection: 1,
             start: Instant::now(),
         };
+        task.restore_games().await?;
         tokio::spawn(task.run(mailbox));
-        Self { events, lanes }
+        Ok(Self { events, lanes })
     }
 
     /// Passes on what a page sent over the server lane, without waiting for anything.
@@ -120,6 +133,8 @@ struct Task {
     context: Context,
     lanes: Lanes,
     channels: HashMap<VisitId, Channel>,
+    /// What was decided and could not be written down: it comes first when something is written again.
+    unwritten: Vec<Write>,
     next_connection: u64,
     start: Instant,
 }
@@ -135,6 +150,8 @@ impl Task {
     }
 
     async fn run(mut self, mut mailbox: mpsc::Receiver<Event>) {
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.stager.poll_timeout().map(|deadline| {
                 tokio::time::Instant::from_std(
@@ -158,12 +175,14 @@ impl Task {
                     None => return,
                 },
                 () = timer => self.stager.handle_timeout(self.now()),
+                _ = beats.tick() => self.beat(),
             }
             self.carry_out().await;
             self.forget();
             let (connections, games) = self.stager.counts();
             gauge!("interplay_connections").set(connections as f64);
             gauge!("interplay_games").set(games as f64);
+            gauge!("interplay_games_paused").set(self.stager.paused() as f64);
         }
     }
 
@@ -233,84 +252,9 @@ impl Task {
         }
     }
 
-    async fn carry_out(&mut self) {
-        while let Some(effect) = self.stager.poll_effect() {
-            if let Err(error) = self.carry_out_one(effect).await {
-                tracing::error!(%error, "cannot write down what was decided");
-            }
-        }
-    }
-
-    async fn carry_out_one(&mut self, effect: Effect) -> Result<(), store::StoreError> {
-        let store = &self.context.store;
-        match effect {
-            Effect::Send { visit, message } => {
-                let now = self.now();
-                let Some(channel) = self.channels.get(&visit) else { return Ok(()) };
-                let message = self.with_ice_servers(message, visit, channel.host());
-                if let Some(channel) = self.channels.get_mut(&visit) {
-                    channel.send(message, now);
-                }
-            }
-            Effect::Close { visit, code } => {
-                if let Some(channel) = self.channels.get(&visit) {
-                    channel.close(code);
-                }
-            }
-            Effect::Progress { visit, scene, ended } => store.set_progress(visit, scene, ended).await?,
-            Effect::CreateGame(new) => {
-                counter!("interplay_games_total").increment(1);
-                self.lanes.add_game(new.game, &new.seats);
-                tracing::info!(game = %new.game, seats = new.seats.len(), "a game begins");
-                let game = store::NewGame {
-                    game: new.game,
-                    experiment: self.context.experiment.clone(),
-                    experiment_sha256: self.context.experiment_sha256.clone(),
-                    scene: new.scene,
-                    environment_sha256: new.environment_sha256,
-                    epoch: new.epoch,
-                    seed: new.seed,
-                    rules: new.rules,
-                    input_size: new.input_size,
-                    seats: new.seats,
-                    created: wall_time(),
-                };
-                store.create_game(game).await?;
-            }
-            Effect::EndSeat { game, seat, ending } => {
-                let room::SeatEnding { reason, frame, is_partial } = ending;
-                self.lanes.end_seat(game, seat);
-                counter!("interplay_seats_ended_total", "reason" => reason.name()).increment(1);
-                tracing::info!(%game, %seat, reason = reason.name(), frame, "a seat ended");
-                let ending = store::SeatEnding { reason, frame, at: wall_time(), is_partial };
-                store.end_seat(game, seat, ending).await?;
-            }
-            Effect::Record { game, seat, kind, detail } => {
-                tracing::info!(%game, ?seat, kind, %detail, "told by a seat");
-                store.add_server_event(game, seat, kind, detail, wall_time()).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds this server's own STUN and TURN, with the visit's own credentials.
-    fn with_ice_servers(&self, mut message: ServerMessage, visit: VisitId, host: &str) -> ServerMessage {
-        let (servers, lifetime) = match &mut message {
-            ServerMessage::GameStart(start) => (&mut start.ice_servers, &mut start.ice_lifetime_millis),
-            ServerMessage::IceServers { ice_servers, ice_lifetime_millis } => {
-                (ice_servers, ice_lifetime_millis)
-            }
-            _ => return message,
-        };
-        if let Some(turn) = &self.context.turn {
-            servers.extend(turn.servers(visit, host));
-            *lifetime = turn.lifetime_millis();
-        }
-        message
-    }
-
     async fn stop(&mut self) {
         self.carry_out().await;
+        self.beat();
         for channel in self.channels.values() {
             channel.close(CloseCode::GoingAway);
         }

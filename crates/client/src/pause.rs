@@ -1,0 +1,164 @@
+//! What a game keeps while it stands still: the server's notice, the record that is fetched, and who is lost.
+
+use core::time::Duration;
+
+use base::{Frame, GameId, Seat, SeatSet, Timestamp};
+use session::Session;
+use wasm_bindgen_futures::spawn_local;
+use wire::control::{ClientMessage, Cut, Hex, PauseNotice};
+use wire::lane::Cause;
+
+use crate::app::with_app;
+use crate::clock::now;
+use crate::environment::{BrowserEnvironment, Fault};
+use crate::http;
+
+/// How long to wait when the record does not go far enough yet: others are still sending theirs.
+const FETCH_AGAIN: Duration = Duration::from_millis(250);
+
+/// A game's pause, if there is one.
+#[derive(Default)]
+pub(crate) struct Pause {
+    /// What the server said last, and when it would end the game.
+    pub(crate) notice: Option<PauseNotice>,
+    ends: Timestamp,
+    pub(crate) cut: Option<Cut>,
+    /// The last pause that was heard of.
+    last: u32,
+    history: Vec<u8>,
+    fetching: bool,
+    fetch_at: Timestamp,
+    losses: Vec<Loss>,
+}
+
+/// A peer that is lost, as it was when that was noticed (P1).
+pub(crate) struct Loss {
+    pub(crate) peer: Seat,
+    pub(crate) frame: Frame,
+    pub(crate) ice_state: String,
+    pub(crate) dc_state: String,
+    pub(crate) cause: Cause,
+    pub(crate) timestamp: f64,
+    /// Whether the server was told, on this connection and in this pause.
+    pub(crate) told: bool,
+}
+
+impl Pause {
+    pub(crate) fn take(&mut self, notice: PauseNotice) {
+        if self.last != notice.pause_id {
+            self.last = notice.pause_id;
+            self.forget_told();
+        }
+        for loss in &mut self.losses {
+            // What the server says, it knows.
+            loss.told |= notice.missing.contains(loss.peer);
+        }
+        self.ends = now() + Duration::from_millis(notice.remaining_ms.into());
+        self.notice = Some(notice);
+    }
+
+    /// The game goes on.
+    pub(crate) fn end(&mut self) {
+        self.notice = None;
+        self.cut = None;
+        self.history = Vec::new();
+    }
+
+    /// How long until the server ends the game.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.notice.as_ref().map(|_| self.ends.saturating_since(now()))
+    }
+
+    // Losses are told as they are, and not when they happen: one that is over before the server can be reached is
+    // nobody's business.
+
+    pub(crate) fn lose(&mut self, loss: Loss) {
+        self.restore(loss.peer);
+        self.losses.push(loss);
+    }
+
+    /// A peer is heard again, or its page is another. True when the server was told that it was lost.
+    pub(crate) fn restore(&mut self, peer: Seat) -> bool {
+        let told = self.losses.iter().any(|loss| loss.peer == peer && loss.told);
+        self.losses.retain(|loss| loss.peer != peer);
+        told
+    }
+
+    pub(crate) fn lost(&self) -> SeatSet {
+        self.losses.iter().map(|loss| loss.peer).collect()
+    }
+
+    /// The server may not know any more.
+    pub(crate) fn forget_told(&mut self) {
+        for loss in &mut self.losses {
+            loss.told = false;
+        }
+    }
+
+    /// What the server has to be told.
+    pub(crate) fn tell(&mut self, game_id: GameId, messages: &mut Vec<ClientMessage>) {
+        for loss in self.losses.iter_mut().filter(|loss| !loss.told) {
+            loss.told = true;
+            messages.push(ClientMessage::P2pConnectionLost {
+                game_id,
+                frame: loss.frame,
+                lost_peer: loss.peer,
+                ice_state: loss.ice_state.clone(),
+                dc_state: loss.dc_state.clone(),
+                cause: loss.cause,
+                timestamp: loss.timestamp,
+                pause_id: self.last,
+            });
+        }
+    }
+
+    /// Hands the server's record over when it goes far enough, and fetches more of it when it does not. `row` is the
+    /// bytes of a frame.
+    pub(crate) fn make_up(
+        &mut self,
+        session: &mut Session,
+        environment: &mut BrowserEnvironment,
+        (game, row): (GameId, usize),
+        token: &str,
+    ) -> Result<(), Fault> {
+        let Some(first) = session.wants_history() else { return Ok(()) };
+        let time = now();
+        if self.history.len() >= first as usize * row {
+            session.handle_history(&core::mem::take(&mut self.history), environment, time)?;
+        } else if !self.fetching && time >= self.fetch_at {
+            self.fetching = true;
+            self.fetch_at = time + FETCH_AGAIN;
+            spawn_local(fetch(game, self.history.len() / row, token.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// More of the record came, from a frame on, or nothing.
+    pub(crate) fn fetched(&mut self, from: usize, row: usize, bytes: &[u8]) {
+        self.fetching = false;
+        if from * row == self.history.len() && bytes.len() >= row {
+            self.history.extend_from_slice(&bytes[..bytes.len() / row * row]);
+            self.fetch_at = now();
+        }
+    }
+}
+
+async fn fetch(game: GameId, from: usize, token: String) {
+    let url = ["/api/v1/games/", &game.to_string(), "/inputs?from=", &from.to_string()].concat();
+    let answer = http::get(&url, Some(&token)).await.ok().filter(|answer| answer.status == 200);
+    let bytes = answer.map(|answer| answer.body).unwrap_or_default();
+    with_app(|app| app.history_came(game, from, &bytes));
+}
+
+/// What this seat holds of everyone's inputs, for the server.
+pub(crate) fn report(game_id: GameId, session: &Session) -> Option<ClientMessage> {
+    let report = session.report()?;
+    Some(ClientMessage::P2pPauseReport {
+        game_id,
+        pause_id: report.pause,
+        round: report.round,
+        confirmed_frame: report.confirmed,
+        first: report.first,
+        inputs: report.inputs.into_iter().map(Hex).collect(),
+    })
+}

@@ -1,0 +1,72 @@
+//! What the server has not acknowledged, in the browser's storage: a page that is loaded anew sends it before it does
+//! anything else (D1).
+//!
+//! Keyed by (visit, game, incarnation), so that tabs and reloads do not spoil each other's. Storage may be full, or
+//! forbidden: then what is lost with the page is lost, and nothing else.
+
+use base::GameId;
+use web_sys::Storage;
+
+use crate::http;
+
+const PREFIX: &str = "interplay.unsent.";
+
+/// How much of a token's signature tells visits apart.
+const TAIL: usize = 16;
+
+fn storage() -> Option<Storage> {
+    web_sys::window()?.local_storage().ok().flatten()
+}
+
+fn of_visit(token: &str) -> String {
+    let tail = token.len().saturating_sub(TAIL);
+    [PREFIX, token.get(tail..).unwrap_or_default(), "."].concat()
+}
+
+/// The key of one page's batches of one game; a number comes behind it.
+pub(crate) fn key(token: &str, game: GameId, incarnation: u8) -> String {
+    [&of_visit(token), &game.to_string(), ".", &incarnation.to_string(), "."].concat()
+}
+
+/// Keeps a batch, in the place of the one that had its number.
+pub(crate) fn keep(key: &str, number: usize, batch: &[u8]) {
+    // A character for each byte.
+    let text: String = batch.iter().map(|&byte| char::from(byte)).collect();
+    if let Some(storage) = storage() {
+        storage.set_item(&[key, &number.to_string()].concat(), &text).ok();
+    }
+}
+
+/// The server has it.
+pub(crate) fn remove(key: &str) {
+    if let Some(storage) = storage() {
+        storage.remove_item(&[key, "0"].concat()).ok();
+    }
+}
+
+/// Sends what this visit has left.
+pub(crate) async fn send(token: &str) {
+    for key in keys(&of_visit(token)) {
+        send_one(&key, token).await;
+    }
+}
+
+fn keys(prefix: &str) -> Vec<String> {
+    let Some(storage) = storage() else { return Vec::new() };
+    let keys = (0..storage.length().unwrap_or(0)).filter_map(|at| storage.key(at).ok().flatten());
+    keys.filter(|key| key.starts_with(prefix)).collect()
+}
+
+async fn send_one(key: &str, token: &str) -> Option<()> {
+    let storage = storage()?;
+    let text = storage.get_item(key).ok()??;
+    let game = key.rsplit('.').nth(2)?;
+    let body: Vec<u8> = text.chars().map(|byte| byte as u8).collect();
+    let url = ["/api/v1/games/", game, "/records"].concat();
+    let answer = http::post(&url, "application/octet-stream", Some(token), &body).await.ok()?;
+    // What is refused would be refused again.
+    if answer.status == 200 || (400..500).contains(&answer.status) {
+        storage.remove_item(key).ok();
+    }
+    Some(())
+}

@@ -1,0 +1,676 @@
+//! One game, as the server sees it: who is ready, who is missing, who has finished.
+//!
+//! # The algorithm
+//!
+//! ```text
+//!                all ready                somebody is missing, has lost its memory, or differs
+//!  gathering ───────────────► playing ─────────────────────────────────────────────────────► paused
+//!                                ▲                                                             │
+//!                                │   all equal                                                 │ deadline
+//!                                └─────────── success ◄─── cut ◄─── all here, all reported ◄───┤
+//!                                                                                              ▼
+//!                                                                                            ended
+//! ```
+//!
+//! - **A pause** has a number, and rounds. Everything that seats say of it carries both; what is of another is not
+//!   heard. A page that loses its memory begins a new round: what was said before it does not hold any more.
+//! - **Reports** say what each seat holds of everyone's inputs. When every seat is here and has reported, the machine
+//!   asks for the end of the durable record too, puts all of it together ([`merge`]) and commits the cut before
+//!   anyone is told.
+//! - **Successes** say how far each seat has got, and its state's hash there. When all are equal, all go on. When they
+//!   differ, everyone plays the game anew from its seed and the record, once in a pause; if they differ still, the game
+//!   ends.
+//! - **Deadlines** are the machine's: one pause, all pauses together, and how many there may be (P3).
+//! - **Told again** is told in full: whoever connects hears where the game stands, so a message that a crash has
+//!   swallowed is not missed (C3).
+
+mod merge;
+mod saved;
+
+use core::time::Duration;
+
+use base::{Frame, GameId, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, VisitId};
+use serde_json::json;
+use wire::control::{
+    Cut, GameStart, Hex, IceServer, PauseNotice, PauseReason, SeatCut, ServerMessage, TerminationReason,
+};
+
+pub use merge::History;
+use merge::Report;
+pub(crate) use saved::Saved;
+
+/// How long everyone may be away from the server before that is a pause.
+const ALL_AWAY: Duration = Duration::from_secs(10);
+
+/// How long a group has to load the environment and make its links.
+pub(crate) const GATHER_LIMIT: Duration = Duration::from_secs(30);
+
+/// A page that has lost its memory more often than that is broken.
+const MOST_INCARNATIONS: u8 = 200;
+
+/// A game that is on.
+#[derive(Debug)]
+pub(crate) struct Game {
+    /// What every seat was told at the beginning; the seat is each one's own.
+    start: GameStart,
+    input_size: usize,
+    /// The index of its scene.
+    pub(crate) scene: usize,
+    /// Who sits where.
+    pub(crate) seats: Vec<VisitId>,
+    /// The page load of each: another has lost its memory.
+    pages: Vec<u64>,
+    /// Each seat's incarnations after the first, with the frame that each begins at.
+    fences: Vec<Vec<(u8, Frame)>>,
+    phase: Phase,
+    /// Who has been taken on to the next scene.
+    left: SeatSet,
+    /// Who is connected.
+    present: SeatSet,
+    /// Since when nobody who still plays is.
+    all_away: Option<Timestamp>,
+    /// How many pauses there were, and how long they were together.
+    pauses: u32,
+    paused: Duration,
+    /// Where the last pause ended.
+    resumed: Frame,
+    /// The furthest frame that anybody has told of.
+    pub(crate) frame: Frame,
+    outputs: Vec<Output>,
+    changed: bool,
+}
+
+/// What a game wants done.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Output {
+    Tell(Seat, ServerMessage),
+    Record(Option<Seat>, &'static str, serde_json::Value),
+    /// A seat's page has lost its memory: what it said from this frame on is void.
+    Fence {
+        seat: Seat,
+        incarnation: u8,
+        cut_frame: Frame,
+    },
+    /// How far does the durable record go?
+    AskHistory,
+    End(TerminationReason, SeatSet),
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Environments are loaded and links made.
+    Gathering { ready: SeatSet, deadline: Timestamp },
+    /// Everyone was ready.
+    Playing,
+    /// Everyone stands still, or will as soon as they hear of it.
+    Paused(Box<Pause>),
+}
+
+#[derive(Debug)]
+struct Pause {
+    round: u32,
+    reason: PauseReason,
+    missing: SeatSet,
+    /// How long it had lasted when the server that began it was killed.
+    before: Duration,
+    since: Timestamp,
+    deadline: Timestamp,
+    frame: Frame,
+    /// Whose pages know nothing yet.
+    forgetful: SeatSet,
+    /// Everyone plays everything anew.
+    rebuild: bool,
+    reports: [Option<Report>; MAX_SEATS],
+    asked: bool,
+    cut: Option<Cut>,
+    /// The last cut of this pause: whoever was told of it may have gone on from there, so that nothing of it is lost.
+    held: Option<Cut>,
+    successes: [Option<(Frame, StateHash)>; MAX_SEATS],
+}
+
+impl Pause {
+    fn length(&self, now: Timestamp) -> Duration {
+        self.before + now.saturating_since(self.since)
+    }
+}
+
+impl Game {
+    pub(crate) fn new(
+        start: GameStart,
+        input_size: usize,
+        scene: usize,
+        seats: Vec<(VisitId, u64)>,
+        now: Timestamp,
+    ) -> Self {
+        let phase = Phase::Gathering { ready: SeatSet::EMPTY, deadline: now + GATHER_LIMIT };
+        let (seats, pages): (Vec<_>, Vec<_>) = seats.into_iter().unzip();
+        let present = Seat::all(seats.len() as u8).collect();
+        let incarnations = vec![0; seats.len()];
+        let fences = vec![Vec::new(); seats.len()];
+        Self {
+            start: GameStart { incarnations, ..start },
+            input_size,
+            scene,
+            seats,
+            pages,
+            fences,
+            phase,
+            left: SeatSet::EMPTY,
+            present,
+            all_away: None,
+            pauses: 0,
+            paused: Duration::ZERO,
+            resumed: 0,
+            frame: 0,
+            outputs: Vec::new(),
+            changed: true,
+        }
+    }
+
+    /// Tells everyone that it begins.
+    pub(crate) fn begin(&mut self) {
+        let everyone: Vec<_> = self.remaining().map(|(seat, _)| seat).collect();
+        for seat in everyone {
+            self.tell_all_of_it(seat);
+        }
+    }
+
+    /// The page load of a seat.
+    pub(crate) fn page(&self, seat: Seat) -> u64 {
+        self.pages[seat.index()]
+    }
+
+    fn id(&self) -> GameId {
+        self.start.game_id
+    }
+
+    /// What it wants done since this was asked last, in order.
+    pub(crate) fn take_outputs(&mut self) -> Vec<Output> {
+        core::mem::take(&mut self.outputs)
+    }
+
+    /// Whether it must be written down before anything that it wants done is.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+
+    pub(crate) fn count(&self) -> u8 {
+        self.seats.len() as u8
+    }
+
+    pub(crate) fn seat_of(&self, visit: VisitId) -> Option<Seat> {
+        Seat::all(self.count()).find(|seat| self.seats[seat.index()] == visit)
+    }
+
+    pub(crate) fn visit_at(&self, seat: Seat) -> Option<VisitId> {
+        self.seats.get(seat.index()).copied()
+    }
+
+    pub(crate) fn has_left(&self, seat: Seat) -> bool {
+        self.left.contains(seat)
+    }
+
+    /// The seats that are still in it.
+    pub(crate) fn remaining(&self) -> impl Iterator<Item = (Seat, VisitId)> + '_ {
+        Seat::all(self.count())
+            .filter(|&seat| !self.left.contains(seat))
+            .map(|seat| (seat, self.seats[seat.index()]))
+    }
+
+    fn playing(&self) -> SeatSet {
+        self.remaining().map(|(seat, _)| seat).collect()
+    }
+
+    /// What connections are made with.
+    pub(crate) fn ice_servers(&self) -> &[IceServer] {
+        &self.start.ice_servers
+    }
+
+    /// Whether the game stands still.
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(self.phase, Phase::Paused(_))
+    }
+
+    /// When [`Game::handle_timeout`] is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Gathering { deadline, .. } => Some(*deadline),
+            Phase::Playing => self.all_away.map(|since| since + ALL_AWAY),
+            Phase::Paused(pause) => Some(pause.deadline),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
+        if self.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        match &self.phase {
+            Phase::Gathering { ready, .. } => {
+                let detail = json!({ "ready": ready.iter().collect::<Vec<_>>() });
+                self.outputs.push(Output::Record(None, "gathering_failed", detail));
+                self.outputs.push(Output::End(TerminationReason::PartnerLost, SeatSet::EMPTY));
+            }
+            Phase::Playing => self.pause(PauseReason::EveryoneGone, self.playing(), self.frame, now),
+            Phase::Paused(_) => self.end_paused(TerminationReason::ReconnectTimeout),
+        }
+    }
+
+    // Who is there.
+
+    /// A seat's page has connected.
+    pub(crate) fn handle_page(&mut self, seat: Seat, page: u64, now: Timestamp) {
+        self.present.insert(seat);
+        self.all_away = None;
+        let reloaded = self.pages[seat.index()] != page;
+        if reloaded && !self.left.contains(seat) {
+            self.pages[seat.index()] = page;
+            self.changed = true;
+            self.lose_memory(seat, now);
+        } else if let Phase::Paused(pause) = &mut self.phase {
+            pause.successes[seat.index()] = None;
+        }
+        self.tell_all_of_it(seat);
+        self.merge();
+    }
+
+    /// A seat is not connected any more. That alone is no reason to stop: it may be heard all the same.
+    pub(crate) fn handle_away(&mut self, seat: Seat, now: Timestamp) {
+        self.present.remove(seat);
+        if let Phase::Paused(pause) = &mut self.phase {
+            pause.successes[seat.index()] = None;
+            if !self.left.contains(seat) {
+                pause.missing.insert(seat);
+            }
+            self.tell_pause();
+        }
+        self.look_for_anyone(now);
+    }
+
+    fn look_for_anyone(&mut self, now: Timestamp) {
+        let anyone = self.remaining().any(|(seat, _)| self.present.contains(seat));
+        if !anyone {
+            self.all_away.get_or_insert(now);
+        }
+    }
+
+    /// What whoever connects must know; a page that knows it already changes nothing.
+    fn tell_all_of_it(&mut self, seat: Seat) {
+        if self.left.contains(seat) {
+            return;
+        }
+        let game_id = self.id();
+        let start = GameStart { seat, ..self.start.clone() };
+        self.tell(seat, ServerMessage::GameStart(Box::new(start)));
+        match &self.phase {
+            Phase::Gathering { .. } => {}
+            Phase::Playing => {
+                self.tell(seat, ServerMessage::GameGo { game_id });
+                if self.pauses > 0 {
+                    let (pause_id, frame) = (self.pauses, self.resumed);
+                    self.tell(seat, ServerMessage::P2pResume { game_id, pause_id, frame, countdown_ms: 0 });
+                }
+            }
+            Phase::Paused(pause) => {
+                let cut = pause.cut.clone();
+                if !pause.forgetful.contains(seat) {
+                    self.tell(seat, ServerMessage::GameGo { game_id });
+                }
+                if let Some(notice) = self.notice() {
+                    self.tell(seat, ServerMessage::P2pPause(notice));
+                }
+                if let Some(cut) = cut {
+                    self.tell(seat, ServerMessage::P2pCut(cut));
+                }
+            }
+        }
+    }
+
+    /// A page was loaded anew.
+    fn lose_memory(&mut self, seat: Seat, now: Timestamp) {
+        let incarnation = &mut self.start.incarnations[seat.index()];
+        *incarnation += 1;
+        let detail = json!({ "incarnation": *incarnation });
+        let worn_out = *incarnation >= MOST_INCARNATIONS;
+        self.outputs.push(Output::Record(Some(seat), "reload", detail));
+        if worn_out {
+            return self.outputs.push(Output::End(TerminationReason::Server, SeatSet::EMPTY));
+        }
+        match &mut self.phase {
+            Phase::Gathering { ready, .. } => {
+                // Everybody's link to it is made anew.
+                *ready = SeatSet::EMPTY;
+                let others: Vec<_> =
+                    self.remaining().map(|(seat, _)| seat).filter(|&other| other != seat).collect();
+                for other in others {
+                    self.tell_all_of_it(other);
+                }
+            }
+            Phase::Playing => self.pause(PauseReason::Reload, [seat].into_iter().collect(), self.frame, now),
+            Phase::Paused(_) => {}
+        }
+        if let Phase::Paused(pause) = &mut self.phase {
+            pause.missing.insert(seat);
+            pause.forgetful.insert(seat);
+            self.next_round();
+        }
+    }
+
+    /// A seat has gone on to the next scene.
+    pub(crate) fn leave(&mut self, seat: Seat, frame: Frame, now: Timestamp) {
+        self.left.insert(seat);
+        self.frame = self.frame.max(frame);
+        self.changed = true;
+        if let Phase::Paused(pause) = &mut self.phase {
+            pause.missing.remove(seat);
+            self.tell_pause();
+            self.merge();
+            self.resume_if_equal(now);
+        }
+        self.look_for_anyone(now);
+    }
+
+    /// Counts a seat ready.
+    pub(crate) fn make_ready(&mut self, seat: Seat) {
+        let everyone = self.seats.len();
+        let Phase::Gathering { ready, .. } = &mut self.phase else { return };
+        ready.insert(seat);
+        if ready.len() == everyone {
+            self.phase = Phase::Playing;
+            self.changed = true;
+            self.tell_everyone(&ServerMessage::GameGo { game_id: self.id() });
+        }
+    }
+
+    // Pauses.
+
+    /// A seat hears nothing of a peer. What was said before a later pause began changes nothing (P3).
+    pub(crate) fn handle_lost(
+        &mut self,
+        from: Seat,
+        peer: Seat,
+        frame: Frame,
+        pause_id: u32,
+        now: Timestamp,
+    ) {
+        let known = peer != from && peer.number() < self.count() && !self.left.contains(from);
+        if !known || pause_id < self.pauses {
+            return;
+        }
+        self.frame = self.frame.max(frame);
+        match &mut self.phase {
+            Phase::Gathering { .. } => {}
+            Phase::Playing if self.left.contains(peer) => {
+                self.pause(PauseReason::Finishing, SeatSet::EMPTY, frame, now);
+            }
+            Phase::Playing => {
+                self.pause(PauseReason::ConnectionLost, [peer].into_iter().collect(), frame, now);
+            }
+            Phase::Paused(pause) => {
+                if !self.left.contains(peer)
+                    && pause.successes[peer.index()].is_none()
+                    && !pause.missing.contains(peer)
+                {
+                    pause.missing.insert(peer);
+                    self.tell_pause();
+                }
+            }
+        }
+    }
+
+    /// Two states that must be equal are not.
+    pub(crate) fn handle_desync(&mut self, from: Seat, frame: Frame, now: Timestamp) {
+        if matches!(self.phase, Phase::Playing) && !self.left.contains(from) {
+            self.pause(PauseReason::Desync, SeatSet::EMPTY, frame, now);
+        }
+    }
+
+    fn pause(&mut self, reason: PauseReason, missing: SeatSet, frame: Frame, now: Timestamp) {
+        let rules = self.start.rules.pauses;
+        let total = Duration::from_millis(rules.total_millis.into());
+        let left = total.saturating_sub(self.paused);
+        let detail = json!({ "reason": reason.name(), "missing": missing, "frame": frame });
+        if self.pauses >= rules.most || left.is_zero() {
+            self.outputs.push(Output::Record(None, "p2p_pause_refused", detail));
+            // Nobody was late where states differ.
+            let differs = reason == PauseReason::Desync;
+            let reason =
+                if differs { TerminationReason::Server } else { TerminationReason::ReconnectTimeout };
+            return self.outputs.push(Output::End(reason, missing));
+        }
+        self.pauses += 1;
+        self.changed = true;
+        self.all_away = None;
+        let detail = json!({
+            "pauseId": self.pauses, "reason": reason.name(), "missing": missing.iter().collect::<Vec<_>>(),
+            "pauseFrame": frame,
+        });
+        self.outputs.push(Output::Record(None, "p2p_pause", detail));
+        self.phase = Phase::Paused(Box::new(Pause {
+            round: 1,
+            reason,
+            missing,
+            before: Duration::ZERO,
+            since: now,
+            deadline: now + left.min(Duration::from_millis(rules.timeout_millis.into())),
+            frame,
+            forgetful: SeatSet::EMPTY,
+            rebuild: false,
+            reports: Default::default(),
+            asked: false,
+            cut: None,
+            held: None,
+            successes: Default::default(),
+        }));
+        // A page that has lost its memory begins another round at once, and is told of that one.
+        if reason != PauseReason::Reload {
+            self.tell_pause();
+        }
+    }
+
+    /// What was said in this pause does not hold any more.
+    fn next_round(&mut self) {
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        pause.round += 1;
+        pause.reports = Default::default();
+        pause.asked = false;
+        pause.cut = None;
+        pause.successes = Default::default();
+        self.changed = true;
+        self.tell_pause();
+    }
+
+    fn notice(&self) -> Option<PauseNotice> {
+        let Phase::Paused(pause) = &self.phase else { return None };
+        Some(PauseNotice {
+            game_id: self.id(),
+            pause_id: self.pauses,
+            round: pause.round,
+            missing: pause.missing,
+            playing: self.playing(),
+            reason: pause.reason,
+            pause_frame: pause.frame,
+            // The driver knows the time: it puts in what is left.
+            remaining_ms: 0,
+            incarnations: self.start.incarnations.clone(),
+        })
+    }
+
+    fn tell_pause(&mut self) {
+        if let Some(notice) = self.notice() {
+            self.tell_everyone(&ServerMessage::P2pPause(notice));
+        }
+    }
+
+    /// How long the pause may still last.
+    pub(crate) fn remaining_time(&self, now: Timestamp) -> Duration {
+        match &self.phase {
+            Phase::Paused(pause) => pause.deadline.saturating_since(now),
+            Phase::Gathering { .. } | Phase::Playing => Duration::ZERO,
+        }
+    }
+
+    /// What a seat holds of everyone's inputs.
+    pub(crate) fn handle_report(
+        &mut self,
+        from: Seat,
+        (pause_id, round): (u32, u32),
+        confirmed: Frame,
+        first: Frame,
+        inputs: &[Hex],
+    ) {
+        let (pauses, size, count) = (self.pauses, self.input_size, self.seats.len());
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        let current = (pauses, pause.round) == (pause_id, round);
+        if !current || pause.forgetful.contains(from) || pause.reports[from.index()].is_some() {
+            return;
+        }
+        let Some(report) = Report::new(confirmed, first, inputs, count, size) else {
+            self.outputs.push(Output::Record(Some(from), "report_refused", json!({ "first": first })));
+            return;
+        };
+        self.frame = self.frame.max(confirmed);
+        pause.reports[from.index()] = Some(report);
+        self.merge();
+    }
+
+    /// Asks for the durable record's end once everyone is here and has reported.
+    fn merge(&mut self) {
+        let (playing, present) = (self.playing(), self.present);
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        let told = |seat: Seat| {
+            present.contains(seat)
+                && (pause.forgetful.contains(seat) || pause.reports[seat.index()].is_some())
+        };
+        if pause.cut.is_none() && !pause.asked && !playing.is_empty() && playing.iter().all(told) {
+            pause.asked = true;
+            self.outputs.push(Output::AskHistory);
+        }
+    }
+
+    /// The durable record's end: now everything is known that anybody holds.
+    pub(crate) fn handle_history(&mut self, history: &History) {
+        let (game_id, pause_id, size) = (self.id(), self.pauses, self.input_size);
+        let incarnations = self.start.incarnations.clone();
+        let playing = self.playing();
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        if !core::mem::take(&mut pause.asked) || pause.cut.is_some() {
+            return;
+        }
+        let (first, ends) =
+            merge::merge(&pause.reports, pause.held.as_ref(), history, incarnations.len(), size);
+        let mut seats = Vec::new();
+        for ((seat, inputs), incarnation) in Seat::all(self.seats.len() as u8).zip(ends).zip(incarnations) {
+            let cut_frame = first + (inputs.len() / size.max(1)) as Frame;
+            let fences = &mut self.fences[seat.index()];
+            if pause.forgetful.contains(seat) && fences.last().is_none_or(|&(last, _)| last < incarnation) {
+                fences.push((incarnation, cut_frame));
+                self.outputs.push(Output::Fence { seat, incarnation, cut_frame });
+            }
+            seats.push(SeatCut {
+                incarnation,
+                fences: fences.clone(),
+                cut_frame,
+                fill_value: Hex(vec![0; size]),
+                first_own_frame: cut_frame,
+                inputs: Hex(inputs),
+            });
+        }
+        let rebuild = if pause.rebuild { playing } else { pause.forgetful };
+        let cut = Cut { game_id, pause_id, round: pause.round, first, seats, rebuild };
+        pause.cut = Some(cut.clone());
+        pause.held = Some(cut.clone());
+        self.changed = true;
+        self.tell_everyone(&ServerMessage::P2pCut(cut));
+    }
+
+    /// A seat hears everyone, and has played what is known.
+    pub(crate) fn handle_success(
+        &mut self,
+        from: Seat,
+        (pause_id, round): (u32, u32),
+        confirmed: Frame,
+        hash: StateHash,
+        now: Timestamp,
+    ) {
+        let pauses = self.pauses;
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        if (pauses, pause.round) != (pause_id, round) || pause.cut.is_none() || self.left.contains(from) {
+            return;
+        }
+        pause.successes[from.index()] = Some((confirmed, hash));
+        self.frame = self.frame.max(confirmed);
+        let came_back = pause.missing.contains(from);
+        pause.missing.remove(from);
+        self.resume_if_equal(now);
+        if came_back && self.is_paused() {
+            self.tell_pause();
+        }
+    }
+
+    fn resume_if_equal(&mut self, now: Timestamp) {
+        let (playing, present) = (self.playing(), self.present);
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        let said = |seat: Seat| pause.successes[seat.index()].filter(|_| present.contains(seat));
+        let all: Option<Vec<_>> = playing.iter().map(said).collect();
+        let Some(all) = all.filter(|all| !all.is_empty()) else { return };
+        let (frame, hash) = all[0];
+        if all.iter().any(|&(other, _)| other != frame) {
+            // Whoever is behind will say more.
+            return;
+        }
+        if all.iter().any(|&(_, other)| other != hash) {
+            return self.repair(frame, &all);
+        }
+        let length = pause.length(now);
+        let detail = json!({
+            "pauseId": self.pauses, "resumeFrame": frame, "durationMs": length.as_millis() as u64,
+            "rounds": pause.round, "rebuilt": pause.cut.as_ref().map(|cut| cut.rebuild.iter().collect::<Vec<_>>()),
+        });
+        self.outputs.push(Output::Record(None, "p2p_resume", detail));
+        self.paused += length;
+        self.resumed = frame;
+        self.phase = Phase::Playing;
+        self.changed = true;
+        let (game_id, pause_id) = (self.id(), self.pauses);
+        let countdown_ms = self.start.rules.pauses.countdown_millis;
+        self.tell_everyone(&ServerMessage::P2pResume { game_id, pause_id, frame, countdown_ms });
+    }
+
+    /// States differ where they must be equal: everyone makes its own anew, once.
+    fn repair(&mut self, frame: Frame, all: &[(Frame, StateHash)]) {
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        let hashes: Vec<_> = all.iter().map(|(_, hash)| hash).collect();
+        let detail = json!({ "pauseId": self.pauses, "frame": frame, "hashes": hashes });
+        if core::mem::replace(&mut pause.rebuild, true) {
+            self.outputs.push(Output::Record(None, "p2p_repair_failed", detail));
+            return self.end_paused(TerminationReason::Server);
+        }
+        self.outputs.push(Output::Record(None, "p2p_repair", detail));
+        self.next_round();
+    }
+
+    fn end_paused(&mut self, reason: TerminationReason) {
+        let Phase::Paused(pause) = &self.phase else { return };
+        self.outputs.push(Output::End(reason, pause.missing));
+    }
+
+    /// What there is to write down of a pause that the game ends in.
+    pub(crate) fn last_pause(&self, reason: TerminationReason, now: Timestamp) -> Option<serde_json::Value> {
+        let Phase::Paused(pause) = &self.phase else { return None };
+        Some(json!({
+            "pauseId": self.pauses, "reason": reason.name(), "missing": pause.missing.iter().collect::<Vec<_>>(),
+            "durationMs": pause.length(now).as_millis() as u64,
+        }))
+    }
+
+    fn tell(&mut self, seat: Seat, message: ServerMessage) {
+        self.outputs.push(Output::Tell(seat, message));
+    }
+
+    fn tell_everyone(&mut self, message: &ServerMessage) {
+        let everyone: Vec<_> = self.remaining().map(|(seat, _)| seat).collect();
+        for seat in everyone {
+            self.tell(seat, message.clone());
+        }
+    }
+}

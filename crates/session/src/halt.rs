@@ -1,0 +1,341 @@
+//! Standing still, and going on from one state (P2, P4, P5).
+
+use core::time::Duration;
+
+use base::{Frame, Input, Seat, SeatSet, StateHash, Timestamp};
+use rollback::{Advance, Environment, Rollback};
+use wire::batch::PlayEvent;
+use wire::control::{Cut, PauseNotice};
+
+use crate::pace::Advantage;
+use crate::session::{Phase, Session, rollback_config};
+use crate::status::SeatPhase;
+
+/// How many confirmed frames' inputs a report holds: more than one seat's confirmed frame is ahead of another's.
+const REPORTED: Frame = 32;
+
+/// How many frames are taken out of what is played anew at a time: fewer than the core takes.
+const AT_A_TIME: Frame = 32;
+
+/// Why the frames stand still.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Halt {
+    pause: u32,
+    round: u32,
+    since: Timestamp,
+    /// Whom to hear before this seat can go on.
+    playing: SeatSet,
+    /// What all hold together, once it is known.
+    cut: Option<Cut>,
+    /// Everything is to be played anew, from the server's record of the frames before the cut's first.
+    history: bool,
+    /// What the server was last told.
+    told: Option<(Frame, StateHash)>,
+    /// Everyone is back: the frames go on then.
+    until: Option<Timestamp>,
+}
+
+/// What a seat holds of everyone's inputs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// As in `p2p_pause`.
+    pub pause: u32,
+    /// As in `p2p_pause`.
+    pub round: u32,
+    /// Every frame before this one is confirmed here.
+    pub confirmed: Frame,
+    /// The frame of the first inputs.
+    pub first: Frame,
+    /// Each seat's, from `first` to as far as they are known here.
+    pub inputs: Vec<Vec<u8>>,
+}
+
+impl Session {
+    /// The server says that everyone stands still. Said again it is answered again.
+    pub fn handle_pause(&mut self, notice: &PauseNotice, now: Timestamp) {
+        self.now = now;
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        let known = self.halt.as_ref().map(|halt| (halt.pause, halt.round));
+        if known.is_some_and(|known| known > (notice.pause_id, notice.round)) {
+            return;
+        }
+        self.handle_incarnations(&notice.incarnations, now);
+        self.gone = Seat::all(self.setup.seats).filter(|&seat| !notice.playing.contains(seat)).collect();
+        if let Phase::Playing { stalled } = self.phase {
+            self.end_stall(stalled, now);
+        }
+        match &mut self.halt {
+            Some(halt) if (halt.pause, halt.round) == (notice.pause_id, notice.round) => {
+                halt.playing = notice.playing;
+                halt.told = None;
+                return;
+            }
+            // The same standing still: another round of it, or another pause before the countdown was over.
+            Some(halt) => {
+                (halt.pause, halt.round) = (notice.pause_id, notice.round);
+                halt.playing = notice.playing;
+                (halt.cut, halt.history, halt.told, halt.until) = (None, false, None, None);
+            }
+            None => {
+                self.halt = Some(Halt {
+                    pause: notice.pause_id,
+                    round: notice.round,
+                    since: now,
+                    playing: notice.playing,
+                    cut: None,
+                    history: false,
+                    told: None,
+                    until: None,
+                });
+            }
+        }
+        if self.has_memory() {
+            self.recorder.event(self.rollback.frame(), now, PlayEvent::Paused { pause: notice.pause_id });
+        }
+        self.recorder.hurry(now);
+    }
+
+    /// A page that was loaded in mid-game knows nothing yet.
+    fn has_memory(&self) -> bool {
+        self.phase != Phase::Gathering
+    }
+
+    /// What this seat holds of everyone's inputs, for the server to put together; `None` when it is not paused, or
+    /// has no memory.
+    #[must_use]
+    pub fn report(&self) -> Option<Report> {
+        let halt = self.halt.as_ref().filter(|_| self.has_memory())?;
+        let confirmed = self.rollback.confirmed();
+        let first = confirmed.saturating_sub(REPORTED);
+        let of =
+            |seat| self.rollback.inputs(seat, first).flat_map(|input| input.as_bytes().to_vec()).collect();
+        let inputs = Seat::all(self.setup.seats).map(of).collect();
+        Some(Report { pause: halt.pause, round: halt.round, confirmed, first, inputs })
+    }
+
+    /// What all hold together (N5). A page without memory, and one whose state is to be made anew, then waits for
+    /// [`Session::handle_history`].
+    pub fn handle_cut(&mut self, cut: &Cut, now: Timestamp) {
+        self.now = now;
+        let has_memory = self.has_memory();
+        let size = self.setup.input_size;
+        let Some(halt) = &mut self.halt else { return };
+        if (halt.pause, halt.round) != (cut.pause_id, cut.round) {
+            return;
+        }
+        halt.told = None;
+        if halt.cut.is_some() || cut.seats.len() != usize::from(self.setup.seats) {
+            return;
+        }
+        halt.history = !has_memory || cut.rebuild.contains(self.setup.seat);
+        halt.cut = Some(cut.clone());
+        for (seat, part) in Seat::all(self.setup.seats).zip(&cut.seats) {
+            self.recorder.set_fences(seat, &part.fences);
+            if !halt.history {
+                let inputs =
+                    (cut.first..part.first_own_frame).map_while(|frame| cut_input(cut, seat, frame, size));
+                // What contradicts what is known here shows in the state's hash, and is repaired.
+                self.rollback.add_known(seat, cut.first, inputs).ok();
+            }
+        }
+    }
+
+    /// Up to which frame the server's record is needed, from the first on; `None` when it is not.
+    #[must_use]
+    pub fn wants_history(&self) -> Option<Frame> {
+        let halt = self.halt.as_ref().filter(|halt| halt.history)?;
+        halt.cut.as_ref().map(|cut| cut.first)
+    }
+
+    /// The server's record of everybody's inputs, from the first frame on. With it the whole game is played anew. False
+    /// when it does not go far enough yet.
+    ///
+    /// # Errors
+    /// The environment's; the game cannot go on at this seat then.
+    pub fn handle_history<E: Environment>(
+        &mut self,
+        history: &[u8],
+        environment: &mut E,
+        now: Timestamp,
+    ) -> Result<bool, E::Error> {
+        self.now = now;
+        let Some(first) = self.wants_history() else { return Ok(true) };
+        let size = self.setup.input_size;
+        let row = size * usize::from(self.setup.seats);
+        if history.len() < first as usize * row {
+            return Ok(false);
+        }
+        let Some(cut) = self.halt.as_mut().and_then(|halt| {
+            halt.history = false;
+            halt.cut.clone()
+        }) else {
+            return Ok(true);
+        };
+        let Ok(rollback) = Rollback::new(rollback_config(&self.setup)) else { return Ok(true) };
+        self.rollback = rollback;
+        let had_memory = self.has_memory();
+        if had_memory {
+            self.recorder.replay();
+        } else {
+            // What came before is durable; what comes after may be nobody else's to tell.
+            self.recorder.begin(now);
+            self.recorder.begin_at(first);
+        }
+        self.replaying = !had_memory;
+        self.episode = 0;
+        self.phase = Phase::Intermission { until: now };
+        let of = |seat: Seat, frame: Frame| {
+            if frame >= first {
+                return cut_input(&cut, seat, frame, size);
+            }
+            let at = frame as usize * row + seat.index() * size;
+            history.get(at..at + size).and_then(Input::new)
+        };
+        loop {
+            let mut fed = false;
+            for seat in Seat::all(self.setup.seats) {
+                let next = self.rollback.known_until(seat);
+                let until = next.max(self.rollback.confirmed()) + AT_A_TIME;
+                // The first frames' inputs are known without being told.
+                let inputs: Vec<_> = (next..until).map_while(|frame| of(seat, frame)).collect();
+                fed |= !inputs.is_empty() && self.rollback.add_known(seat, next, inputs.into_iter()).is_ok();
+            }
+            let mut played = false;
+            while self.make_up(environment, now)? {
+                played = true;
+            }
+            if !fed && !played {
+                break;
+            }
+        }
+        let frames = self.rollback.confirmed();
+        self.replaying = false;
+        for peer in &mut self.peers {
+            peer.agrees = true;
+        }
+        self.recorder.event(frames, now, PlayEvent::Rebuilt { frames });
+        Ok(true)
+    }
+
+    /// Plays one more frame of what is known entirely. False when there is none.
+    fn make_up<E: Environment>(&mut self, environment: &mut E, now: Timestamp) -> Result<bool, E::Error> {
+        if matches!(self.phase, Phase::Intermission { .. }) {
+            if self.rollback.known_by_all() <= self.rollback.frame() {
+                return Ok(false);
+            }
+            self.begin_episode(environment, now)?;
+        }
+        if !matches!(self.phase, Phase::Playing { .. }) {
+            return Ok(false);
+        }
+        let advance = self.rollback.advance_known(environment)?;
+        if let Advance::Stepped { frame } = advance {
+            self.recorder.simulated(frame, now);
+        }
+        let before = self.comparison.newest();
+        self.take_confirmed();
+        if advance == Advance::EpisodeOver {
+            self.end_episode(now);
+            return Ok(true);
+        }
+        Ok(matches!(advance, Advance::Stepped { .. }) || self.comparison.newest() != before)
+    }
+
+    /// A tick of a seat that is halted: makes up what is known. False when the countdown is over and it goes on.
+    pub(crate) fn stands_still<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        now: Timestamp,
+    ) -> Result<bool, E::Error> {
+        let Some(Halt { pause, since, until, .. }) = self.halt else { return Ok(false) };
+        if until.is_some_and(|until| now >= until) {
+            self.halt = None;
+            let millis = u32::try_from(now.saturating_since(since).as_millis()).unwrap_or(u32::MAX);
+            self.recorder.event(self.rollback.frame(), now, PlayEvent::Resumed { pause, millis });
+            for peer in &mut self.peers {
+                peer.link.begin(now);
+                peer.advantage = Advantage::default();
+            }
+            self.take_link_events(now);
+            return Ok(false);
+        }
+        if self.has_memory() && self.wants_history().is_none() {
+            while self.make_up(environment, now)? {}
+        }
+        Ok(true)
+    }
+
+    /// What to tell the server, once this seat hears everyone and has played all that is known; again when that
+    /// changes.
+    pub fn poll_success(&mut self) -> Option<(u32, u32, Frame, StateHash)> {
+        let heard = |playing: SeatSet| {
+            let mut peers = self.peers.iter().filter(|peer| playing.contains(peer.seat));
+            peers.all(|peer| peer.link.hears(self.now))
+        };
+        let halt = self.halt.as_ref()?;
+        let settled = match self.phase {
+            Phase::Gathering | Phase::Stopped => false,
+            Phase::Finished { .. } => true,
+            Phase::Intermission { .. } | Phase::Playing { .. } => {
+                self.rollback.confirmed() >= self.rollback.known_by_all()
+                    || matches!(self.phase, Phase::Intermission { .. })
+                        && self.rollback.known_by_all() <= self.rollback.frame()
+            }
+        };
+        if halt.cut.is_none() || halt.history || halt.until.is_some() || !settled || !heard(halt.playing) {
+            return None;
+        }
+        let confirmed = self.rollback.confirmed();
+        let hash = self.comparison.newest().map_or(StateHash(0), |(_, hash)| hash);
+        let halt = self.halt.as_mut()?;
+        if halt.told.replace((confirmed, hash)) == Some((confirmed, hash)) {
+            return None;
+        }
+        Some((halt.pause, halt.round, confirmed, hash))
+    }
+
+    /// All states are equal: the frames go on after so long.
+    pub fn handle_resume(&mut self, pause: u32, countdown: Duration, now: Timestamp) {
+        self.now = now;
+        if let Some(halt) = &mut self.halt
+            && halt.pause == pause
+            && halt.until.is_none()
+        {
+            halt.until = Some(now + countdown);
+        }
+    }
+
+    pub(crate) fn countdown(&self) -> Option<Duration> {
+        self.halt.as_ref()?.until.map(|until| until.saturating_since(self.now))
+    }
+
+    pub(crate) fn seat_phase(&self) -> SeatPhase {
+        let playing = matches!(self.phase, Phase::Playing { .. } | Phase::Intermission { .. });
+        match &self.halt {
+            _ if self.phase == Phase::Stopped => SeatPhase::Terminated,
+            Some(halt) if !self.has_memory() || halt.cut.is_some() && halt.until.is_none() => {
+                SeatPhase::Reconnecting
+            }
+            Some(_) => SeatPhase::Paused,
+            None if playing && self.peers.iter().any(|peer| peer.link.active().is_none()) => {
+                SeatPhase::Pausing
+            }
+            None => SeatPhase::Connected,
+        }
+    }
+}
+
+/// A seat's input of a frame, as a cut tells it.
+fn cut_input(cut: &Cut, seat: Seat, frame: Frame, size: usize) -> Option<Input> {
+    let part = cut.seats.get(seat.index())?;
+    if frame >= part.cut_frame {
+        let fill = part.fill_value.0.as_slice();
+        return (frame < part.first_own_frame)
+            .then(|| Input::new(fill))?
+            .filter(|fill| fill.as_bytes().len() == size);
+    }
+    let at = (frame.checked_sub(cut.first)?) as usize * size;
+    part.inputs.0.get(at..at + size).and_then(Input::new)
+}

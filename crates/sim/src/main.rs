@@ -1,0 +1,145 @@
+//! Runs the whole system in virtual time: many seeds, or one with its trace.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sim::whole::{Plan, check, run, shrink};
+
+const HELP: &str = "sim [--seeds N] [--from S]   run N seeds [1000] from S [0] on
+sim --seed S [--trace]       run one seed; a failing one is made shorter";
+
+struct Arguments {
+    seeds: u64,
+    from: u64,
+    seed: Option<u64>,
+    trace: bool,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut parsed = Arguments { seeds: 1000, from: 0, seed: None, trace: false };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let value = arguments.next().ok_or(format!("{argument} needs a number"))?;
+            value.replace('_', "").parse::<u64>().map_err(|_| format!("{value:?} is no number"))
+        };
+        match argument.as_str() {
+            "--seeds" => parsed.seeds = number()?,
+            "--from" => parsed.from = number()?,
+            "--seed" => parsed.seed = Some(number()?),
+            "--trace" => parsed.trace = true,
+            _ => return Err(format!("there is no {argument:?}\n{HELP}")),
+        }
+    }
+    Ok(parsed)
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let passed = match arguments.seed {
+        Some(seed) => one(seed, arguments.trace),
+        None => many(arguments.from, arguments.seeds),
+    };
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn one(seed: u64, trace: bool) -> bool {
+    let plan = Plan::of(seed);
+    let outcome = run(&plan, trace);
+    if trace {
+        print!("{plan}");
+        println!("{}", outcome.trace.join("\n"));
+    }
+    let Err(violation) = check::all(&outcome) else {
+        println!("seed {seed} passes: {:?} virtual, counts {:?}", outcome.lasted, outcome.counts());
+        return true;
+    };
+    println!("seed {seed} fails: {violation}");
+    if let Some((plan, violation)) = shrink(&plan) {
+        println!("made shorter: {violation}\n{plan}");
+        let outcome = run(&plan, true);
+        let quiet = |line: &&String| trace || !line.contains("hears");
+        for line in outcome.trace.iter().filter(quiet).take(if trace { usize::MAX } else { 60 }) {
+            println!("{line}");
+        }
+    }
+    false
+}
+
+fn many(from: u64, count: u64) -> bool {
+    let start = Instant::now();
+    let next = AtomicU64::new(from);
+    let failures = Mutex::new(Vec::new());
+    let totals = Mutex::new((Duration::ZERO, [0_u64; 6]));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::panic::set_hook(Box::new(|_| {}));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let (mut virtually, mut counts) = (Duration::ZERO, [0; 6]);
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + count {
+                        break;
+                    }
+                    let played = catch_unwind(AssertUnwindSafe(|| {
+                        let outcome = run(&Plan::of(seed), false);
+                        (check::all(&outcome), outcome.lasted, outcome.counts())
+                    }));
+                    let failure = match played {
+                        Ok((result, lasted, counted)) => {
+                            virtually += lasted;
+                            for (sum, count) in counts.iter_mut().zip(counted) {
+                                *sum += count;
+                            }
+                            result.err().map(|violation| violation.to_string())
+                        }
+                        Err(panic) => {
+                            let text = panic.downcast_ref::<String>().cloned();
+                            let text =
+                                text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                            Some(format!("a panic: {}", text.unwrap_or_default()))
+                        }
+                    };
+                    if let Some(failure) = failure
+                        && let Ok(mut failures) = failures.lock()
+                    {
+                        failures.push((seed, failure));
+                    }
+                }
+                if let Ok(mut totals) = totals.lock() {
+                    totals.0 += virtually;
+                    for (sum, count) in totals.1.iter_mut().zip(counts) {
+                        *sum += count;
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap_or_default();
+    failures.sort_unstable();
+    let (virtually, [pauses, resumes, reloads, repairs, restarts, frames]) =
+        totals.into_inner().unwrap_or_default();
+    let real = start.elapsed().as_secs_f64();
+    println!(
+        "seeds {from} to {}: {} failed; {:.1} virtual hours in {real:.0} s ({:.0} times real time); {pauses} pauses, \
+         {resumes} resumed, {reloads} reloads, {repairs} repairs, {restarts} server restarts, {frames} frames",
+        from + count - 1,
+        failures.len(),
+        virtually.as_secs_f64() / 3600.0,
+        virtually.as_secs_f64() / real,
+    );
+    for (seed, failure) in failures.iter().take(20) {
+        println!("  --seed {seed}: {failure}");
+    }
+    failures.is_empty()
+}

@@ -1,0 +1,262 @@
+//! The whole system: seeded troubles, races by name, and machines that are broken on purpose.
+//!
+//! `cargo xtask sim --seed S --trace` shows one seed; `INTERPLAY_SEEDS=100000` runs more than the usual number.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use sim::whole::{Fault, Outcome, Plan, Sabotage, check, run, shrink};
+
+const SEEDS: u64 = 5_000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn whatever_fails_everyone_comes_back_or_ends_together() {
+    let seeds = number("INTERPLAY_SEEDS").unwrap_or(SEEDS);
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let part = |first: u64| {
+        let (mut failures, mut counts) = (Vec::new(), [0; 6]);
+        for seed in (first..seeds).step_by(threads as usize) {
+            let played = catch_unwind(AssertUnwindSafe(|| {
+                let outcome = run(&Plan::of(seed), false);
+                (check::all(&outcome), outcome.counts())
+            }));
+            match played {
+                Ok((Ok(()), counted)) => {
+                    counts.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
+                }
+                Ok((Err(violation), _)) => failures.push(format!("--seed {seed}: {violation}")),
+                Err(_) => failures.push(format!("--seed {seed}: a panic")),
+            }
+        }
+        (failures, counts)
+    };
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|first| scope.spawn(move || part(first))).collect();
+        running.into_iter().map(|part| part.join().unwrap()).collect()
+    });
+    let mut counts = [0; 6];
+    for (_, counted) in &parts {
+        counts.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
+    }
+    let failures: Vec<_> = parts.into_iter().flat_map(|(failures, _)| failures).collect();
+    let some = failures.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+    assert!(failures.is_empty(), "{} of {seeds} seeds failed, among them\n{some}", failures.len());
+    let [pauses, resumes, reloads, repairs, restarts, frames] = counts;
+    println!(
+        "{seeds} seeds: {pauses} pauses, {resumes} resumed, {reloads} reloads, {repairs} repairs, {restarts} restarts, \
+         {frames} frames"
+    );
+    // Runs in which nothing went wrong prove nothing.
+    assert!(resumes > seeds / 4 && reloads > seeds / 4 && repairs > seeds / 50 && restarts > seeds / 10);
+}
+
+#[test]
+fn a_seed_repeats_its_run() {
+    for seed in 0..20 {
+        let [one, two] = [0, 1].map(|_| run(&Plan::of(seed), true));
+        assert_eq!(one.trace, two.trace, "seed {seed}");
+    }
+}
+
+/// Plays a plan with a few seeds' chances; all must hold.
+fn holds(name: &str, plan: impl Fn(u64) -> Plan) -> Vec<Outcome> {
+    let outcomes: Vec<_> = (0..20).map(|seed| run(&plan(seed), false)).collect();
+    for outcome in &outcomes {
+        if let Err(violation) = check::all(outcome) {
+            panic!("{name}: {violation}\n{}", outcome.plan);
+        }
+    }
+    outcomes
+}
+
+fn sum(outcomes: &[Outcome], which: usize) -> u64 {
+    outcomes.iter().map(|outcome| outcome.counts()[which]).sum()
+}
+
+const RESUMED: usize = 1;
+const RELOADS: usize = 2;
+const REPAIRS: usize = 3;
+
+#[test]
+fn a_short_cut_of_everything_is_no_pause() {
+    let outcomes =
+        holds("two seconds offline", |seed| Plan::quiet(seed, 2).with(3000, 2000, Fault::Offline(1)));
+    assert_eq!(sum(&outcomes, 0), 0);
+}
+
+#[test]
+fn ten_seconds_offline_are_one_pause() {
+    let outcomes =
+        holds("ten seconds offline", |seed| Plan::quiet(seed, 3).with(3000, 10_000, Fault::Offline(1)));
+    assert_eq!((sum(&outcomes, 0), sum(&outcomes, RESUMED)), (20, 20));
+}
+
+#[test]
+fn a_server_that_is_gone_costs_no_pause_while_pages_hear_each_other() {
+    let outcomes = holds("server down", |seed| Plan::quiet(seed, 2).with(2000, 4000, Fault::ServerDown));
+    assert_eq!(sum(&outcomes, 0), 0);
+}
+
+#[test]
+fn server_and_direct_path_down_together() {
+    holds("server and path down", |seed| {
+        let down = Plan::quiet(seed, 2).with(2000, 6000, Fault::ServerDown);
+        down.with(2500, 7000, Fault::Cut(0, 1))
+    });
+}
+
+#[test]
+fn a_late_timeout_after_a_resume() {
+    // The pause is over just before its deadline; what the deadline would have done must not happen.
+    holds("late timeout", |seed| Plan::quiet(seed, 2).with(2000, 31_000, Fault::Offline(1)));
+}
+
+#[test]
+fn timeout_and_return_within_fifty_milliseconds_in_both_orders() {
+    let (mut back, mut ended) = (0, 0);
+    // How long the page takes to be back differs; somewhere in between lies the deadline.
+    for lasts in (30_500..33_500).step_by(10) {
+        let plan = Plan::quiet(lasts, 2).with(2000, lasts, Fault::Offline(1));
+        let outcome = run(&plan, false);
+        check::all(&outcome).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+        if outcome.counts()[RESUMED] == 1 {
+            back += 1;
+        } else {
+            ended += 1;
+        }
+    }
+    assert!(back > 10 && ended > 10, "back in {back} cases, ended in {ended}");
+}
+
+#[test]
+fn a_second_loss_during_the_countdown() {
+    let outcomes = holds("second loss", |seed| {
+        let mut plan = Plan::quiet(seed, 2);
+        plan.rules.pauses.countdown_millis = 3000;
+        plan.rules.grace_millis = 500;
+        plan.with(2000, 3000, Fault::Offline(1)).with(5500 + seed * 50, 3000, Fault::Offline(0))
+    });
+    assert!(sum(&outcomes, 0) > 30, "{} pauses", sum(&outcomes, 0));
+}
+
+#[test]
+fn two_reload_one_before_the_other_is_done() {
+    let outcomes = holds("two reload", |seed| {
+        let first = Plan::quiet(seed, 3).with(2000, 800, Fault::Reload(0));
+        first.with(2600 + seed * 30, 700, Fault::Reload(1))
+    });
+    assert_eq!(sum(&outcomes, RELOADS), 40);
+}
+
+#[test]
+fn all_reload() {
+    let outcomes = holds("all reload", |seed| {
+        let first = Plan::quiet(seed, 2).with(2500, 900, Fault::Reload(0));
+        first.with(2500 + seed * 20, 900, Fault::Reload(1))
+    });
+    assert_eq!((sum(&outcomes, RELOADS), sum(&outcomes, RESUMED)), (40, 20));
+}
+
+#[test]
+fn the_last_input_of_a_vanished_third_reaches_only_one_survivor() {
+    let outcomes = holds("vanished third", |seed| {
+        // The third is not heard by the second for the last moments before its page is gone.
+        let plan = Plan::quiet(seed, 3).with(3000, 150 + seed * 10, Fault::OneWay(2, 1));
+        let mut plan = plan.with(3150 + seed * 10, 2000, Fault::Reload(2));
+        plan.rules.lanes = wire::control::LaneUse::Warm;
+        plan.rules.on_direct_loss = wire::control::OnDirectLoss::Pause;
+        plan
+    });
+    assert!(sum(&outcomes, RESUMED) >= 20);
+}
+
+#[test]
+fn the_partner_leaves_just_as_the_scene_ends() {
+    // Two episodes of five seconds and half a second between them, from about a second on.
+    for at in (10_400..12_400).step_by(50) {
+        for fault in [Fault::Reload(1), Fault::Offline(1)] {
+            let plan = Plan::quiet(at, 2).with(at, 5_000, fault);
+            let outcome = run(&plan, false);
+            check::all(&outcome).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+        }
+    }
+}
+
+#[test]
+fn the_ending_arrives_after_the_scene_was_left() {
+    // The deadline passes while the other is loading; it arrives at the end and hears of no game.
+    for lasts in (29_000..36_000).step_by(100) {
+        let plan = Plan::quiet(lasts, 2).with(2000, lasts, Fault::Reload(1));
+        let outcome = run(&plan, false);
+        check::all(&outcome).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+    }
+}
+
+#[test]
+fn a_state_that_was_changed_is_found_and_made_anew() {
+    let outcomes = holds("changed state", |seed| Plan::quiet(seed, 3).with(3000, 10, Fault::Corrupt(1)));
+    assert_eq!((sum(&outcomes, REPAIRS), sum(&outcomes, RESUMED)), (20, 20));
+}
+
+#[test]
+fn a_server_killed_in_mid_pause_goes_on_with_it() {
+    let outcomes = holds("killed in mid-pause", |seed| {
+        let offline = Plan::quiet(seed, 2).with(2000, 14_000, Fault::Offline(1));
+        offline.with(6000 + seed * 100, 3000, Fault::ServerDown)
+    });
+    assert_eq!((sum(&outcomes, 0), sum(&outcomes, RESUMED)), (20, 20));
+}
+
+/// A machine that is broken on purpose must be caught by the checker that is for it, and made shorter.
+fn is_caught(sabotage: Sabotage, property: &str, plan: impl Fn(u64) -> Plan) {
+    let caught = (0..20).find_map(|seed| {
+        let plan = Plan { sabotage: Some(sabotage), ..plan(seed) };
+        let violation = check::all(&run(&plan, false)).err()?;
+        Some((plan, violation))
+    });
+    let (plan, violation) = caught.unwrap_or_else(|| panic!("{sabotage:?} was not caught"));
+    assert_eq!(violation.property(), property, "{sabotage:?}: {violation}");
+    let (shorter, violation) = shrink(&plan).unwrap();
+    assert_eq!(violation.property(), property);
+    assert!(shorter.troubles.len() <= plan.troubles.len());
+}
+
+#[test]
+fn every_checker_catches_what_it_is_for() {
+    let quiet = |seed| Plan::quiet(seed, 2);
+    let offline = |seed| Plan::quiet(seed, 2).with(2000, 6000, Fault::Offline(1));
+    let gone = |seed| {
+        let mut plan = Plan::quiet(seed, 2).with(2000, 0, Fault::Offline(1));
+        plan.troubles[0].lasts = Duration::MAX;
+        plan
+    };
+    is_caught(Sabotage::ForgedUploads, "no confirmed input is lost or changed", quiet);
+    is_caught(Sabotage::LyingHashes, "confirmed states are equal", |seed| {
+        // One long episode: another begins from a state that is nobody's.
+        let mut plan = Plan::quiet(seed, 2).with(2000, 10, Fault::Corrupt(1));
+        (plan.rules.episodes, plan.rules.max_frames) = (1, 400);
+        plan
+    });
+    is_caught(Sabotage::TwoEndings, "one ending, the same for all", quiet);
+    is_caught(Sabotage::DoubleMessages, "every message once and in order", quiet);
+    is_caught(Sabotage::NoResume, "all stand still or all run", offline);
+    is_caught(Sabotage::NoDeadlines, "no one waits past the deadline", gone);
+    is_caught(Sabotage::LostFrame, "data is complete", quiet);
+    is_caught(Sabotage::NoLedger, "the ledger adds up", offline);
+    is_caught(Sabotage::NeverBack, "once faults stop, all run within a bound", |seed| {
+        let mut plan = Plan::quiet(seed, 2).with(2000, 8000, Fault::Offline(1));
+        plan.rules.pauses.timeout_millis = 100_000;
+        plan
+    });
+    is_caught(Sabotage::NeverBack, "once faults stop, everyone arrives", |seed| {
+        let mut plan = Plan::quiet(seed, 2).with(2000, 8000, Fault::Offline(1));
+        plan.rules.pauses.timeout_millis = 20_000;
+        plan
+    });
+}

@@ -1,0 +1,81 @@
+//! What a server's machine has decided, written down in one transaction: all of it is durable, or nothing (C3).
+
+use base::{Frame, GameId, Seat, VisitId, WallTime};
+use rusqlite::Connection;
+use wire::control::TerminationReason;
+
+use crate::{NewGame, SeatEnding, StoreError, live, rows};
+
+/// One thing to write down.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// How far a visit has come.
+    Progress {
+        /// Whose.
+        visit: VisitId,
+        /// The index of its scene.
+        scene: u32,
+        /// How it ended, if it has.
+        ended: Option<TerminationReason>,
+    },
+    /// A game and who sits in it.
+    CreateGame(Box<NewGame>),
+    /// How a seat ended; the first ending stands.
+    EndSeat {
+        /// Which game.
+        game: GameId,
+        /// Which seat.
+        seat: Seat,
+        /// How.
+        ending: SeatEnding,
+    },
+    /// What the server saw or was told.
+    ServerEvent {
+        /// In which game.
+        game: GameId,
+        /// At which seat, if at one.
+        seat: Option<Seat>,
+        /// What, in one word.
+        kind: &'static str,
+        /// What more there is to say.
+        detail: serde_json::Value,
+        /// When.
+        at: WallTime,
+    },
+    /// Where a game stands.
+    SaveGame {
+        /// Which game.
+        game: GameId,
+        /// For [`crate::LiveGame::state`]; none when the game is over.
+        state: Option<String>,
+        /// When.
+        at: WallTime,
+    },
+    /// A seat's page has lost its memory: from a frame on, what older pages report is void (N5). Said again of the same
+    /// incarnation, the last word stands.
+    Fence {
+        /// Which game.
+        game: GameId,
+        /// Which seat.
+        seat: Seat,
+        /// The new page's.
+        incarnation: u8,
+        /// The first frame whose input is the new page's.
+        cut_frame: Frame,
+    },
+}
+
+pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreError> {
+    match write {
+        Write::Progress { visit, scene, ended } => rows::set_progress(connection, *visit, *scene, *ended),
+        Write::CreateGame(new) => rows::insert_game(connection, new),
+        Write::EndSeat { game, seat, ending } => rows::end_seat(connection, *game, *seat, *ending),
+        Write::ServerEvent { game, seat, kind, detail, at } => {
+            rows::insert_server_event(connection, *game, *seat, kind, detail, *at)
+        }
+        Write::SaveGame { game, state, at } => live::save(connection, *game, state.as_deref(), *at),
+        Write::Fence { game, seat, incarnation, cut_frame } => {
+            rows::put_fence(connection, *game, *seat, *incarnation, *cut_frame)
+        }
+    }
+}
