@@ -73,7 +73,9 @@ export default async function ({ say }) {
     for (const { file, line } of order) {
       const [program, command] = line.split(/\s+/);
       if (program === "cargo" && command === "xtask") {
-        assert.ok(KNOWN.includes(line.split(/\s+/)[2]), `${file}: xtask has no such command: ${line}`);
+        const [, , task, ...rest] = line.split(/\s+/);
+        if (task === "sim") await run([join(target, "sim"), ...rest].join(" "), folder);
+        else assert.ok(KNOWN.includes(task), `${file}: xtask has no such command: ${line}`);
         continue;
       }
       assert.ok(program.endsWith("interplay"), `${file}: nothing runs this line: ${line}`);

@@ -57,12 +57,17 @@ export async function serve(args = [], { listen = "127.0.0.1:0", within = [], se
     url, data,
     get pid() { return child.pid; },
     log: () => log,
-    /** SIGKILL, and another process at the same address on the same data. */
-    async killAndRestart() {
+    /** SIGKILL. */
+    async kill() {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
       await ended;
-      await start(new URL(url).host);
+    },
+    /** Another process at the same address on the same data. */
+    startAgain: () => start(new URL(url).host),
+    async killAndRestart() {
+      await this.kill();
+      await this.startAgain();
     },
     /** Stops the server as an operator would, and removes its data. */
     async stop() {

@@ -147,7 +147,14 @@ impl App {
         // A short loss is nobody's business; who stands in a scene is told when it lasts. A game that stands still says
         // so itself.
         let paused = self.play.as_ref().is_some_and(|play| play.pause.notice.is_some());
-        view::set_hidden("network", self.control.is_open() || self.scene.is_none() || paused);
+        let quiet = self.scene.is_none() || paused || self.control.is_stopped() || self.has_arrived();
+        view::set_hidden("network", self.control.is_open() || quiet);
+    }
+
+    /// Whether the participant is at the end, and nothing is on its way any more.
+    fn has_arrived(&self) -> bool {
+        let at_end = self.scene.as_ref().is_some_and(|scene| matches!(scene.kind, SceneKind::End { .. }));
+        at_end && self.ending.is_none()
     }
 
     pub(crate) fn control_opened(&mut self, number: u32) {
@@ -184,7 +191,8 @@ impl App {
                 true,
             ),
         }
-        self.play = None;
+        // What it has recorded still goes to the server, which is no control channel's business.
+        self.leave_game();
     }
 
     pub(crate) fn control_message(
@@ -281,6 +289,8 @@ impl App {
         }
         match &scene.kind {
             SceneKind::Start { title, body, keys, button } => view::show_start(title, body, keys, button),
+            // Told in other words while the game is on: the field stays.
+            SceneKind::Game { .. } if self.play.is_some() => {}
             SceneKind::Game { players, .. } => view::show_lobby(0, *players),
             SceneKind::End { reason, body, .. } => view::show_end(*reason, body),
         }
@@ -409,9 +419,9 @@ impl App {
     }
 
     /// More of a game's record, from a frame on, or nothing.
-    pub(crate) fn history_came(&mut self, game: GameId, from: usize, bytes: &[u8]) {
+    pub(crate) fn history_came(&mut self, game: GameId, fetch: u32, bytes: &[u8]) {
         if let Some(play) = self.game(game) {
-            play.history_came(from, bytes);
+            play.history_came(fetch, bytes);
         }
         self.tick();
     }

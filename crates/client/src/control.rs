@@ -138,6 +138,11 @@ impl Control {
         })
     }
 
+    /// Whether this page has nothing more to say to the server.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self.state, State::Stopped)
+    }
+
     /// Whether the server can be spoken to.
     pub(crate) fn is_open(&self) -> bool {
         matches!(&self.state, State::Open(socket) if socket.welcomed)

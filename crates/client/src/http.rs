@@ -1,6 +1,6 @@
 //! Requests to the server.
 
-use js_sys::Uint8Array;
+use js_sys::{Function, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -46,15 +46,35 @@ fn authorize(request: &Request, token: Option<&str>) -> Result<(), JsValue> {
     }
 }
 
-pub(crate) async fn get(url: &str, token: Option<&str>) -> Result<Answer, JsValue> {
-    let request = Request::new_with_str(url)?;
+/// A request that was under way when the path was cut would hang for as long as the system tries again. Where a browser
+/// cannot set a limit there is none.
+fn give_up_after(init: &RequestInit, millis: u32) {
+    let signal = Reflect::get(&js_sys::global(), &"AbortSignal".into()).and_then(|signals| {
+        let timeout: Function = Reflect::get(&signals, &"timeout".into())?.dyn_into()?;
+        timeout.call1(&signals, &millis.into())
+    });
+    if let Ok(signal) = signal {
+        Reflect::set(init, &"signal".into(), &signal).ok();
+    }
+}
+
+pub(crate) async fn get(url: &str, token: Option<&str>, limit: Option<u32>) -> Result<Answer, JsValue> {
+    let init = RequestInit::new();
+    if let Some(millis) = limit {
+        give_up_after(&init, millis);
+    }
+    let request = Request::new_with_str_and_init(url, &init)?;
     authorize(&request, token)?;
     fetch(&request).await
 }
 
+/// How long a batch may take, in milliseconds: a quarter of a megabyte on a slow line.
+const UPLOAD_LIMIT: u32 = 15_000;
+
 pub(crate) async fn post(url: &str, kind: &str, token: Option<&str>, body: &[u8]) -> Result<Answer, JsValue> {
     let init = RequestInit::new();
     init.set_method("POST");
+    give_up_after(&init, UPLOAD_LIMIT);
     init.set_body(&Uint8Array::from(body));
     let request = Request::new_with_str_and_init(url, &init)?;
     request.headers().set("content-type", kind)?;

@@ -16,6 +16,9 @@ use crate::http;
 /// How long to wait when the record does not go far enough yet: others are still sending theirs.
 const FETCH_AGAIN: Duration = Duration::from_millis(250);
 
+/// How long a part of the record may take, in milliseconds.
+const FETCH_LIMIT: u32 = 8_000;
+
 /// A game's pause, if there is one.
 #[derive(Default)]
 pub(crate) struct Pause {
@@ -26,7 +29,9 @@ pub(crate) struct Pause {
     /// The last pause that was heard of.
     last: u32,
     history: Vec<u8>,
-    fetching: bool,
+    /// Which request is under way, if one is; counts them.
+    fetching: Option<u32>,
+    fetches: u32,
     fetch_at: Timestamp,
     losses: Vec<Loss>,
 }
@@ -48,6 +53,12 @@ impl Pause {
         if self.last != notice.pause_id {
             self.last = notice.pause_id;
             self.forget_told();
+        }
+        let round = |notice: &PauseNotice| (notice.pause_id, notice.round);
+        if self.notice.as_ref().map(round) != Some(round(&notice)) {
+            // What was fetched for another round may have become void since.
+            self.history.clear();
+            self.fetching = None;
         }
         for loss in &mut self.losses {
             // What the server says, it knows.
@@ -125,29 +136,35 @@ impl Pause {
         let time = now();
         if self.history.len() >= first as usize * row {
             session.handle_history(&core::mem::take(&mut self.history), environment, time)?;
-        } else if !self.fetching && time >= self.fetch_at {
-            self.fetching = true;
+        } else if self.fetching.is_none() && time >= self.fetch_at {
+            self.fetches += 1;
+            self.fetching = Some(self.fetches);
             self.fetch_at = time + FETCH_AGAIN;
-            spawn_local(fetch(game, self.history.len() / row, token.to_owned()));
+            spawn_local(fetch(game, self.fetches, self.history.len() / row, token.to_owned()));
         }
         Ok(())
     }
 
-    /// More of the record came, from a frame on, or nothing.
-    pub(crate) fn fetched(&mut self, from: usize, row: usize, bytes: &[u8]) {
-        self.fetching = false;
-        if from * row == self.history.len() && bytes.len() >= row {
+    /// Asks again for what was asked for.
+    pub(crate) fn fetch_anew(&mut self) {
+        self.fetching = None;
+    }
+
+    /// More of the record came, or nothing.
+    pub(crate) fn fetched(&mut self, fetch: u32, row: usize, bytes: &[u8]) {
+        if self.fetching.take_if(|asked| *asked == fetch).is_some() && bytes.len() >= row {
             self.history.extend_from_slice(&bytes[..bytes.len() / row * row]);
             self.fetch_at = now();
         }
     }
 }
 
-async fn fetch(game: GameId, from: usize, token: String) {
+async fn fetch(game: GameId, fetch: u32, from: usize, token: String) {
     let url = ["/api/v1/games/", &game.to_string(), "/inputs?from=", &from.to_string()].concat();
-    let answer = http::get(&url, Some(&token)).await.ok().filter(|answer| answer.status == 200);
+    let answer =
+        http::get(&url, Some(&token), Some(FETCH_LIMIT)).await.ok().filter(|answer| answer.status == 200);
     let bytes = answer.map(|answer| answer.body).unwrap_or_default();
-    with_app(|app| app.history_came(game, from, &bytes));
+    with_app(|app| app.history_came(game, fetch, &bytes));
 }
 
 /// What this seat holds of everyone's inputs, for the server.

@@ -194,15 +194,17 @@ impl Play {
         }
     }
 
-    /// More of the server's record, from a frame on.
-    pub(crate) fn history_came(&mut self, from: usize, bytes: &[u8]) {
+    /// More of the server's record, as it was asked for.
+    pub(crate) fn history_came(&mut self, fetch: u32, bytes: &[u8]) {
         if let Some(loaded) = &self.loaded {
-            self.pause.fetched(from, loaded.row, bytes);
+            self.pause.fetched(fetch, loaded.row, bytes);
         }
     }
 
     /// Everyone goes on.
     pub(crate) fn resume(&mut self, pause: u32, countdown_millis: u32) {
+        // A loss that was told while the game stood still anyway is one that stops it now.
+        self.pause.forget_told();
         if let Some(loaded) = &mut self.loaded {
             loaded.session.handle_resume(pause, Duration::from_millis(countdown_millis.into()), now());
         }
@@ -211,6 +213,8 @@ impl Play {
     /// The control channel is another, perhaps of another server process, which may not know what was said before.
     pub(crate) fn retell(&mut self, is_another_server: bool) -> Option<ClientMessage> {
         self.pause.forget_told();
+        // What was asked over the path as it was may never be answered.
+        self.pause.fetch_anew();
         if !is_another_server {
             return None;
         }
@@ -531,11 +535,29 @@ fn renewal(start: &GameStart) -> Option<Timestamp> {
     (!lifetime.is_zero()).then(|| now() + lifetime * twentieths / 20)
 }
 
+/// How long to wait before another try to load the environment, in milliseconds.
+const LOAD_AGAIN: i32 = 1000;
+
+async fn sleep(millis: i32) {
+    let waiting = js_sys::Promise::new(&mut |done, _| {
+        if let Some(window) = web_sys::window() {
+            window.set_timeout_with_callback_and_timeout_and_arguments_0(&done, millis).ok();
+        }
+    });
+    wasm_bindgen_futures::JsFuture::from(waiting).await.ok();
+}
+
 async fn load(url: &str, sha256: &str) -> Result<BrowserEnvironment, String> {
-    let answer = http::get(url, None).await.map_err(|error| describe(&error))?;
-    if answer.status != 200 {
-        return Err(format!("the environment is not to be had: HTTP {}", answer.status));
-    }
+    let answer = loop {
+        match http::get(url, None, None).await {
+            Ok(answer) if answer.status == 200 => break answer,
+            Ok(answer) if answer.status < 500 && answer.status != 429 => {
+                return Err(["the environment is not to be had: HTTP ", &answer.status.to_string()].concat());
+            }
+            // A server that is away comes back; how long that may take is its own to say.
+            Ok(_) | Err(_) => sleep(LOAD_AGAIN).await,
+        }
+    };
     if http::digest(&answer.body).await.is_some_and(|digest| digest != sha256) {
         return Err("the environment that came is another".into());
     }

@@ -37,10 +37,11 @@ pub(crate) fn keep(key: &str, number: usize, batch: &[u8]) {
     }
 }
 
-/// The server has it.
+/// The server has it all.
 pub(crate) fn remove(key: &str) {
-    if let Some(storage) = storage() {
-        storage.remove_item(&[key, "0"].concat()).ok();
+    let Some(storage) = storage() else { return };
+    for key in keys(key) {
+        storage.remove_item(&key).ok();
     }
 }
 
@@ -64,8 +65,8 @@ async fn send_one(key: &str, token: &str) -> Option<()> {
     let body: Vec<u8> = text.chars().map(|byte| byte as u8).collect();
     let url = ["/api/v1/games/", game, "/records"].concat();
     let answer = http::post(&url, "application/octet-stream", Some(token), &body).await.ok()?;
-    // What is refused would be refused again.
-    if answer.status == 200 || (400..500).contains(&answer.status) {
+    // What is refused for what it is would be refused again.
+    if matches!(answer.status, 200 | 404 | 413 | 422) {
         storage.remove_item(key).ok();
     }
     Some(())

@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError, MAX_WINDOW, Prediction};
 use crate::confirmed::Confirmed;
 use crate::error::RemoteInputError;
 use crate::frames::{Frames, Simulated};
-use crate::inputs::InputQueue;
+use crate::inputs::{InputQueue, KEPT};
 use crate::simulation::Simulation;
 
 /// How far past the first unconfirmed frame a peer's inputs are taken. A peer simulates at most its window past
@@ -96,7 +96,7 @@ impl Rollback {
     /// there is not.
     #[must_use]
     pub fn known_until(&self, seat: Seat) -> Frame {
-        self.queues.get(seat.index()).map_or(0, InputQueue::end)
+        self.queues.get(seat.index()).map_or(0, InputQueue::known_until)
     }
 
     /// How often frames were simulated anew.
@@ -114,7 +114,13 @@ impl Rollback {
     /// A seat's inputs from a frame (or the first that is kept) to the newest that is known.
     pub fn inputs(&self, seat: Seat, from: Frame) -> impl Iterator<Item = Input> + '_ {
         let queue = self.queues.get(seat.index());
-        let frames = queue.map_or(0..0, |queue| from.max(queue.start())..queue.end());
+        // Of one that is gone what there is, and nothing pressed as far as the others go.
+        let others = self.known_by_all().min(self.confirmed + KEPT);
+        let end = |queue: &InputQueue| match queue.closed() {
+            Some(from) => others.max(from.min(queue.end())),
+            None => queue.end(),
+        };
+        let frames = queue.map_or(0..0, |queue| from.max(queue.start())..end(queue));
         frames.map_while(move |frame| queue?.get(frame))
     }
 
@@ -127,7 +133,26 @@ impl Rollback {
     /// Every seat's input is known for the frames before this one.
     #[must_use]
     pub fn known_by_all(&self) -> Frame {
-        self.queues.iter().map(InputQueue::end).min().unwrap_or(0)
+        self.queues.iter().map(InputQueue::known_until).min().unwrap_or(0)
+    }
+
+    /// A seat is gone: from a frame on it presses nothing, and nobody waits for it.
+    pub fn close(&mut self, seat: Seat, from: Frame) {
+        let Some(queue) = self.queues.get_mut(seat.index()) else { return };
+        queue.close(from);
+        let none = Input::none(self.config.input_size);
+        // What was predicted of it may have been something else.
+        let wrong = (from.max(self.confirmed)..self.frame).find(|&frame| !self.frames.had(frame, seat, none));
+        if let Some(wrong) = wrong {
+            self.wrong_from = Some(self.wrong_from.map_or(wrong, |known| known.min(wrong)));
+        }
+    }
+
+    /// The seats that are gone by a frame.
+    #[must_use]
+    pub fn closed_at(&self, frame: Frame) -> SeatSet {
+        let gone = |seat: &Seat| self.queues[seat.index()].closed().is_some_and(|from| from <= frame);
+        Seat::all(self.config.seats).filter(gone).collect()
     }
 
     /// Takes a peer's inputs of consecutive frames, from `first` on. Equal repeats are ignored.
@@ -170,6 +195,10 @@ impl Rollback {
             }
             if input.as_bytes().len() != self.config.input_size {
                 return Err(RemoteInputError::WrongSize { frame });
+            }
+            if queue.closed().is_some_and(|from| frame >= from) {
+                // It presses nothing any more, whatever comes late.
+                break;
             }
             if frame < queue.end() {
                 if queue.get(frame).is_some_and(|known| known != input) {

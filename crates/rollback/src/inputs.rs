@@ -1,6 +1,6 @@
 //! One seat's inputs: what is known, in a fixed ring.
 
-use base::{Frame, Input};
+use base::{FRAME_LIMIT, Frame, Input};
 
 /// How many frames of inputs are kept for each seat. From a peer's acknowledgement to our newest input there are
 /// at most two windows and two delays (48 frames), and from the first unconfirmed frame to a peer's newest input
@@ -13,13 +13,15 @@ pub(crate) struct InputQueue {
     ring: Box<[Input]>,
     start: Frame,
     end: Frame,
+    /// From this frame on the seat presses nothing, and nobody waits for it.
+    closed: Option<Frame>,
     none: Input,
 }
 
 impl InputQueue {
     /// Frames before `delay` have the default input.
     pub(crate) fn new(none: Input, delay: Frame) -> Self {
-        Self { ring: vec![none; KEPT as usize].into_boxed_slice(), start: 0, end: delay, none }
+        Self { ring: vec![none; KEPT as usize].into_boxed_slice(), start: 0, end: delay, closed: None, none }
     }
 
     /// The first frame that is kept.
@@ -32,13 +34,34 @@ impl InputQueue {
         self.end
     }
 
+    /// The seat is gone: from a frame on it presses nothing.
+    pub(crate) fn close(&mut self, from: Frame) {
+        self.closed.get_or_insert(from);
+    }
+
+    /// From when on the seat presses nothing, if it is gone.
+    pub(crate) fn closed(&self) -> Option<Frame> {
+        self.closed
+    }
+
+    /// The first frame whose input must be waited for.
+    pub(crate) fn known_until(&self) -> Frame {
+        if self.closed.is_some_and(|from| self.end >= from) { FRAME_LIMIT } else { self.end }
+    }
+
     /// The input of a frame that is known and kept.
     pub(crate) fn get(&self, frame: Frame) -> Option<Input> {
+        if self.closed.is_some_and(|from| frame >= from) {
+            return Some(self.none);
+        }
         (self.start..self.end).contains(&frame).then(|| self.ring[(frame % KEPT) as usize])
     }
 
     /// The last known input, or none pressed.
     pub(crate) fn last(&self) -> Input {
+        if self.closed.is_some() {
+            return self.none;
+        }
         self.end.checked_sub(1).and_then(|frame| self.get(frame)).unwrap_or(self.none)
     }
 
@@ -81,6 +104,20 @@ mod tests {
             [Some(Input::none(1)), Some(input(1)), Some(input(2)), None]
         );
         assert_eq!(queue.last(), input(2));
+    }
+
+    #[test]
+    fn who_is_gone_presses_nothing_from_then_on() {
+        let mut queue = queue(0, 3);
+        queue.close(5);
+        assert_eq!((queue.known_until(), queue.get(3), queue.get(5)), (3, None, Some(Input::none(1))));
+        queue.push(input(9));
+        queue.push(input(9));
+        assert_eq!(
+            (queue.known_until(), queue.get(4), queue.get(5)),
+            (FRAME_LIMIT, Some(input(9)), Some(Input::none(1)))
+        );
+        assert_eq!(queue.last(), Input::none(1));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use base::{Deadline, Frame, GameId, ParticipantId, Rng, Seat, SeatSet, Timestamp, VisitId};
+use base::{Deadline, Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, Timestamp, VisitId};
 use serde_json::json;
 use wire::PROTOCOL_VERSION;
 use wire::close::CloseCode;
@@ -292,8 +292,8 @@ impl Stager {
                 self.record(from, game_id, "p2p_quality", detail);
             }
             ClientMessage::RenewIce => self.renew_ice(from),
-            ClientMessage::GameFinished { game_id, frames, .. } => {
-                self.game_finished(from, game_id, frames, now);
+            ClientMessage::GameFinished { game_id, frames, hash } => {
+                self.game_finished(from, game_id, (frames, hash), now);
             }
             ClientMessage::GameFailed { game_id, frame, reason } => {
                 self.game_failed(from, game_id, frame, &reason, now);
@@ -350,6 +350,7 @@ impl Stager {
                 }
                 Output::AskHistory => self.effects.push_back(Effect::AskHistory { game: id }),
                 Output::End(reason, missing) => self.end_game(id, reason, missing, now),
+                Output::Drop(seat, reason) => self.drop_seat(id, seat, reason, now),
             }
         }
     }
@@ -505,20 +506,25 @@ impl Stager {
     }
 
     /// A seat has played to the end, and its record is durable.
-    fn game_finished(&mut self, from: VisitId, id: GameId, frames: Frame, now: Timestamp) {
+    fn game_finished(
+        &mut self,
+        from: VisitId,
+        id: GameId,
+        (frames, hash): (Frame, StateHash),
+        now: Timestamp,
+    ) {
         let Some(seat) = self.seat(from, id) else { return };
         let Some(game) = self.games.get_mut(&id) else { return };
         if game.has_left(seat) {
             return;
         }
-        game.leave(seat, frames, now);
+        game.leave(seat, frames, hash, now);
         let done = game.remaining().next().is_none();
         let ending = SeatEnding { reason: TerminationReason::Normal, frame: frames, is_partial: false };
         self.effects.push_back(Effect::EndSeat { game: id, seat, ending });
+        self.take_outputs(id, now);
         if done {
             self.close_game(id, TerminationReason::Normal, now);
-        } else {
-            self.take_outputs(id, now);
         }
         self.go_on(from, TerminationReason::Normal, now);
     }
@@ -528,10 +534,20 @@ impl Stager {
         let reason: String = reason.chars().take(REASON_LIMIT).collect();
         let detail = json!({ "frame": frame, "reason": reason });
         self.effects.push_back(Effect::Record { game: id, seat: Some(seat), kind: "game_failed", detail });
-        if let Some(game) = self.games.get_mut(&id) {
-            game.frame = game.frame.max(frame);
-        }
+        let Some(game) = self.games.get_mut(&id).filter(|game| !game.has_left(seat)) else { return };
+        game.tell_frame(frame);
         self.end_game(id, TerminationReason::Server, SeatSet::EMPTY, now);
+    }
+
+    /// Ends a game for one seat; the others play on (P9).
+    fn drop_seat(&mut self, id: GameId, seat: Seat, reason: TerminationReason, now: Timestamp) {
+        let Some(game) = self.games.get(&id) else { return };
+        let Some(visit) = game.visit_at(seat) else { return };
+        let ending = SeatEnding { reason, frame: game.frame, is_partial: true };
+        self.effects.push_back(Effect::EndSeat { game: id, seat, ending });
+        let missing = [seat].into_iter().collect();
+        self.send(visit, ServerMessage::P2pGameEnded { game_id: id, reason, missing });
+        self.go_on(visit, reason, now);
     }
 
     /// Takes a game away; a pause that it was in ends with it.

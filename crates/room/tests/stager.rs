@@ -10,16 +10,20 @@ use room::{
     StartScene,
 };
 use wire::control::{
-    ClientMessage, Cut, EnvironmentRef, GameRules, Hex, PauseNotice, PauseReason, SceneKind, ServerMessage,
-    Signal, TerminationReason,
+    ClientMessage, Cut, EnvironmentRef, GameRules, Hex, OnPlayerLost, PauseNotice, PauseReason, SceneKind,
+    ServerMessage, Signal, TerminationReason,
 };
 use wire::lane::Cause;
 
 fn experiment(players: u8) -> Experiment {
+    experiment_with(players, OnPlayerLost::End)
+}
+
+fn experiment_with(players: u8, on_player_lost: OnPlayerLost) -> Experiment {
     let scene = |id: &str, kind| SceneSpec { id: id.into(), kind };
     let game = GameScene {
         players,
-        rules: GameRules::default(),
+        rules: GameRules { on_player_lost, ..GameRules::default() },
         seed: None,
         environment: EnvironmentRef { url: "/e.wasm".into(), sha256: "e".into() },
         input_size: 1,
@@ -259,13 +263,14 @@ impl World {
         self.say(number, lost);
     }
 
-    /// Reports of one byte an input: each seat's inputs from frame 30 on.
+    /// Reports of one byte an input: each seat's inputs from 32 frames before the confirmed one on.
     fn report(&mut self, number: u8, (pause_id, round): (u32, u32), confirmed_frame: Frame, ends: &[Frame]) {
         let (game_id, _) = self.game(number).unwrap();
-        let inputs = (1..).zip(ends).map(|(value, end)| Hex(vec![value; (end - 30) as usize])).collect();
+        let first = confirmed_frame.saturating_sub(32);
+        let inputs = (1..).zip(ends).map(|(value, end)| Hex(vec![value; (end - first) as usize])).collect();
         self.say(
             number,
-            ClientMessage::P2pPauseReport { game_id, pause_id, round, confirmed_frame, first: 30, inputs },
+            ClientMessage::P2pPauseReport { game_id, pause_id, round, confirmed_frame, first, inputs },
         );
     }
 
@@ -370,10 +375,10 @@ fn all_go_on_when_all_are_equal() {
     assert_eq!(world.cut(1), None, "the other has not reported");
     world.report(2, at, 50, &[52, 53]);
     let cut = world.cut(1).unwrap().clone();
-    assert_eq!((cut.first, world.cut(2)), (30, Some(&cut)));
+    assert_eq!((cut.first, world.cut(2)), (18, Some(&cut)));
     let frames = |seat: usize| (cut.seats[seat].cut_frame, cut.seats[seat].first_own_frame);
     assert_eq!((frames(0), frames(1)), ((54, 54), (53, 53)));
-    assert_eq!(cut.seats[1].inputs, Hex(vec![2; 23]));
+    assert_eq!(cut.seats[1].inputs, Hex(vec![2; 35]));
     world.success(1, at, 53, 7);
     world.success(2, at, 52, 6);
     assert_eq!(world.resumes(1), [], "one is behind");
@@ -445,7 +450,7 @@ fn a_reload_is_a_pause_and_fences_what_the_old_page_said() {
     let cut = world.cut(2).unwrap();
     assert_eq!(
         (cut.rebuild, cut.first, cut.seats[1].cut_frame),
-        (seats(&[1]), 30, 48),
+        (seats(&[1]), 13, 48),
         "its own durable inputs count"
     );
     let seat = Seat::new(1).unwrap();
@@ -537,8 +542,52 @@ fn a_partner_who_finished_and_left_leaves_its_inputs_with_the_server() {
     assert_eq!(world.pause(1), None, "who has gone on hears nothing of it");
     world.report(2, (1, 1), 58, &[59, 60]);
     assert_eq!(world.cut(2).unwrap().seats[0].cut_frame, 60);
-    world.success(2, (1, 1), 60, 7);
-    assert_eq!(world.resumes(2), [(1, 60)]);
+    world.success(2, (1, 1), 60, 0);
+    assert_eq!(world.resumes(2), [], "the end is further on");
+    world.success(2, (1, 1), 1351, 0);
+    assert_eq!(world.pause(2).unwrap().round, 2, "it went past the end: its state is made anew");
+    world.report(2, (1, 2), 58, &[59, 60]);
+    world.success(2, (1, 2), 1350, 0);
+    assert_eq!(world.resumes(2), [(1, 1350)]);
+    world.lost(2, 0, 1);
+    assert_eq!(world.pause(2).unwrap().pause_id, 1, "it has all that there is of who has left");
+}
+
+#[test]
+fn the_others_play_on_without_one_who_does_not_come_back() {
+    let mut world = World::new(3);
+    world.stager = Stager::new(experiment_with(3, OnPlayerLost::Continue), 1);
+    (1..=3).for_each(|number| world.start(number));
+    let (game_id, _) = world.game(1).unwrap();
+    (1..=3).for_each(|number| world.say(number, ClientMessage::GameReady { game_id }));
+    world.drop(3);
+    world.lost(1, 2, 0);
+    world.report(1, (1, 1), 50, &[54, 52, 51]);
+    world.report(2, (1, 1), 50, &[52, 54, 53]);
+    // Its socket blinks, which is no reason to give it up.
+    world.drop(2);
+    world.join(2, 2);
+    world.wait(31);
+    assert_eq!(world.ended(3), Some(TerminationReason::ReconnectTimeout));
+    let notice = world.pause(1).unwrap();
+    assert_eq!((notice.round, notice.playing), (2, seats(&[0, 1])));
+    world.report(1, (1, 2), 50, &[54, 52, 51]);
+    world.report(2, (1, 2), 50, &[52, 54, 53]);
+    let lost = &world.cut(1).unwrap().seats[2];
+    assert_eq!(
+        (lost.cut_frame, lost.first_own_frame, lost.fences.as_slice()),
+        (53, base::FRAME_LIMIT, &[(1, 53)][..])
+    );
+    world.success(1, (1, 2), 54, 7);
+    world.success(2, (1, 2), 54, 7);
+    assert_eq!(world.resumes(2), [(1, 54)]);
+    world.lost(2, 2, 1);
+    assert_eq!(world.pause(2).unwrap().pause_id, 1, "nobody misses who was given up");
+    world.finish(1, game_id);
+    world.finish(2, game_id);
+    let endings = world.endings();
+    assert_eq!(endings.len(), 3);
+    assert_eq!(world.ended(1), Some(TerminationReason::Normal));
 }
 
 #[test]
@@ -585,6 +634,37 @@ fn a_server_that_was_killed_goes_on_where_it_stood() {
     );
     world.wait(60);
     assert_eq!(world.endings().len(), 2);
+}
+
+#[test]
+fn who_says_to_have_finished_and_has_not_strands_nobody() {
+    let (mut world, game_id) = World::two_playing();
+    world.finish(1, game_id);
+    world.wait(59);
+    assert_eq!(world.ended(2), None);
+    world.wait(2);
+    assert_eq!(world.ended(2), Some(TerminationReason::PartnerLost));
+}
+
+#[test]
+fn inputs_that_cannot_all_be_true_end_the_game_and_fence_nothing() {
+    let (mut world, _) = World::two_playing();
+    let rows = (0..128).map(|_| vec![1, 2]).collect();
+    world.history = History { end: 400, first: 272, rows };
+    world.join(2, 77);
+    let (game_id, _) = world.game(1).unwrap();
+    let inputs = vec![Hex(vec![]), Hex(vec![])];
+    let report = ClientMessage::P2pPauseReport {
+        game_id,
+        pause_id: 1,
+        round: 2,
+        confirmed_frame: 0,
+        first: 0,
+        inputs,
+    };
+    world.say(1, report);
+    assert_eq!(world.ended(2), Some(TerminationReason::Server));
+    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Fence { .. })));
 }
 
 #[test]

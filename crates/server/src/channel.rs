@@ -4,6 +4,8 @@
 //! It is not one of `rooms`, whose journal would outlive what it tells of: it lives in memory beside the stager whose
 //! words it carries. After a restart both begin anew, and the page is told its scene in another epoch.
 
+use std::collections::VecDeque;
+
 use base::Timestamp;
 use room::log::{Bounds, Draft, Log, LogRules};
 use tokio::sync::mpsc::error::TrySendError;
@@ -19,11 +21,17 @@ const PULL: (usize, usize) = (64, 256 * 1024);
 /// How many places in a socket's queue are kept for what is about the connection itself.
 const SPARE: usize = 16;
 
+/// How many page loads that were replaced are remembered: their last words may come late.
+const PAGES: usize = 16;
+
 /// A visit's channel.
 pub(crate) struct Channel {
     log: Log,
     page: MemberId,
     connection: Option<(Fence, Connection)>,
+    /// The page load that spoke last, and those before it.
+    current: Option<u64>,
+    replaced: VecDeque<u64>,
     /// The `prev` of the first message on this connection.
     position: u64,
 }
@@ -35,7 +43,19 @@ impl Channel {
         let keep = Bounds { least: 0, ..usual.keep };
         let epoch = Epoch(u64::from_le_bytes(crate::token::random()?));
         let log = Log::new(epoch, LogRules { keep, ..usual }, now);
-        Ok(Self { log, page: "page".parse()?, connection: None, position: 0 })
+        Ok(Self {
+            log,
+            page: "page".parse()?,
+            connection: None,
+            current: None,
+            replaced: VecDeque::new(),
+            position: 0,
+        })
+    }
+
+    /// Whether another page load has taken this one's place before.
+    pub(crate) fn has_replaced(&self, page: u64) -> bool {
+        self.replaced.contains(&page)
     }
 
     /// A socket takes over.
@@ -46,6 +66,12 @@ impl Channel {
         (page, resume): (u64, Resume),
         now: Timestamp,
     ) {
+        if let Some(older) = self.current.replace(page).filter(|&older| older != page) {
+            self.replaced.push_back(older);
+            if self.replaced.len() > PAGES {
+                self.replaced.pop_front();
+            }
+        }
         // Digits are a name; a page load counts what it says.
         let sender: Option<SenderId> = page.to_string().parse().ok();
         // One member always has room, and connections are numbered as they come.

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 use wire::control::{
-    EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, PauseRules, Prediction, TerminationReason,
+    EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules, Prediction,
+    TerminationReason,
 };
 
 use crate::assets;
@@ -97,6 +98,7 @@ struct RecoveryFile {
     max_pauses: Option<u32>,
     max_paused_s: Option<f64>,
     countdown_s: Option<f64>,
+    on_player_lost: Option<OnPlayerLost>,
 }
 
 impl RecoveryFile {
@@ -117,11 +119,12 @@ fn millis(seconds: f64) -> u32 {
 }
 
 /// What a page says while a game stands still: the texts that an experiment may have its own words for.
-const GAME_TEXTS: [&str; 8] = [
+const GAME_TEXTS: [&str; 9] = [
     "missing_one",
     "missing_many",
     "missing_you",
     "reconnecting",
+    "reconnecting_you",
     "catching_up",
     "going_on",
     "will_end",
@@ -395,6 +398,7 @@ fn game_scene(
         intermission_millis: game.intermission_ms.unwrap_or(usual.intermission_millis),
         lanes: recovery.lanes.unwrap_or_default(),
         on_direct_loss: recovery.on_direct_loss.unwrap_or_default(),
+        on_player_lost: recovery.on_player_lost.unwrap_or_default(),
         grace_millis: recovery.grace_s.map_or(usual.grace_millis, millis),
         force_relay: game.force_relay.unwrap_or(false),
         pauses: recovery.pauses(),

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use base::{Frame, Input, Seat, SeatSet, StateHash, Timestamp};
+use base::{FRAME_LIMIT, Frame, Input, Seat, SeatSet, StateHash, Timestamp};
 use rollback::{Advance, Environment, Rollback};
 use wire::batch::PlayEvent;
-use wire::control::{Cut, PauseNotice};
+use wire::control::{Cut, PauseNotice, SeatCut};
 
 use crate::pace::Advantage;
 use crate::session::{Phase, Session, rollback_config};
@@ -16,6 +16,9 @@ const REPORTED: Frame = 32;
 
 /// How many frames are taken out of what is played anew at a time: fewer than the core takes.
 const AT_A_TIME: Frame = 32;
+
+/// How many frames a cut fills in at most before a seat's own inputs begin.
+const FILLED: Frame = 64;
 
 /// Why the frames stand still.
 #[derive(Clone, PartialEq, Debug)]
@@ -134,10 +137,13 @@ impl Session {
         for (seat, part) in Seat::all(self.setup.seats).zip(&cut.seats) {
             self.recorder.set_fences(seat, &part.fences);
             if !halt.history {
-                let inputs =
-                    (cut.first..part.first_own_frame).map_while(|frame| cut_input(cut, seat, frame, size));
+                let inputs = (cut.first..part.first_own_frame.min(part.cut_frame + FILLED))
+                    .map_while(|frame| cut_input(cut, seat, frame, size));
                 // What contradicts what is known here shows in the state's hash, and is repaired.
                 self.rollback.add_known(seat, cut.first, inputs).ok();
+                if makes_none(part) {
+                    self.rollback.close(seat, part.cut_frame);
+                }
             }
         }
     }
@@ -200,6 +206,11 @@ impl Session {
                 let until = next.max(self.rollback.confirmed()) + AT_A_TIME;
                 // The first frames' inputs are known without being told.
                 let inputs: Vec<_> = (next..until).map_while(|frame| of(seat, frame)).collect();
+                let part = cut.seats.get(seat.index()).filter(|part| makes_none(part));
+                if let Some(part) = part.filter(|part| next >= part.cut_frame) {
+                    self.rollback.close(seat, part.cut_frame);
+                    continue;
+                }
                 fed |= !inputs.is_empty() && self.rollback.add_known(seat, next, inputs.into_iter()).is_ok();
             }
             let mut played = false;
@@ -319,12 +330,15 @@ impl Session {
                 SeatPhase::Reconnecting
             }
             Some(_) => SeatPhase::Paused,
-            None if playing && self.peers.iter().any(|peer| peer.link.active().is_none()) => {
-                SeatPhase::Pausing
-            }
+            None if playing && self.here().any(|peer| peer.link.active().is_none()) => SeatPhase::Pausing,
             None => SeatPhase::Connected,
         }
     }
+}
+
+/// Whether the seat is gone, and presses nothing from its cut on.
+fn makes_none(part: &SeatCut) -> bool {
+    part.first_own_frame >= FRAME_LIMIT
 }
 
 /// A seat's input of a frame, as a cut tells it.

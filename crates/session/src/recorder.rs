@@ -163,8 +163,8 @@ impl Recorder {
         shown.get_or_insert(millis);
     }
 
-    /// The oldest unconfirmed frame is confirmed.
-    pub(crate) fn confirm(&mut self, confirmed: &Confirmed) {
+    /// The oldest unconfirmed frame is confirmed; some seats' inputs were filled in, because they are gone.
+    pub(crate) fn confirm(&mut self, confirmed: &Confirmed, filled: SeatSet) {
         if confirmed.frame < self.first {
             return;
         }
@@ -172,7 +172,7 @@ impl Recorder {
         let seats = usize::from(self.seats);
         self.frames.push_back(FrameRecord {
             inputs: confirmed.inputs[..seats].iter().flat_map(Input::as_bytes).copied().collect(),
-            filled: SeatSet::EMPTY,
+            filled,
             hash: confirmed.hash,
             simulated_millis: times.simulated,
             shown_millis: times.shown,
@@ -311,7 +311,7 @@ mod tests {
         let mut recorder = Recorder::new(2, 0, at(0));
         for frame in 0..frames {
             recorder.simulated(frame, at(u64::from(frame) * 33));
-            recorder.confirm(&confirmed(frame));
+            recorder.confirm(&confirmed(frame), SeatSet::EMPTY);
         }
         recorder
     }
@@ -409,7 +409,7 @@ mod tests {
         recorder.begin_at(50);
         for frame in 0..51 {
             recorder.simulated(frame, at(0));
-            recorder.confirm(&confirmed(frame));
+            recorder.confirm(&confirmed(frame), SeatSet::EMPTY);
         }
         recorder.shown(at(6));
         let batch = recorder.poll_batch(at(1000)).unwrap();

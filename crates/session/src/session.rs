@@ -365,7 +365,7 @@ impl Session {
         }
         let playing = self.phase != Phase::Stopped;
         let frame = playing.then(|| Deadline { at: self.clock.next(), reason: Reason::Frame });
-        let links = self.peers.iter().filter_map(|peer| peer.link.poll_timeout()).min();
+        let links = self.here().filter_map(|peer| peer.link.poll_timeout()).min();
         let link = links.filter(|_| playing).map(|at| Deadline { at, reason: Reason::Link });
         let upload = self.recorder.poll_timeout().map(|at| Deadline { at, reason: Reason::Upload });
         base::earliest([frame, link, upload])
@@ -384,7 +384,8 @@ impl Session {
         if self.phase == Phase::Stopped {
             return Ok(());
         }
-        for peer in &mut self.peers {
+        let gone = self.gone;
+        for peer in self.peers.iter_mut().filter(|peer| !gone.contains(peer.seat)) {
             let trusted = !peer.link.is_suspect();
             peer.link.handle_timeout(now);
             if trusted && peer.link.is_suspect() && peer.link.lanes(now).server {
@@ -395,7 +396,7 @@ impl Session {
         self.take_link_events(now);
         while self.clock.tick(now, self.stretch()) {
             self.tick(environment, now)?;
-            for peer in &mut self.peers {
+            for peer in self.peers.iter_mut().filter(|peer| !gone.contains(peer.seat)) {
                 let lanes = peer.link.lanes(now);
                 if lanes.direct {
                     self.owed_direct.insert(peer.seat);
@@ -421,13 +422,18 @@ impl Session {
         }
     }
 
+    /// The peers that still play.
+    pub(crate) fn here(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(|peer| !self.gone.contains(peer.seat))
+    }
+
     fn stretch(&self) -> f64 {
         // Who stands still is neither ahead nor behind.
         if self.halt.is_some() {
             return 1.0;
         }
         match self.phase {
-            Phase::Playing { .. } => pace::stretch(self.peers.iter().map(|peer| peer.advantage)),
+            Phase::Playing { .. } => pace::stretch(self.here().map(|peer| peer.advantage)),
             Phase::Gathering | Phase::Intermission { .. } | Phase::Finished { .. } | Phase::Stopped => 1.0,
         }
     }
@@ -523,7 +529,7 @@ impl Session {
     pub(crate) fn take_confirmed(&mut self) {
         while let Some(confirmed) = self.rollback.poll_confirmed() {
             self.score += confirmed.outcome.rewards[self.setup.seat.index()];
-            self.recorder.confirm(&confirmed);
+            self.recorder.confirm(&confirmed, self.rollback.closed_at(confirmed.frame));
             let mut found = [None; MAX_SEATS];
             self.comparison.confirm(confirmed.frame, confirmed.hash, |difference| {
                 found[difference.peer.index()] = Some(difference);
@@ -615,9 +621,8 @@ impl Session {
             Phase::Gathering | Phase::Intermission { .. } | Phase::Playing { .. } => return false,
         };
         let end = self.rollback.frame();
-        let here = || self.peers.iter().filter(|peer| !self.gone.contains(peer.seat));
-        let served = here().all(|peer| peer.acknowledged >= end);
-        let compared = here().all(|peer| self.comparison.heard_until(peer.seat) >= end);
+        let served = self.here().all(|peer| peer.acknowledged >= end);
+        let compared = self.here().all(|peer| self.comparison.heard_until(peer.seat) >= end);
         let stay = match (served, compared) {
             (true, true) => FAREWELL,
             (true, false) => LAST_STATES,

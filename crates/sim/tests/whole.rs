@@ -213,6 +213,26 @@ fn a_server_killed_in_mid_pause_goes_on_with_it() {
     assert_eq!((sum(&outcomes, 0), sum(&outcomes, RESUMED)), (20, 20));
 }
 
+#[test]
+fn the_others_play_on_without_one_who_does_not_come_back() {
+    let outcomes = holds("plays on", |seed| {
+        let mut plan = Plan::quiet(seed, 3).with(2000, 0, Fault::Offline((seed % 3) as u8));
+        plan.troubles[0].lasts = Duration::MAX;
+        plan.rules.pauses.timeout_millis = 5000;
+        plan.rules.on_player_lost = wire::control::OnPlayerLost::Continue;
+        plan
+    });
+    assert_eq!(sum(&outcomes, RESUMED), 20);
+    // Ten seconds of play, of which the lost one saw two.
+    assert!(outcomes.iter().all(|outcome| outcome.counts()[5] > 2 * 250));
+    holds("plays on after a reload and a late return", |seed| {
+        let mut plan = Plan::quiet(seed, 3).with(2000, 9000, Fault::Offline((seed % 3) as u8));
+        plan.rules.pauses.timeout_millis = 4000;
+        plan.rules.on_player_lost = wire::control::OnPlayerLost::Continue;
+        plan.with(9500, 600, Fault::Reload(((seed + 1) % 3) as u8))
+    });
+}
+
 /// A machine that is broken on purpose must be caught by the checker that is for it, and made shorter.
 fn is_caught(sabotage: Sabotage, property: &str, plan: impl Fn(u64) -> Plan) {
     let caught = (0..20).find_map(|seed| {

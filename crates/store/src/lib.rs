@@ -177,6 +177,14 @@ impl Store {
         self.write(move |connection| batch::append(connection, game, reporter, &batch)).await
     }
 
+    /// A prepared environment that was kept.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn environment(&self, sha256: String) -> Result<Option<Vec<u8>>, StoreError> {
+        self.write(move |connection| rows::environment(connection, &sha256)).await
+    }
+
     /// Keeps a prepared environment, so that its games can be replayed whatever becomes of the experiment.
     ///
     /// # Errors

@@ -352,3 +352,8 @@ pub(crate) fn insert_environment(
         .execute(params![sha256, prepared])?;
     Ok(())
 }
+
+pub(crate) fn environment(connection: &Connection, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut found = connection.prepare_cached("SELECT prepared FROM environments WHERE sha256 = ?1")?;
+    Ok(found.query_row([sha256], |row| row.get(0)).optional()?)
+}

@@ -136,6 +136,8 @@ fn transaction(
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     let within = begun.is_ok().then_some(connection);
     for job in jobs {
+        // A disk that is full may have ended the transaction in the middle of a job.
+        let within = within.filter(|connection| !connection.is_autocommit());
         replies.push((job.run)(within));
     }
     begun?;

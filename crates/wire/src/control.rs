@@ -596,7 +596,7 @@ pub struct SeatCut {
     pub cut_frame: Frame,
     /// The input of the frames from `cutFrame` to `firstOwnFrame`.
     pub fill_value: Hex,
-    /// The first frame whose input this incarnation makes.
+    /// The first frame whose input this incarnation makes; [`base::FRAME_LIMIT`] when it makes none any more.
     pub first_own_frame: Frame,
     /// The inputs from `first` to `cutFrame`.
     pub inputs: Hex,
@@ -661,6 +661,20 @@ pub struct GameRules {
     /// What is done about pauses.
     #[serde(default)]
     pub pauses: PauseRules,
+    /// What becomes of the others when one of more than two does not come back (P9).
+    #[serde(default)]
+    pub on_player_lost: OnPlayerLost,
+}
+
+/// What becomes of the others when one of more than two does not come back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnPlayerLost {
+    /// The game ends for everyone.
+    #[default]
+    End,
+    /// The others play on; the lost one presses nothing.
+    Continue,
 }
 
 /// How long and how often a game may stand still (P3).
@@ -724,6 +738,7 @@ impl Default for GameRules {
             grace_millis: default_grace_millis(),
             force_relay: false,
             pauses: PauseRules::default(),
+            on_player_lost: OnPlayerLost::End,
         }
     }
 }

@@ -29,10 +29,11 @@ mod saved;
 
 use core::time::Duration;
 
-use base::{Frame, GameId, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, VisitId};
+use base::{FRAME_LIMIT, Frame, GameId, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, VisitId};
 use serde_json::json;
 use wire::control::{
-    Cut, GameStart, Hex, IceServer, PauseNotice, PauseReason, SeatCut, ServerMessage, TerminationReason,
+    Cut, GameStart, Hex, IceServer, OnPlayerLost, PauseNotice, PauseReason, SeatCut, ServerMessage,
+    TerminationReason,
 };
 
 pub use merge::History;
@@ -44,6 +45,9 @@ const ALL_AWAY: Duration = Duration::from_secs(10);
 
 /// How long a group has to load the environment and make its links.
 pub(crate) const GATHER_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the last of a seat's record may take to become durable.
+const LAST_RECORDS: Duration = Duration::from_secs(30);
 
 /// A page that has lost its memory more often than that is broken.
 const MOST_INCARNATIONS: u8 = 200;
@@ -65,13 +69,22 @@ pub(crate) struct Game {
     phase: Phase,
     /// Who has been taken on to the next scene.
     left: SeatSet,
+    /// Where the game ended for the first who played it to its end: nobody else may end elsewhere.
+    finished: Option<(Frame, StateHash)>,
+    /// Whose inputs everyone has to the last, of those who have left: nobody need miss them.
+    served: SeatSet,
+    /// From which frame on who was lost presses nothing, when the others play on (P9).
+    closed: Vec<Option<Frame>>,
     /// Who is connected.
     present: SeatSet,
     /// Since when nobody who still plays is.
     all_away: Option<Timestamp>,
     /// How many pauses there were, and how long they were together.
     pauses: u32,
+    counted: u32,
     paused: Duration,
+    /// Since when somebody plays without one who has finished: that takes moments.
+    behind: Option<Timestamp>,
     /// Where the last pause ended.
     resumed: Frame,
     /// The furthest frame that anybody has told of.
@@ -94,6 +107,8 @@ pub(crate) enum Output {
     /// How far does the durable record go?
     AskHistory,
     End(TerminationReason, SeatSet),
+    /// A seat's game is over, and the others play on.
+    Drop(Seat, TerminationReason),
 }
 
 #[derive(Debug)]
@@ -147,6 +162,7 @@ impl Game {
         let present = Seat::all(seats.len() as u8).collect();
         let incarnations = vec![0; seats.len()];
         let fences = vec![Vec::new(); seats.len()];
+        let closed = vec![None; seats.len()];
         Self {
             start: GameStart { incarnations, ..start },
             input_size,
@@ -156,9 +172,14 @@ impl Game {
             fences,
             phase,
             left: SeatSet::EMPTY,
+            finished: None,
+            served: SeatSet::EMPTY,
+            closed,
             present,
             all_away: None,
             pauses: 0,
+            counted: 0,
+            behind: None,
             paused: Duration::ZERO,
             resumed: 0,
             frame: 0,
@@ -178,6 +199,14 @@ impl Game {
     /// The page load of a seat.
     pub(crate) fn page(&self, seat: Seat) -> u64 {
         self.pages[seat.index()]
+    }
+
+    /// Somebody has told of a frame; a game has no more than its rules say.
+    pub(crate) fn tell_frame(&mut self, frame: Frame) -> Frame {
+        let rules = &self.start.rules;
+        let frame = frame.min(rules.max_frames.saturating_mul(rules.episodes));
+        self.frame = self.frame.max(frame);
+        frame
     }
 
     fn id(&self) -> GameId {
@@ -235,7 +264,10 @@ impl Game {
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.phase {
             Phase::Gathering { deadline, .. } => Some(*deadline),
-            Phase::Playing => self.all_away.map(|since| since + ALL_AWAY),
+            Phase::Playing => {
+                let behind = self.behind.map(|since| since + self.behind_limit());
+                self.all_away.map(|since| since + ALL_AWAY).into_iter().chain(behind).min()
+            }
             Phase::Paused(pause) => Some(pause.deadline),
         }
     }
@@ -250,9 +282,44 @@ impl Game {
                 self.outputs.push(Output::Record(None, "gathering_failed", detail));
                 self.outputs.push(Output::End(TerminationReason::PartnerLost, SeatSet::EMPTY));
             }
+            Phase::Playing if self.behind.is_some_and(|since| now >= since + self.behind_limit()) => {
+                self.outputs.push(Output::End(TerminationReason::PartnerLost, SeatSet::EMPTY));
+            }
             Phase::Playing => self.pause(PauseReason::EveryoneGone, self.playing(), self.frame, now),
-            Phase::Paused(_) => self.end_paused(TerminationReason::ReconnectTimeout),
+            Phase::Paused(_) => self.time_is_up(now),
         }
+    }
+
+    /// How long anybody may take to finish after another has.
+    fn behind_limit(&self) -> Duration {
+        LAST_RECORDS + Duration::from_millis(self.start.rules.pauses.timeout_millis.into())
+    }
+
+    /// Whoever was missing did not come back in time: that ends the game, or their part of it (P9).
+    fn time_is_up(&mut self, now: Timestamp) {
+        let (playing, present) = (self.playing(), self.present);
+        let rules = self.start.rules;
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        // Who is here and has said what it holds waits for the others, whoever else does not hear it.
+        let said = |seat: Seat| pause.forgetful.contains(seat) || pause.reports[seat.index()].is_some();
+        let here = |seat: &Seat| present.contains(*seat) && said(*seat);
+        let stay: SeatSet = playing.iter().filter(here).collect();
+        let gone: SeatSet = playing.iter().filter(|seat| !stay.contains(*seat)).collect();
+        let go_on = rules.on_player_lost == OnPlayerLost::Continue && stay.len() > 1 && !gone.is_empty();
+        if !go_on {
+            return self.end_paused(TerminationReason::ReconnectTimeout);
+        }
+        // The others have as long again to agree without them.
+        pause.deadline = now + Duration::from_millis(rules.pauses.timeout_millis.into());
+        for seat in gone.iter() {
+            pause.missing.remove(seat);
+            pause.forgetful.remove(seat);
+            self.left.insert(seat);
+            self.closed[seat.index()] = Some(FRAME_LIMIT);
+            self.outputs.push(Output::Drop(seat, TerminationReason::ReconnectTimeout));
+        }
+        self.next_round();
+        self.merge();
     }
 
     // Who is there.
@@ -355,10 +422,16 @@ impl Game {
         }
     }
 
-    /// A seat has gone on to the next scene.
-    pub(crate) fn leave(&mut self, seat: Seat, frame: Frame, now: Timestamp) {
+    /// A seat has played to the end, and gone on to the next scene.
+    pub(crate) fn leave(&mut self, seat: Seat, frame: Frame, hash: StateHash, now: Timestamp) {
+        let finished = *self.finished.get_or_insert((frame, hash));
+        if finished != (frame, hash) {
+            let detail = json!({ "frames": frame, "hash": hash, "others": finished });
+            self.outputs.push(Output::Record(Some(seat), "finished_differently", detail));
+        }
         self.left.insert(seat);
-        self.frame = self.frame.max(frame);
+        self.tell_frame(frame);
+        self.behind.get_or_insert(now);
         self.changed = true;
         if let Phase::Paused(pause) = &mut self.phase {
             pause.missing.remove(seat);
@@ -396,9 +469,10 @@ impl Game {
         if !known || pause_id < self.pauses {
             return;
         }
-        self.frame = self.frame.max(frame);
+        let frame = self.tell_frame(frame);
         match &mut self.phase {
             Phase::Gathering { .. } => {}
+            Phase::Playing if self.served.contains(peer) => {}
             Phase::Playing if self.left.contains(peer) => {
                 self.pause(PauseReason::Finishing, SeatSet::EMPTY, frame, now);
             }
@@ -406,10 +480,10 @@ impl Game {
                 self.pause(PauseReason::ConnectionLost, [peer].into_iter().collect(), frame, now);
             }
             Phase::Paused(pause) => {
-                if !self.left.contains(peer)
-                    && pause.successes[peer.index()].is_none()
-                    && !pause.missing.contains(peer)
-                {
+                // Whatever the two have said before, they do not hear each other now.
+                pause.successes[from.index()] = None;
+                pause.successes[peer.index()] = None;
+                if !self.left.contains(peer) && !pause.missing.contains(peer) {
                     pause.missing.insert(peer);
                     self.tell_pause();
                 }
@@ -420,16 +494,21 @@ impl Game {
     /// Two states that must be equal are not.
     pub(crate) fn handle_desync(&mut self, from: Seat, frame: Frame, now: Timestamp) {
         if matches!(self.phase, Phase::Playing) && !self.left.contains(from) {
+            let frame = self.tell_frame(frame);
             self.pause(PauseReason::Desync, SeatSet::EMPTY, frame, now);
         }
     }
 
     fn pause(&mut self, reason: PauseReason, missing: SeatSet, frame: Frame, now: Timestamp) {
+        let away = self.playing().iter().filter(|seat| !self.present.contains(*seat));
+        let missing = away.chain(missing.iter()).collect::<SeatSet>();
         let rules = self.start.rules.pauses;
         let total = Duration::from_millis(rules.total_millis.into());
         let left = total.saturating_sub(self.paused);
         let detail = json!({ "reason": reason.name(), "missing": missing, "frame": frame });
-        if self.pauses >= rules.most || left.is_zero() {
+        // Who only waits for what others have left behind has lost nobody.
+        let counts = reason != PauseReason::Finishing;
+        if counts && (self.counted >= rules.most || left.is_zero()) {
             self.outputs.push(Output::Record(None, "p2p_pause_refused", detail));
             // Nobody was late where states differ.
             let differs = reason == PauseReason::Desync;
@@ -438,6 +517,8 @@ impl Game {
             return self.outputs.push(Output::End(reason, missing));
         }
         self.pauses += 1;
+        self.counted += u32::from(counts);
+        let left = if counts { left } else { Duration::MAX };
         self.changed = true;
         self.all_away = None;
         let detail = json!({
@@ -520,7 +601,7 @@ impl Game {
     ) {
         let (pauses, size, count) = (self.pauses, self.input_size, self.seats.len());
         let Phase::Paused(pause) = &mut self.phase else { return };
-        let current = (pauses, pause.round) == (pause_id, round);
+        let current = (pauses, pause.round) == (pause_id, round) && !self.left.contains(from);
         if !current || pause.forgetful.contains(from) || pause.reports[from.index()].is_some() {
             return;
         }
@@ -528,8 +609,8 @@ impl Game {
             self.outputs.push(Output::Record(Some(from), "report_refused", json!({ "first": first })));
             return;
         };
-        self.frame = self.frame.max(confirmed);
         pause.reports[from.index()] = Some(report);
+        self.tell_frame(confirmed);
         self.merge();
     }
 
@@ -556,12 +637,34 @@ impl Game {
         if !core::mem::take(&mut pause.asked) || pause.cut.is_some() {
             return;
         }
-        let (first, ends) =
-            merge::merge(&pause.reports, pause.held.as_ref(), history, incarnations.len(), size);
+        let merged = merge::merge(&pause.reports, pause.held.as_ref(), history, incarnations.len(), size);
+        let (first, ends) = match merged {
+            Ok(merged) => merged,
+            Err(disagreement) => {
+                let detail = json!({ "pauseId": pause_id, "disagreement": disagreement });
+                self.outputs.push(Output::Record(None, "inputs_disagree", detail));
+                return self.end_paused(TerminationReason::Server);
+            }
+        };
         let mut seats = Vec::new();
         for ((seat, inputs), incarnation) in Seat::all(self.seats.len() as u8).zip(ends).zip(incarnations) {
-            let cut_frame = first + (inputs.len() / size.max(1)) as Frame;
+            let held = first + (inputs.len() / size.max(1)) as Frame;
+            // Of one that is gone no more counts than was held when it was given up.
+            let closed = &mut self.closed[seat.index()];
+            let given_up = *closed == Some(FRAME_LIMIT);
+            if given_up {
+                *closed = Some(held);
+            }
+            let cut_frame = closed.map_or(held, |from| from.min(held).max(first));
+            let closed = *closed;
+            let inputs = inputs[..(cut_frame - first) as usize * size].to_vec();
+            let first_own_frame = closed.map_or(cut_frame, |_| FRAME_LIMIT);
             let fences = &mut self.fences[seat.index()];
+            if given_up {
+                // What it has made since is void, as if another page had taken its place.
+                fences.push((incarnation + 1, cut_frame));
+                self.outputs.push(Output::Fence { seat, incarnation: incarnation + 1, cut_frame });
+            }
             if pause.forgetful.contains(seat) && fences.last().is_none_or(|&(last, _)| last < incarnation) {
                 fences.push((incarnation, cut_frame));
                 self.outputs.push(Output::Fence { seat, incarnation, cut_frame });
@@ -571,7 +674,7 @@ impl Game {
                 fences: fences.clone(),
                 cut_frame,
                 fill_value: Hex(vec![0; size]),
-                first_own_frame: cut_frame,
+                first_own_frame,
                 inputs: Hex(inputs),
             });
         }
@@ -579,6 +682,7 @@ impl Game {
         let cut = Cut { game_id, pause_id, round: pause.round, first, seats, rebuild };
         pause.cut = Some(cut.clone());
         pause.held = Some(cut.clone());
+        self.served = self.left;
         self.changed = true;
         self.tell_everyone(&ServerMessage::P2pCut(cut));
     }
@@ -598,7 +702,6 @@ impl Game {
             return;
         }
         pause.successes[from.index()] = Some((confirmed, hash));
-        self.frame = self.frame.max(confirmed);
         let came_back = pause.missing.contains(from);
         pause.missing.remove(from);
         self.resume_if_equal(now);
@@ -614,11 +717,14 @@ impl Game {
         let all: Option<Vec<_>> = playing.iter().map(said).collect();
         let Some(all) = all.filter(|all| !all.is_empty()) else { return };
         let (frame, hash) = all[0];
-        if all.iter().any(|&(other, _)| other != frame) {
+        let behind = self.finished.is_some_and(|(end, _)| all.iter().any(|&(other, _)| other < end));
+        if behind || self.finished.is_none() && all.iter().any(|&(other, _)| other != frame) {
             // Whoever is behind will say more.
             return;
         }
-        if all.iter().any(|&(_, other)| other != hash) {
+        // Who has played to the end has agreed with everyone there was.
+        let (frame, hash) = self.finished.unwrap_or((frame, hash));
+        if all.iter().any(|&other| other != (frame, hash)) {
             return self.repair(frame, &all);
         }
         let length = pause.length(now);
@@ -630,6 +736,7 @@ impl Game {
         self.paused += length;
         self.resumed = frame;
         self.phase = Phase::Playing;
+        self.behind = self.finished.map(|_| now);
         self.changed = true;
         let (game_id, pause_id) = (self.id(), self.pauses);
         let countdown_ms = self.start.rules.pauses.countdown_millis;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use base::{Frame, GameId, SeatSet, Timestamp, VisitId};
+use base::{Frame, GameId, SeatSet, StateHash, Timestamp, VisitId};
 use serde::{Deserialize, Serialize};
 use wire::control::{Cut, GameStart, PauseReason};
 
@@ -21,7 +21,11 @@ pub(crate) struct Saved {
     pages: Vec<u64>,
     fences: Vec<Vec<(u8, Frame)>>,
     left: SeatSet,
+    finished: Option<(Frame, StateHash)>,
+    served: SeatSet,
+    closed: Vec<Option<Frame>>,
     pauses: u32,
+    counted: u32,
     paused_millis: u64,
     resumed: Frame,
     frame: Frame,
@@ -81,7 +85,11 @@ impl Game {
             pages: self.pages.clone(),
             fences: self.fences.clone(),
             left: self.left,
+            finished: self.finished,
+            served: self.served,
+            closed: self.closed.clone(),
             pauses: self.pauses,
+            counted: self.counted,
             paused_millis: millis(self.paused),
             resumed: self.resumed,
             frame: self.frame,
@@ -126,8 +134,13 @@ impl Game {
             all_away: matches!(phase, Phase::Playing).then_some(now),
             phase,
             left: saved.left,
+            finished: saved.finished,
+            served: saved.served,
+            closed: saved.closed,
             present: SeatSet::EMPTY,
             pauses: saved.pauses,
+            counted: saved.counted,
+            behind: saved.finished.map(|_| now),
             paused: Duration::from_millis(saved.paused_millis),
             resumed: saved.resumed,
             frame: saved.frame,

@@ -1,6 +1,6 @@
 //! One game's rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use base::{MAX_SEATS, ParticipantId, Seat, VisitId};
@@ -244,9 +244,14 @@ impl Tables {
             );
             let told_of =
                 |is: &dyn Fn(&ServerEventRow) -> bool| told.iter().filter(|event| is(event)).count();
-            let losses = told_of(&|event| {
-                event.kind == "p2p_connection_lost" && event.detail["lostPeer"] == u64::from(seat.number())
-            });
+            // One loss may be told again, after a reconnection; its time says that it is the same.
+            let losses: BTreeSet<String> = told
+                .iter()
+                .filter(|event| event.kind == "p2p_connection_lost")
+                .filter(|event| event.detail["lostPeer"] == u64::from(seat.number()))
+                .map(|event| format!("{:?} {}", event.seat, event.detail["timestamp"]))
+                .collect();
+            let losses = losses.len();
             let reloads = told_of(&|event| event.kind == "reload" && event.seat == Some(seat));
             let counts = replayed.counts[seat.index()];
             self.sessions.row(vec![

@@ -136,15 +136,17 @@ impl Task {
         }
     }
 
-    /// Tells the stager how far a game's durable record goes. When it cannot be read the pause goes on, to its deadline
-    /// or to its next round.
-    async fn tell_history(&mut self, game: GameId) {
+    /// Tells the stager how far a game's durable record goes. When it cannot be read, it is asked again at the next beat.
+    pub(super) async fn tell_history(&mut self, game: GameId) {
         match self.context.store.history(game).await {
             Ok(store::History { end, first, rows }) => {
                 let now = self.now();
                 self.stager.handle_history(game, &room::History { end, first, rows }, now);
             }
-            Err(error) => tracing::error!(%game, %error, "cannot read a game's record"),
+            Err(error) => {
+                tracing::error!(%game, %error, "cannot read a game's record; trying again");
+                self.unanswered.push(game);
+            }
         }
     }
 

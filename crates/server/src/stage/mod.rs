@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use base::{Timestamp, VisitId, WallTime};
+use base::{GameId, Timestamp, VisitId, WallTime};
 use metrics::{counter, gauge};
 use room::{Identity, Restored, Stager};
 use store::{Store, StoreError, Write};
@@ -91,6 +91,7 @@ impl Stage {
             lanes: lanes.clone(),
             channels: HashMap::new(),
             unwritten: Vec::new(),
+            unanswered: Vec::new(),
             next_connection: 1,
             start: Instant::now(),
         };
@@ -135,6 +136,8 @@ struct Task {
     channels: HashMap<VisitId, Channel>,
     /// What was decided and could not be written down: it comes first when something is written again.
     unwritten: Vec<Write>,
+    /// Whose durable record could not be read when it was asked for.
+    unanswered: Vec<GameId>,
     next_connection: u64,
     start: Instant,
 }
@@ -175,7 +178,12 @@ impl Task {
                     None => return,
                 },
                 () = timer => self.stager.handle_timeout(self.now()),
-                _ = beats.tick() => self.beat(),
+                _ = beats.tick() => {
+                    self.beat();
+                    for game in std::mem::take(&mut self.unanswered) {
+                        self.tell_history(game).await;
+                    }
+                }
             }
             self.carry_out().await;
             self.forget();
@@ -189,11 +197,17 @@ impl Task {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Joined { hello: Hello { identity, page, resume }, connection, answer } => {
-                let restored = self.restored(identity.visit).await;
+                let restored = match self.restored(identity.visit).await {
+                    Ok(restored) => restored,
+                    Err(error) => {
+                        // Where it was is not to be guessed: it comes back when the store can tell.
+                        tracing::error!(visit = %identity.visit, %error, "cannot read how far a visit had come");
+                        return close(&connection, CloseCode::Unavailable);
+                    }
+                };
                 let now = self.now();
                 let fence = Fence(self.next_connection);
                 self.next_connection += 1;
-                self.lanes.connect(identity.visit, Arc::clone(&connection.lane));
                 let channel = match self.channels.entry(identity.visit) {
                     Entry::Occupied(channel) => channel.into_mut(),
                     Entry::Vacant(place) => match Channel::begin(now) {
@@ -204,6 +218,11 @@ impl Task {
                         }
                     },
                 };
+                if channel.has_replaced(page) {
+                    // Its hello has been long under way: the page was loaded anew since (R7).
+                    return close(&connection, CloseCode::Replaced);
+                }
+                self.lanes.connect(identity.visit, Arc::clone(&connection.lane));
                 channel.connect(fence, connection, (page, resume), now);
                 answer.send(fence).ok();
                 self.stager.handle_joined(identity, page, restored, now);
@@ -235,21 +254,17 @@ impl Task {
     }
 
     /// How far a visit had come, if this stager does not know it.
-    async fn restored(&self, visit: VisitId) -> Restored {
+    async fn restored(&self, visit: VisitId) -> Result<Restored, StoreError> {
         if self.stager.knows(visit) {
-            return Restored::default();
+            return Ok(Restored::default());
         }
         let store = &self.context.store;
-        let (row, open_game) = (store.visit(visit).await, store.open_seat(visit).await);
-        if let Err(error) = row.as_ref().and(open_game.as_ref()) {
-            tracing::error!(%visit, %error, "cannot read how far a visit had come");
-        }
-        let row = row.ok().flatten();
-        Restored {
+        let (row, open_game) = (store.visit(visit).await?, store.open_seat(visit).await?);
+        Ok(Restored {
             scene: row.as_ref().map_or(0, |row| row.scene),
             ended: row.and_then(|row| row.ended),
-            open_game: open_game.ok().flatten(),
-        }
+            open_game,
+        })
     }
 
     async fn stop(&mut self) {

@@ -373,6 +373,12 @@ impl Page {
                     // What was said before this pause does not count any more; what is still so is said again.
                     play.told_lost = SeatSet::EMPTY;
                 }
+                let round = |notice: &PauseNotice| (notice.pause_id, notice.round);
+                if play.pause.as_ref().map(round) != Some(round(&notice)) {
+                    // What was fetched for another round may have become void since.
+                    play.history.clear();
+                    play.fetching = None;
+                }
                 play.last_pause = notice.pause_id;
                 play.pause = Some(notice);
                 self.paused(now);

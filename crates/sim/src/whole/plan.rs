@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use base::{Rng, derive_seed};
-use wire::control::{GameRules, LaneUse, OnDirectLoss, PauseRules, Prediction};
+use wire::control::{GameRules, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules, Prediction};
 
 use crate::chaos::Ending;
 use crate::network::Paths;
@@ -221,6 +221,9 @@ impl Plan {
             plan.troubles.push(Trouble { at: millis(at), lasts, fault });
         }
         plan.troubles.sort_by_key(|trouble| trouble.at);
+        if within(0, 1) == 0 {
+            plan.rules.on_player_lost = OnPlayerLost::Continue;
+        }
         plan
     }
 
@@ -294,7 +297,7 @@ impl fmt::Display for Plan {
         writeln!(
             f,
             "seed {}: {} seats, {} episodes of {} frames at {} a second, delay {}, window {}, lanes {:?}, direct loss: {:?}, \
-             grace {} ms, pauses {:?}",
+             grace {} ms, pauses {:?}, on player lost: {:?}",
             self.seed,
             self.seats,
             rules.episodes,
@@ -306,6 +309,7 @@ impl fmt::Display for Plan {
             rules.on_direct_loss,
             rules.grace_millis,
             rules.pauses,
+            rules.on_player_lost,
         )?;
         for Trouble { at, lasts, fault } in &self.troubles {
             writeln!(f, "  {at:>8.3?} for {lasts:?}: {fault:?}")?;

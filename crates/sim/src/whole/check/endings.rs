@@ -1,6 +1,6 @@
 //! Every seat ends exactly once, and for one reason.
 
-use wire::control::TerminationReason;
+use wire::control::{OnPlayerLost, TerminationReason};
 
 use super::{Violation, demand};
 use crate::whole::Outcome;
@@ -15,7 +15,13 @@ pub(super) fn endings(outcome: &Outcome) -> Result<(), Violation> {
         })?;
     }
     let reasons = || endings.values().flatten().map(|ending| ending.reason);
-    let cut_short: Vec<_> = reasons().filter(|&reason| reason != TerminationReason::Normal).collect();
+    // Those who were given up ended for themselves, where the others play on.
+    let alone = |reason| {
+        outcome.plan.rules.on_player_lost == OnPlayerLost::Continue
+            && reason == TerminationReason::ReconnectTimeout
+    };
+    let short = |&reason: &TerminationReason| reason != TerminationReason::Normal && !alone(reason);
+    let cut_short: Vec<_> = reasons().filter(short).collect();
     demand(cut_short.iter().all(|&reason| reason == cut_short[0]), PROPERTY, || format!("{endings:?}"))?;
     for (seat, page) in (0..).zip(&outcome.pages) {
         let Some(page) = page.as_ref().filter(|page| page.connected) else { continue };
