@@ -50,12 +50,22 @@ const PARTS: [Part; 7] = [
 ];
 
 /// Journeys that do more: name, file and variable.
-const JOURNEYS: [(&str, &str, (&str, &str)); 3] = [
+const JOURNEYS: [(&str, &str, (&str, &str)); 5] = [
     ("the direct lane cut 20 times at 30 frames a second", "cut_at_30_fps", ("INTERPLAY_CUTS", "20")),
     (
         "the direct lane cut 20 times at 60 frames a second, hot and warm",
         "cut_at_60_fps",
         ("INTERPLAY_CUTS", "20"),
+    ),
+    (
+        "everything that may fail in mid-game, two people, 5 times",
+        "vanish_and_return_two",
+        ("INTERPLAY_TIMES", "5"),
+    ),
+    (
+        "everything that may fail in mid-game, three people, 5 times",
+        "vanish_and_return_three",
+        ("INTERPLAY_TIMES", "5"),
     ),
     (
         "the HTTP API against its description, 500 examples an operation",
