@@ -132,10 +132,12 @@ impl Pause {
         (game, row): (GameId, usize),
         token: &str,
     ) -> Result<(), Fault> {
-        let Some(first) = session.wants_history() else { return Ok(()) };
+        if session.wants_history().is_none() {
+            return Ok(());
+        }
         let time = now();
-        if self.history.len() >= first as usize * row {
-            session.handle_history(&core::mem::take(&mut self.history), environment, time)?;
+        if session.handle_history(&self.history, environment, time)? {
+            self.history = Vec::new();
         } else if self.fetching.is_none() && time >= self.fetch_at {
             self.fetches += 1;
             self.fetching = Some(self.fetches);

@@ -4,8 +4,7 @@ use base::{Frame, GameId, Seat, VisitId};
 use wire::close::CloseCode;
 use wire::control::{GameRules, ServerMessage, TerminationReason};
 
-/// Something to do. Whatever writes stands before whatever tells, so that all of one call can be written in one
-/// commit, and told after it (C3).
+/// Something to do. All that one call wants written belongs into one commit, and is told after it (C3).
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
     /// Tell a visit's connection, if it has one.

@@ -6,8 +6,8 @@
 //! go on. Whatever happens, each visit reaches the end (P9).
 //!
 //! Nothing here has a clock, a socket or a file. Events come in with the time; what must be told, written or
-//! closed comes out as [`Effect`]s, in order: what a message depends on stands before it, so a driver that
-//! carries them out one after another never tells what is not yet durable (C3).
+//! closed comes out as [`Effect`]s. A driver writes down all that one event has led to in one commit, and tells
+//! what is to be told after it, in order: so nobody is told what is not yet durable (C3).
 
 mod effect;
 mod experiment;

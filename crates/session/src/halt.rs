@@ -2,17 +2,14 @@
 
 use core::time::Duration;
 
-use base::{FRAME_LIMIT, Frame, Input, Seat, SeatSet, StateHash, Timestamp};
+use base::{FRAME_LIMIT, Frame, Input, Seat, StateHash, Timestamp};
 use rollback::{Advance, Environment, Rollback};
 use wire::batch::PlayEvent;
-use wire::control::{Cut, PauseNotice, SeatCut};
+use wire::control::{Cut, PauseNotice, REPORTED_FRAMES, SeatCut};
 
 use crate::pace::Advantage;
 use crate::session::{Phase, Session, rollback_config};
 use crate::status::SeatPhase;
-
-/// How many confirmed frames' inputs a report holds: more than one seat's confirmed frame is ahead of another's.
-const REPORTED: Frame = 32;
 
 /// How many frames are taken out of what is played anew at a time: fewer than the core takes.
 const AT_A_TIME: Frame = 32;
@@ -26,8 +23,6 @@ pub(crate) struct Halt {
     pause: u32,
     round: u32,
     since: Timestamp,
-    /// Whom to hear before this seat can go on.
-    playing: SeatSet,
     /// What all hold together, once it is known.
     cut: Option<Cut>,
     /// Everything is to be played anew, from the server's record of the frames before the cut's first.
@@ -71,14 +66,12 @@ impl Session {
         }
         match &mut self.halt {
             Some(halt) if (halt.pause, halt.round) == (notice.pause_id, notice.round) => {
-                halt.playing = notice.playing;
                 halt.told = None;
                 return;
             }
             // The same standing still: another round of it, or another pause before the countdown was over.
             Some(halt) => {
                 (halt.pause, halt.round) = (notice.pause_id, notice.round);
-                halt.playing = notice.playing;
                 (halt.cut, halt.history, halt.told, halt.until) = (None, false, None, None);
             }
             None => {
@@ -86,7 +79,6 @@ impl Session {
                     pause: notice.pause_id,
                     round: notice.round,
                     since: now,
-                    playing: notice.playing,
                     cut: None,
                     history: false,
                     told: None,
@@ -105,13 +97,18 @@ impl Session {
         self.phase != Phase::Gathering
     }
 
+    /// Whether everyone stands still, and what all hold together is not known yet.
+    pub(crate) fn waits_for_cut(&self) -> bool {
+        self.halt.as_ref().is_some_and(|halt| halt.cut.is_none())
+    }
+
     /// What this seat holds of everyone's inputs, for the server to put together; `None` when it is not paused, or
     /// has no memory.
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         let halt = self.halt.as_ref().filter(|_| self.has_memory())?;
         let confirmed = self.rollback.confirmed();
-        let first = confirmed.saturating_sub(REPORTED);
+        let first = confirmed.saturating_sub(REPORTED_FRAMES);
         let of =
             |seat| self.rollback.inputs(seat, first).flat_map(|input| input.as_bytes().to_vec()).collect();
         let inputs = Seat::all(self.setup.seats).map(of).collect();
@@ -204,13 +201,13 @@ impl Session {
             for seat in Seat::all(self.setup.seats) {
                 let next = self.rollback.known_until(seat);
                 let until = next.max(self.rollback.confirmed()) + AT_A_TIME;
-                // The first frames' inputs are known without being told.
-                let inputs: Vec<_> = (next..until).map_while(|frame| of(seat, frame)).collect();
                 let part = cut.seats.get(seat.index()).filter(|part| makes_none(part));
                 if let Some(part) = part.filter(|part| next >= part.cut_frame) {
                     self.rollback.close(seat, part.cut_frame);
                     continue;
                 }
+                // The first frames' inputs are known without being told.
+                let inputs: Vec<_> = (next..until).map_while(|frame| of(seat, frame)).collect();
                 fed |= !inputs.is_empty() && self.rollback.add_known(seat, next, inputs.into_iter()).is_ok();
             }
             let mut played = false;
@@ -281,11 +278,8 @@ impl Session {
     /// What to tell the server, once this seat hears everyone and has played all that is known; again when that
     /// changes.
     pub fn poll_success(&mut self) -> Option<(u32, u32, Frame, StateHash)> {
-        let heard = |playing: SeatSet| {
-            let mut peers = self.peers.iter().filter(|peer| playing.contains(peer.seat));
-            peers.all(|peer| peer.link.hears(self.now))
-        };
         let halt = self.halt.as_ref()?;
+        let heard = || self.here().all(|peer| peer.link.hears(self.now));
         let settled = match self.phase {
             Phase::Gathering | Phase::Stopped => false,
             Phase::Finished { .. } => true,
@@ -295,7 +289,7 @@ impl Session {
                         && self.rollback.known_by_all() <= self.rollback.frame()
             }
         };
-        if halt.cut.is_none() || halt.history || halt.until.is_some() || !settled || !heard(halt.playing) {
+        if halt.cut.is_none() || halt.history || halt.until.is_some() || !settled || !heard() {
             return None;
         }
         let confirmed = self.rollback.confirmed();

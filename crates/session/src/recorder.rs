@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 
 use base::{Frame, Input, MAX_SEATS, Seat, SeatSet, Timestamp};
 use rollback::Confirmed;
-use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, MAX_BATCH_EVENTS, PlayEvent, RecordBatch};
+use wire::batch::{
+    BatchAcknowledgement, EventRecord, FrameRecord, MAX_BATCH_EVENTS, PlayEvent, RecordBatch, incarnation_at,
+};
 
 /// The most frames sent in one batch: well below the codec's bound, so that a batch of eight seats with sixteen
 /// bytes each stays under its size.
@@ -117,15 +119,9 @@ impl Recorder {
 
     /// The incarnations of a frame, and the first frame after it that may have others.
     pub(crate) fn incarnations_at(&self, frame: Frame) -> (Vec<u8>, Frame) {
-        let begun = |fences: &Vec<(u8, Frame)>| {
-            let before = fences.iter().filter(|&&(_, from)| from <= frame);
-            before.map(|&(incarnation, _)| incarnation).max().unwrap_or(0)
-        };
+        let at = |fences: &Vec<(u8, Frame)>| incarnation_at(fences.iter().copied(), frame);
         let later = self.fences.iter().flatten().map(|&(_, from)| from).filter(|&from| from > frame);
-        (
-            self.fences[..usize::from(self.seats)].iter().map(begun).collect(),
-            later.min().unwrap_or(Frame::MAX),
-        )
+        (self.fences[..usize::from(self.seats)].iter().map(at).collect(), later.min().unwrap_or(Frame::MAX))
     }
 
     /// What is recorded need not wait for its time: the game stands still.

@@ -311,6 +311,7 @@ impl Session {
     }
 
     fn try_packet(&mut self, from: Seat, lane: Lane, bytes: &[u8], now: Timestamp) -> Option<()> {
+        let waits_for_cut = self.waits_for_cut();
         let peer = self.peers.iter_mut().find(|peer| peer.seat == from)?;
         let Received { packet, fresh } = peer.link.handle_packet(lane, bytes, now).ok()?;
         // What the peer says of us must be possible: it cannot hold what we never made, nor have simulated
@@ -324,7 +325,8 @@ impl Session {
             return None;
         }
         let known = self.rollback.known_until(from);
-        if packet.first <= known {
+        // What was reported to the server is put together there: until it is, nothing is added to it (N5).
+        if packet.first <= known && !waits_for_cut {
             let inputs = packet.inputs(self.setup.input_size);
             self.rollback.add_remote(from, packet.first, inputs).ok()?;
             if self.rollback.known_until(from) > known {

@@ -1,12 +1,9 @@
 //! Runs the whole system in virtual time: many seeds, or one with its trace.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use sim::whole::{Plan, check, run, shrink};
+use sim::whole::{Many, Plan, check, many, run, shrink};
 
 const HELP: &str = "sim [--seeds N] [--from S]   run N seeds [1000] from S [0] on
 sim --seed S [--trace]       run one seed; a failing one is made shorter";
@@ -47,7 +44,7 @@ fn main() -> ExitCode {
     };
     let passed = match arguments.seed {
         Some(seed) => one(seed, arguments.trace),
-        None => many(arguments.from, arguments.seeds),
+        None => range(arguments.from, arguments.seeds),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -75,60 +72,12 @@ fn one(seed: u64, trace: bool) -> bool {
     false
 }
 
-fn many(from: u64, count: u64) -> bool {
+fn range(from: u64, count: u64) -> bool {
     let start = Instant::now();
-    let next = AtomicU64::new(from);
-    let failures = Mutex::new(Vec::new());
-    let totals = Mutex::new((Duration::ZERO, [0_u64; 6]));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // What panicked is told with its seed.
     std::panic::set_hook(Box::new(|_| {}));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let (mut virtually, mut counts) = (Duration::ZERO, [0; 6]);
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + count {
-                        break;
-                    }
-                    let played = catch_unwind(AssertUnwindSafe(|| {
-                        let outcome = run(&Plan::of(seed), false);
-                        (check::all(&outcome), outcome.lasted, outcome.counts())
-                    }));
-                    let failure = match played {
-                        Ok((result, lasted, counted)) => {
-                            virtually += lasted;
-                            for (sum, count) in counts.iter_mut().zip(counted) {
-                                *sum += count;
-                            }
-                            result.err().map(|violation| violation.to_string())
-                        }
-                        Err(panic) => {
-                            let text = panic.downcast_ref::<String>().cloned();
-                            let text =
-                                text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                            Some(format!("a panic: {}", text.unwrap_or_default()))
-                        }
-                    };
-                    if let Some(failure) = failure
-                        && let Ok(mut failures) = failures.lock()
-                    {
-                        failures.push((seed, failure));
-                    }
-                }
-                if let Ok(mut totals) = totals.lock() {
-                    totals.0 += virtually;
-                    for (sum, count) in totals.1.iter_mut().zip(counts) {
-                        *sum += count;
-                    }
-                }
-            });
-        }
-    });
-    let mut failures = failures.into_inner().unwrap_or_default();
-    failures.sort_unstable();
-    let (virtually, [pauses, resumes, reloads, repairs, restarts, frames]) =
-        totals.into_inner().unwrap_or_default();
+    let Many { failures, virtually, counts } = many(from..from + count);
+    let [pauses, resumes, reloads, repairs, restarts, frames] = counts;
     let real = start.elapsed().as_secs_f64();
     println!(
         "seeds {from} to {}: {} failed; {:.1} virtual hours in {real:.0} s ({:.0} times real time); {pauses} pauses, \

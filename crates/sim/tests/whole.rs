@@ -4,10 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use sim::whole::{Fault, Outcome, Plan, Sabotage, check, run, shrink};
+use sim::whole::{Fault, Many, Outcome, Plan, Sabotage, check, many, run, shrink};
 
 const SEEDS: u64 = 5_000;
 
@@ -18,33 +17,9 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn whatever_fails_everyone_comes_back_or_ends_together() {
     let seeds = number("INTERPLAY_SEEDS").unwrap_or(SEEDS);
-    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
-    let part = |first: u64| {
-        let (mut failures, mut counts) = (Vec::new(), [0; 6]);
-        for seed in (first..seeds).step_by(threads as usize) {
-            let played = catch_unwind(AssertUnwindSafe(|| {
-                let outcome = run(&Plan::of(seed), false);
-                (check::all(&outcome), outcome.counts())
-            }));
-            match played {
-                Ok((Ok(()), counted)) => {
-                    counts.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
-                }
-                Ok((Err(violation), _)) => failures.push(format!("--seed {seed}: {violation}")),
-                Err(_) => failures.push(format!("--seed {seed}: a panic")),
-            }
-        }
-        (failures, counts)
-    };
-    let parts: Vec<_> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|first| scope.spawn(move || part(first))).collect();
-        running.into_iter().map(|part| part.join().unwrap()).collect()
-    });
-    let mut counts = [0; 6];
-    for (_, counted) in &parts {
-        counts.iter_mut().zip(counted).for_each(|(sum, count)| *sum += count);
-    }
-    let failures: Vec<_> = parts.into_iter().flat_map(|(failures, _)| failures).collect();
+    let Many { failures, counts, .. } = many(0..seeds);
+    let failures: Vec<_> =
+        failures.iter().map(|(seed, failure)| format!("--seed {seed}: {failure}")).collect();
     let some = failures.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "{} of {seeds} seeds failed, among them\n{some}", failures.len());
     let [pauses, resumes, reloads, repairs, restarts, frames] = counts;
@@ -54,6 +29,15 @@ fn whatever_fails_everyone_comes_back_or_ends_together() {
     );
     // Runs in which nothing went wrong prove nothing.
     assert!(resumes > seeds / 4 && reloads > seeds / 4 && repairs > seeds / 50 && restarts > seeds / 10);
+}
+
+/// Far seeds that failed once; docs/reliability.md says of what.
+#[test]
+fn seeds_that_have_failed_pass() {
+    for seed in [33_182, 34_037, 50_301] {
+        let plan = Plan::of(seed);
+        check::all(&run(&plan, false)).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+    }
 }
 
 #[test]

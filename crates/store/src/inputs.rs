@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use base::{FRAME_LIMIT, Frame, GameId, Seat};
 use rusqlite::{Connection, params};
+use wire::batch::incarnation_at;
 
 use crate::StoreError;
 use crate::rows::seat;
@@ -48,8 +49,8 @@ impl Fences {
     /// Whose input of a seat a frame has: the page's incarnation.
     #[must_use]
     pub fn incarnation_at(&self, seat: Seat, frame: Frame) -> u8 {
-        let begun = self.0.iter().filter(|fence| fence.seat == seat && fence.cut_frame <= frame);
-        begun.map(|fence| fence.incarnation).max().unwrap_or(0)
+        let own = self.0.iter().filter(|fence| fence.seat == seat);
+        incarnation_at(own.map(|fence| (fence.incarnation, fence.cut_frame)), frame)
     }
 
     /// Whether what a page told of a frame is void: it has an input of an incarnation that another had followed by then.

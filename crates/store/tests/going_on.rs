@@ -4,46 +4,13 @@
 
 use std::path::Path;
 
-use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
-use store::{DATABASE, History, LiveGame, LiveGames, NewGame, NewVisit, Reader, SeatEnding, Store, Write};
+use base::{Frame, GameId, Seat, SeatSet, StateHash, WallTime};
+use store::{DATABASE, History, LiveGame, LiveGames, Reader, SeatEnding, Store, Write};
 use wire::batch::{FrameRecord, RecordBatch};
-use wire::control::{GameRules, TerminationReason};
+use wire::control::TerminationReason;
 
-const GAME: GameId = GameId::from_random([1; 16]);
-const VISITS: [VisitId; 2] = [VisitId::from_random([2; 16]), VisitId::from_random([3; 16])];
-
-async fn store_with_a_game(folder: &Path) -> Store {
-    let store = Store::open(folder).unwrap();
-    for visit in VISITS {
-        let new = NewVisit {
-            visit,
-            participant: ParticipantId::from_random([9; 16]),
-            experiment: "tag".into(),
-            experiment_sha256: "ab".into(),
-            entry: serde_json::Map::new(),
-            created: WallTime(5),
-        };
-        store.create_visit(new).await.unwrap();
-    }
-    store.apply(vec![Write::CreateGame(Box::new(game(GAME)))]).await.unwrap();
-    store
-}
-
-fn game(game: GameId) -> NewGame {
-    NewGame {
-        game,
-        experiment: "tag".into(),
-        experiment_sha256: "ab".into(),
-        scene: "play".into(),
-        environment_sha256: "cd".into(),
-        epoch: 7,
-        seed: 11,
-        rules: GameRules::default(),
-        input_size: 1,
-        seats: VISITS.to_vec(),
-        created: WallTime(6),
-    }
-}
+mod support;
+use support::{GAME, VISITS, game, store_with_a_game};
 
 fn seat(number: u8) -> Seat {
     Seat::new(number).unwrap()

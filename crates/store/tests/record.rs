@@ -3,43 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
-use store::{FrameRow, NewGame, NewVisit, Reader, SeatEnding, Store, Write};
+use base::{Frame, GameId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
+use store::{FrameRow, Reader, SeatEnding, Store, Write};
 use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, PlayEvent, RecordBatch};
-use wire::control::{GameRules, TerminationReason};
+use wire::control::TerminationReason;
 
-const GAME: GameId = GameId::from_random([1; 16]);
-const VISITS: [VisitId; 2] = [VisitId::from_random([2; 16]), VisitId::from_random([3; 16])];
-
-async fn store_with_a_game(folder: &std::path::Path) -> Store {
-    let store = Store::open(folder).unwrap();
-    for visit in VISITS {
-        let new = NewVisit {
-            visit,
-            participant: ParticipantId::from_random([9; 16]),
-            experiment: "tag".into(),
-            experiment_sha256: "ab".into(),
-            entry: serde_json::Map::new(),
-            created: WallTime(5),
-        };
-        store.create_visit(new).await.unwrap();
-    }
-    let game = NewGame {
-        game: GAME,
-        experiment: "tag".into(),
-        experiment_sha256: "ab".into(),
-        scene: "play".into(),
-        environment_sha256: "cd".into(),
-        epoch: 7,
-        seed: u64::MAX,
-        rules: GameRules::default(),
-        input_size: 1,
-        seats: VISITS.to_vec(),
-        created: WallTime(6),
-    };
-    store.apply(vec![Write::CreateGame(Box::new(game))]).await.unwrap();
-    store
-}
+mod support;
+use support::{GAME, VISITS, store_with_a_game};
 
 fn frame(number: Frame, salt: u8) -> FrameRecord {
     FrameRecord {

@@ -186,6 +186,14 @@ pub enum PlayEvent {
     },
 }
 
+/// Whose input of a seat a frame has, if these are the seat's incarnations after the first with the frame that each
+/// began at.
+#[must_use]
+pub fn incarnation_at(fences: impl IntoIterator<Item = (u8, Frame)>, frame: Frame) -> u8 {
+    let begun = fences.into_iter().filter(|&(_, from)| from <= frame);
+    begun.map(|(incarnation, _)| incarnation).max().unwrap_or(0)
+}
+
 /// What the server answers to a batch, once it would survive a power loss.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BatchAcknowledgement {

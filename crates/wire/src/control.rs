@@ -14,6 +14,10 @@ use crate::lane::{Cause, Lane, Quality};
 /// The longest control message, in bytes (A2).
 pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
 
+/// How many confirmed frames' inputs a `p2p_pause_report` has: more than one seat's confirmed frame is ahead of
+/// another's.
+pub const REPORTED_FRAMES: Frame = 32;
+
 /// How often a page sends `ping`, in milliseconds.
 pub const HEARTBEAT_MILLIS: u64 = 1_000;
 

@@ -2,13 +2,10 @@
 
 use base::{Frame, MAX_SEATS, Seat};
 use serde::Serialize;
-use wire::control::{Cut, Hex};
+use wire::control::{Cut, Hex, REPORTED_FRAMES};
 
 /// The most frames of one seat's inputs that a report may have.
 const MOST_FRAMES: usize = 128;
-
-/// How many confirmed frames' inputs a report has.
-const REPORTED: Frame = 32;
 
 /// How far past what is confirmed anybody can hold a seat's inputs: two windows and two delays.
 const FURTHEST: Frame = 2 * (16 + 8);
@@ -55,7 +52,7 @@ impl Report {
         let whole =
             |inputs: &Vec<u8>| inputs.len() <= MOST_FRAMES * size && inputs.len().is_multiple_of(size.max(1));
         // Whoever has confirmed a frame holds everybody's inputs before it.
-        let as_agreed = confirmed < base::FRAME_LIMIT && first == confirmed.saturating_sub(REPORTED);
+        let as_agreed = confirmed < base::FRAME_LIMIT && first == confirmed.saturating_sub(REPORTED_FRAMES);
         let reach = (confirmed - first.min(confirmed)) as usize * size;
         let holds = |inputs: &Vec<u8>| inputs.len() >= reach;
         let in_shape = inputs.len() == seats && inputs.iter().all(whole) && inputs.iter().all(holds);

@@ -143,7 +143,28 @@ struct Pause {
     successes: [Option<(Frame, StateHash)>; MAX_SEATS],
 }
 
+/// Notes that a seat's newest incarnation begins at a frame. False when it has begun there already, or before: when a cut
+/// was told and everyone lost their memory before it was durable, the next one is further back.
+fn begin_at(fences: &mut Vec<(u8, Frame)>, newest: u8, frame: Frame) -> bool {
+    match fences.last_mut() {
+        Some((incarnation, from)) if *incarnation >= newest => {
+            let earlier = frame < *from;
+            *from = frame.min(*from);
+            earlier
+        }
+        _ => {
+            fences.push((newest, frame));
+            true
+        }
+    }
+}
+
 impl Pause {
+    /// Whether there is nothing more to hear of what a seat holds.
+    fn has_said(&self, seat: Seat) -> bool {
+        self.forgetful.contains(seat) || self.reports[seat.index()].is_some()
+    }
+
     fn length(&self, now: Timestamp) -> Duration {
         self.before + now.saturating_since(self.since)
     }
@@ -190,8 +211,7 @@ impl Game {
 
     /// Tells everyone that it begins.
     pub(crate) fn begin(&mut self) {
-        let everyone: Vec<_> = self.remaining().map(|(seat, _)| seat).collect();
-        for seat in everyone {
+        for seat in self.playing().iter() {
             self.tell_all_of_it(seat);
         }
     }
@@ -301,8 +321,7 @@ impl Game {
         let rules = self.start.rules;
         let Phase::Paused(pause) = &mut self.phase else { return };
         // Who is here and has said what it holds waits for the others, whoever else does not hear it.
-        let said = |seat: Seat| pause.forgetful.contains(seat) || pause.reports[seat.index()].is_some();
-        let here = |seat: &Seat| present.contains(*seat) && said(*seat);
+        let here = |seat: &Seat| present.contains(*seat) && pause.has_said(*seat);
         let stay: SeatSet = playing.iter().filter(here).collect();
         let gone: SeatSet = playing.iter().filter(|seat| !stay.contains(*seat)).collect();
         let go_on = rules.on_player_lost == OnPlayerLost::Continue && stay.len() > 1 && !gone.is_empty();
@@ -406,9 +425,7 @@ impl Game {
             Phase::Gathering { ready, .. } => {
                 // Everybody's link to it is made anew.
                 *ready = SeatSet::EMPTY;
-                let others: Vec<_> =
-                    self.remaining().map(|(seat, _)| seat).filter(|&other| other != seat).collect();
-                for other in others {
+                for other in self.playing().iter().filter(|&other| other != seat) {
                     self.tell_all_of_it(other);
                 }
             }
@@ -505,10 +522,10 @@ impl Game {
         let rules = self.start.rules.pauses;
         let total = Duration::from_millis(rules.total_millis.into());
         let left = total.saturating_sub(self.paused);
-        let detail = json!({ "reason": reason.name(), "missing": missing, "frame": frame });
         // Who only waits for what others have left behind has lost nobody.
         let counts = reason != PauseReason::Finishing;
         if counts && (self.counted >= rules.most || left.is_zero()) {
+            let detail = json!({ "reason": reason.name(), "missing": missing, "frame": frame });
             self.outputs.push(Output::Record(None, "p2p_pause_refused", detail));
             // Nobody was late where states differ.
             let differs = reason == PauseReason::Desync;
@@ -618,10 +635,7 @@ impl Game {
     fn merge(&mut self) {
         let (playing, present) = (self.playing(), self.present);
         let Phase::Paused(pause) = &mut self.phase else { return };
-        let told = |seat: Seat| {
-            present.contains(seat)
-                && (pause.forgetful.contains(seat) || pause.reports[seat.index()].is_some())
-        };
+        let told = |seat: Seat| present.contains(seat) && pause.has_said(seat);
         if pause.cut.is_none() && !pause.asked && !playing.is_empty() && playing.iter().all(told) {
             pause.asked = true;
             self.outputs.push(Output::AskHistory);
@@ -649,25 +663,18 @@ impl Game {
         let mut seats = Vec::new();
         for ((seat, inputs), incarnation) in Seat::all(self.seats.len() as u8).zip(ends).zip(incarnations) {
             let held = first + (inputs.len() / size.max(1)) as Frame;
-            // Of one that is gone no more counts than was held when it was given up.
+            // Of one that is gone no more counts than was held when it was given up, and less when that is lost since.
             let closed = &mut self.closed[seat.index()];
-            let given_up = *closed == Some(FRAME_LIMIT);
-            if given_up {
-                *closed = Some(held);
-            }
             let cut_frame = closed.map_or(held, |from| from.min(held).max(first));
+            *closed = closed.map(|from| from.min(cut_frame));
             let closed = *closed;
             let inputs = inputs[..(cut_frame - first) as usize * size].to_vec();
             let first_own_frame = closed.map_or(cut_frame, |_| FRAME_LIMIT);
+            // What one that is gone has made since is void, as if another page had taken its place.
+            let newest = if closed.is_some() { incarnation + 1 } else { incarnation };
             let fences = &mut self.fences[seat.index()];
-            if given_up {
-                // What it has made since is void, as if another page had taken its place.
-                fences.push((incarnation + 1, cut_frame));
-                self.outputs.push(Output::Fence { seat, incarnation: incarnation + 1, cut_frame });
-            }
-            if pause.forgetful.contains(seat) && fences.last().is_none_or(|&(last, _)| last < incarnation) {
-                fences.push((incarnation, cut_frame));
-                self.outputs.push(Output::Fence { seat, incarnation, cut_frame });
+            if (closed.is_some() || pause.forgetful.contains(seat)) && begin_at(fences, newest, cut_frame) {
+                self.outputs.push(Output::Fence { seat, incarnation: newest, cut_frame });
             }
             seats.push(SeatCut {
                 incarnation,
@@ -775,8 +782,7 @@ impl Game {
     }
 
     fn tell_everyone(&mut self, message: &ServerMessage) {
-        let everyone: Vec<_> = self.remaining().map(|(seat, _)| seat).collect();
-        for seat in everyone {
+        for seat in self.playing().iter() {
             self.tell(seat, message.clone());
         }
     }

@@ -25,6 +25,9 @@ use crate::turn::TurnAccess;
 /// How many events wait for the stager; a socket that brings more waits with it.
 const MAILBOX: usize = 4096;
 
+/// How many of them go into one commit at most, when they come faster than the disk writes.
+const TOGETHER: usize = 256;
+
 /// How many messages wait for a socket (R8).
 pub(crate) const OUTBOX: usize = 256;
 
@@ -153,6 +156,7 @@ impl Task {
     }
 
     async fn run(mut self, mut mailbox: mpsc::Receiver<Event>) {
+        let mut events = Vec::with_capacity(TOGETHER);
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -168,15 +172,19 @@ impl Task {
                 }
             };
             tokio::select! {
-                event = mailbox.recv() => match event {
-                    Some(Event::Stop { answer }) => {
-                        self.stop().await;
-                        answer.send(()).ok();
+                count = mailbox.recv_many(&mut events, TOGETHER) => {
+                    if count == 0 {
                         return;
                     }
-                    Some(event) => self.handle(event).await,
-                    None => return,
-                },
+                    for event in events.drain(..) {
+                        if let Event::Stop { answer } = event {
+                            self.stop().await;
+                            answer.send(()).ok();
+                            return;
+                        }
+                        self.handle(event).await;
+                    }
+                }
                 () = timer => self.stager.handle_timeout(self.now()),
                 _ = beats.tick() => {
                     self.beat();
@@ -197,6 +205,8 @@ impl Task {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Joined { hello: Hello { identity, page, resume }, connection, answer } => {
+                // What a visit that comes is told of where it was must be durable.
+                self.carry_out().await;
                 let restored = match self.restored(identity.visit).await {
                     Ok(restored) => restored,
                     Err(error) => {

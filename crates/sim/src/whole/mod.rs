@@ -19,6 +19,7 @@
 
 mod channel;
 pub mod check;
+mod many;
 mod outcome;
 mod page;
 mod plan;
@@ -27,6 +28,7 @@ mod server;
 mod shrink;
 mod store;
 
+pub use many::{Many, many};
 pub use outcome::Outcome;
 pub use plan::{Fault, Plan, Sabotage, Trouble};
 pub use run::run;

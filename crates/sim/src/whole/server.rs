@@ -117,12 +117,15 @@ impl Server {
     }
 
     /// Handles what has come, up to something that must be durable before anyone is told of it. What is told without
-    /// that is in the answer.
+    /// that is in the answer. All that waits goes into one commit; but what a visit that comes is told must be durable.
     pub(super) fn pump(&mut self, store: &Store, now: Duration) -> Vec<Tell> {
         let mut told = Vec::new();
         while self.committing.is_none() {
             let Some(input) = self.inbox.pop_front() else { break };
             self.handle(input, store, now, &mut told);
+            while let Some(input) = self.inbox.pop_front_if(|next| !matches!(next, Input::Hello { .. })) {
+                self.handle(input, store, now, &mut told);
+            }
             self.collect(now, &mut told);
         }
         told

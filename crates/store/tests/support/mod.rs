@@ -1,0 +1,44 @@
+//! A store with a game in it, for every test that needs no more than that.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use base::{GameId, ParticipantId, VisitId, WallTime};
+use store::{NewGame, NewVisit, Store, Write};
+use wire::control::GameRules;
+
+pub(crate) const GAME: GameId = GameId::from_random([1; 16]);
+pub(crate) const VISITS: [VisitId; 2] = [VisitId::from_random([2; 16]), VisitId::from_random([3; 16])];
+
+pub(crate) async fn store_with_a_game(folder: &Path) -> Store {
+    let store = Store::open(folder).unwrap();
+    for visit in VISITS {
+        let new = NewVisit {
+            visit,
+            participant: ParticipantId::from_random([9; 16]),
+            experiment: "tag".into(),
+            experiment_sha256: "ab".into(),
+            entry: serde_json::Map::new(),
+            created: WallTime(5),
+        };
+        store.create_visit(new).await.unwrap();
+    }
+    store.apply(vec![Write::CreateGame(Box::new(game(GAME)))]).await.unwrap();
+    store
+}
+
+pub(crate) fn game(game: GameId) -> NewGame {
+    NewGame {
+        game,
+        experiment: "tag".into(),
+        experiment_sha256: "ab".into(),
+        scene: "play".into(),
+        environment_sha256: "cd".into(),
+        epoch: 7,
+        seed: u64::MAX,
+        rules: GameRules::default(),
+        input_size: 1,
+        seats: VISITS.to_vec(),
+        created: WallTime(6),
+    }
+}
