@@ -24,7 +24,7 @@ function corruptible() {
 }
 
 /** A group on a network of its own, in mid-game. */
-export async function group(players, { settings = {}, recovery, say }) {
+export async function group(players, { settings = {}, recovery, say, init = [corruptible] }) {
   const net = await lab("lan", { hosts: players });
   const browsers = [];
   let server;
@@ -57,7 +57,7 @@ export async function group(players, { settings = {}, recovery, say }) {
     });
     for (const host of HOSTS.slice(0, players)) browsers.push(await net.browser(host));
     for (const { tab } of browsers) {
-      await tab.addInitScript(corruptible);
+      await tab.addInitScript(...init);
       await tab.goto(server.url);
       await until(tab, "the start", (now) => now.scene?.kind === "start");
       await tab.keyboard.press("Enter");

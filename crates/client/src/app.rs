@@ -14,6 +14,7 @@ use wire::lane::read_relayed;
 
 use crate::control::Control;
 use crate::environment::BrowserEnvironment;
+use crate::pause::Asked;
 use crate::play::{Play, Server};
 use crate::{entry, snapshot, unsent, view, words};
 
@@ -252,6 +253,12 @@ impl App {
                 }
                 self.tick();
             }
+            ServerMessage::P2pStateWanted { game_id, pause_id, round } => {
+                if let Some(play) = self.game(game_id) {
+                    play.state_wanted(pause_id, round);
+                }
+                self.tick();
+            }
             ServerMessage::P2pResume { game_id, pause_id, countdown_ms, .. } => {
                 if let Some(play) = self.game(game_id) {
                     play.resume(pause_id, countdown_ms);
@@ -418,10 +425,10 @@ impl App {
         self.tick();
     }
 
-    /// More of a game's record, from a frame on, or nothing.
-    pub(crate) fn history_came(&mut self, game: GameId, fetch: u32, bytes: &[u8]) {
+    /// What was asked for while a game stands still came, or nothing.
+    pub(crate) fn pause_answered(&mut self, game: GameId, asked: &Asked, bytes: Vec<u8>) {
         if let Some(play) = self.game(game) {
-            play.history_came(fetch, bytes);
+            play.pause_answered(asked, bytes);
         }
         self.tick();
     }

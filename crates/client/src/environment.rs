@@ -237,6 +237,19 @@ impl Simulation for BrowserEnvironment {
     fn hash(&self, slot: usize) -> StateHash {
         hash_state(&self.slots[slot])
     }
+
+    fn export(&self, slot: usize) -> Vec<u8> {
+        self.slots[slot].clone()
+    }
+
+    fn import(&mut self, slot: usize, state: &[u8]) -> bool {
+        let possible = state.len() == self.pristine.len();
+        if possible {
+            self.slots.resize(self.slots.len().max(slot + 1), Vec::new());
+            state.clone_into(&mut self.slots[slot]);
+        }
+        possible
+    }
 }
 
 impl Environment for BrowserEnvironment {

@@ -3,10 +3,11 @@
 use core::time::Duration;
 
 use base::{Frame, GameId, Seat, SeatSet, Timestamp};
-use session::Session;
+use session::{Replayed, Session};
 use wasm_bindgen_futures::spawn_local;
 use wire::control::{ClientMessage, Cut, Hex, PauseNotice};
 use wire::lane::Cause;
+use wire::transfer::StateTransfer;
 
 use crate::app::with_app;
 use crate::clock::now;
@@ -18,6 +19,15 @@ const FETCH_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long a part of the record may take, in milliseconds.
 const FETCH_LIMIT: u32 = 8_000;
+
+/// For how long the game is played anew at a time: what comes from elsewhere waits for it.
+const REPLAY: Duration = Duration::from_millis(40);
+
+/// After how many frames of that to look at the clock.
+const REPLAY_FRAMES: usize = 8;
+
+/// How often to ask whether somebody's state is there.
+const STATE_AGAIN: Duration = Duration::from_millis(500);
 
 /// A game's pause, if there is one.
 #[derive(Default)]
@@ -33,6 +43,11 @@ pub(crate) struct Pause {
     fetching: Option<u32>,
     fetches: u32,
     fetch_at: Timestamp,
+    /// When to ask whether a state is there that this page has asked for; what came.
+    state_at: Option<Timestamp>,
+    state: Vec<u8>,
+    /// This page's own state is on its way.
+    giving: bool,
     losses: Vec<Loss>,
 }
 
@@ -59,6 +74,7 @@ impl Pause {
             // What was fetched for another round may have become void since.
             self.history.clear();
             self.fetching = None;
+            self.state_at = None;
         }
         for loss in &mut self.losses {
             // What the server says, it knows.
@@ -72,7 +88,13 @@ impl Pause {
     pub(crate) fn end(&mut self) {
         self.notice = None;
         self.cut = None;
+        self.have_made_up();
+    }
+
+    fn have_made_up(&mut self) {
         self.history = Vec::new();
+        self.state_at = None;
+        self.state = Vec::new();
     }
 
     /// How long until the server ends the game.
@@ -136,15 +158,57 @@ impl Pause {
             return Ok(());
         }
         let time = now();
-        if session.handle_history(&self.history, environment, time)? {
-            self.history = Vec::new();
-        } else if self.fetching.is_none() && time >= self.fetch_at {
+        let state = StateTransfer::decode(&core::mem::take(&mut self.state));
+        if state.is_ok_and(|state| session.handle_state(state, environment, time)) {
+            self.have_made_up();
+            return Ok(());
+        }
+        if self.state_at.is_some_and(|at| time >= at) {
+            self.state_at = Some(time + STATE_AGAIN);
+            spawn_local(ask(game, Asked::State, token.to_owned()));
+        }
+        loop {
+            match session.handle_history(&self.history, environment, REPLAY_FRAMES, now())? {
+                Replayed::Partly if now() < time + REPLAY => {}
+                Replayed::Partly => return Ok(()),
+                Replayed::Done => {
+                    self.have_made_up();
+                    return Ok(());
+                }
+                Replayed::NeedsHistory => break,
+            }
+        }
+        if self.fetching.is_none() && time >= self.fetch_at {
             self.fetches += 1;
             self.fetching = Some(self.fetches);
             self.fetch_at = time + FETCH_AGAIN;
-            spawn_local(fetch(game, self.fetches, self.history.len() / row, token.to_owned()));
+            let asked = Asked::Inputs(self.fetches, self.history.len() / row);
+            spawn_local(ask(game, asked, token.to_owned()));
         }
         Ok(())
+    }
+
+    /// Asks for somebody's state, if playing the game anew takes long.
+    pub(crate) fn ask_for_state(&mut self, session: &mut Session, game_id: GameId) -> Option<ClientMessage> {
+        let (pause_id, round) = session.poll_state_request()?;
+        self.state_at = Some(now() + STATE_AGAIN);
+        Some(ClientMessage::P2pStateRequest { game_id, pause_id, round })
+    }
+
+    /// Sends this page's state, if it was asked for and stands still.
+    pub(crate) fn give_state(
+        &mut self,
+        session: &mut Session,
+        environment: &BrowserEnvironment,
+        game: GameId,
+        token: &str,
+    ) {
+        if !self.giving
+            && let Some(state) = session.poll_state(environment)
+        {
+            self.giving = true;
+            spawn_local(ask(game, Asked::Give(state.encode()), token.to_owned()));
+        }
     }
 
     /// Asks again for what was asked for.
@@ -152,21 +216,45 @@ impl Pause {
         self.fetching = None;
     }
 
-    /// More of the record came, or nothing.
-    pub(crate) fn fetched(&mut self, fetch: u32, row: usize, bytes: &[u8]) {
-        if self.fetching.take_if(|asked| *asked == fetch).is_some() && bytes.len() >= row {
-            self.history.extend_from_slice(&bytes[..bytes.len() / row * row]);
-            self.fetch_at = now();
+    /// What was asked for came, or nothing. `row` is the bytes of a frame.
+    pub(crate) fn answered(&mut self, asked: &Asked, row: usize, bytes: Vec<u8>) {
+        match asked {
+            Asked::Give(_) => self.giving = false,
+            Asked::State if self.state_at.is_some() => self.state = bytes,
+            Asked::State => {}
+            Asked::Inputs(fetch, _) => {
+                if self.fetching.take_if(|asked| asked == fetch).is_some() && bytes.len() >= row {
+                    self.history.extend_from_slice(&bytes[..bytes.len() / row * row]);
+                    self.fetch_at = now();
+                }
+            }
         }
     }
 }
 
-async fn fetch(game: GameId, fetch: u32, from: usize, token: String) {
-    let url = ["/api/v1/games/", &game.to_string(), "/inputs?from=", &from.to_string()].concat();
-    let answer =
-        http::get(&url, Some(&token), Some(FETCH_LIMIT)).await.ok().filter(|answer| answer.status == 200);
-    let bytes = answer.map(|answer| answer.body).unwrap_or_default();
-    with_app(|app| app.history_came(game, fetch, &bytes));
+/// What is asked of the server, over HTTP, while the game stands still.
+pub(crate) enum Asked {
+    /// The record from a frame on; requests are counted.
+    Inputs(u32, usize),
+    /// Somebody's state.
+    State,
+    /// To take this page's state.
+    Give(Vec<u8>),
+}
+
+async fn ask(game: GameId, asked: Asked, token: String) {
+    let what = match asked {
+        Asked::Inputs(_, from) => ["/inputs?from=", &from.to_string()].concat(),
+        Asked::State | Asked::Give(_) => "/state".to_owned(),
+    };
+    let url = ["/api/v1/games/", &game.to_string(), &what].concat();
+    let answer = match &asked {
+        Asked::Give(state) => http::post(&url, "application/octet-stream", Some(&token), state).await,
+        Asked::Inputs(..) | Asked::State => http::get(&url, Some(&token), Some(FETCH_LIMIT)).await,
+    };
+    let bytes =
+        answer.ok().filter(|answer| answer.status == 200).map(|answer| answer.body).unwrap_or_default();
+    with_app(|app| app.pause_answered(game, &asked, bytes));
 }
 
 /// What this seat holds of everyone's inputs, for the server.

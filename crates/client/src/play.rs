@@ -15,7 +15,7 @@ use crate::canvas::Canvas;
 use crate::clock::{Alarm, mark, now};
 use crate::environment::{BrowserEnvironment, describe};
 use crate::keyboard::Keyboard;
-use crate::pause::{Loss, Pause, report};
+use crate::pause::{Asked, Loss, Pause, report};
 use crate::peers::Peer;
 use crate::{http, unsent};
 
@@ -194,10 +194,17 @@ impl Play {
         }
     }
 
-    /// More of the server's record, as it was asked for.
-    pub(crate) fn history_came(&mut self, fetch: u32, bytes: &[u8]) {
+    /// What was asked of the server, or nothing.
+    pub(crate) fn pause_answered(&mut self, asked: &Asked, bytes: Vec<u8>) {
         if let Some(loaded) = &self.loaded {
-            self.pause.fetched(fetch, loaded.row, bytes);
+            self.pause.answered(asked, loaded.row, bytes);
+        }
+    }
+
+    /// Somebody asks for this page's state.
+    pub(crate) fn state_wanted(&mut self, pause: u32, round: u32) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.handle_state_wanted(pause, round);
         }
     }
 
@@ -374,6 +381,10 @@ impl Play {
             let success =
                 ClientMessage::P2pReconnectionSuccess { game_id, pause_id, round, confirmed_frame, hash };
             ticked.live.push(success);
+        }
+        if server.is_open {
+            ticked.live.extend(self.pause.ask_for_state(session, game_id));
+            self.pause.give_state(session, environment, game_id, server.token);
         }
         if session.is_complete()
             && let Some((_, hash)) = status.hash

@@ -81,6 +81,15 @@ impl Simulation for Slots {
     fn hash(&self, slot: usize) -> StateHash {
         hash_state(&self.slots[slot].bytes)
     }
+
+    fn export(&self, slot: usize) -> Vec<u8> {
+        self.slots[slot].bytes.clone()
+    }
+
+    fn import(&mut self, slot: usize, state: &[u8]) -> bool {
+        state.clone_into(&mut self.slots[slot].bytes);
+        true
+    }
 }
 
 /// This core with a peer whose inputs come eight frames late, each a surprise.

@@ -36,6 +36,17 @@ pub enum Advance {
     EpisodeOver,
 }
 
+/// Where a core goes on that begins with another's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// The state is that before this frame, and every frame before it is confirmed.
+    pub frame: Frame,
+    /// The first frame whose inputs will be told.
+    pub inputs_from: Frame,
+    /// The first frame of the episode that is being played; none between episodes.
+    pub episode: Option<Frame>,
+}
+
 /// The rollback core of one seat. See the crate's documentation.
 #[derive(Debug)]
 pub struct Rollback {
@@ -77,6 +88,34 @@ impl Rollback {
             rollbacks: 0,
             deepest: 0,
         })
+    }
+
+    /// A core that goes on from a confirmed state of another's, with nobody's inputs yet. None when that state cannot be.
+    ///
+    /// # Errors
+    /// Names the value of the configuration that cannot be.
+    pub fn resume<S: Simulation>(
+        config: Config,
+        from: Standing,
+        state: &[u8],
+        simulation: &mut S,
+    ) -> Result<Option<Self>, ConfigError> {
+        let mut core = Self::new(config)?;
+        let Standing { frame, inputs_from, episode } = from;
+        let slot = core.slot(frame);
+        let possible = inputs_from <= frame && episode.is_none_or(|first| first <= frame);
+        if !possible || !simulation.import(slot, state) {
+            return Ok(None);
+        }
+        simulation.load(slot);
+        core.queues.fill(InputQueue::beginning_at(Input::none(config.input_size), inputs_from));
+        (core.frame, core.confirmed, core.episode) = (frame, frame, episode);
+        Ok(Some(core))
+    }
+
+    /// The state before the first frame that is not confirmed, for another's [`Rollback::resume`].
+    pub fn confirmed_state<S: Simulation>(&self, simulation: &S) -> Vec<u8> {
+        simulation.export(self.slot(self.confirmed))
     }
 
     /// The next frame to simulate; it runs through the whole game (N6). It goes back only when a rollback finds
@@ -207,8 +246,8 @@ impl Rollback {
                 continue;
             }
             queue.push(input);
-            // Unknown frames are unconfirmed ones, so all of them before `self.frame` are remembered.
-            if frame < self.frame && !self.frames.had(frame, seat, input) {
+            // What is not confirmed before `self.frame` is remembered.
+            if (self.confirmed..self.frame).contains(&frame) && !self.frames.had(frame, seat, input) {
                 self.wrong_from = Some(self.wrong_from.map_or(frame, |wrong| wrong.min(frame)));
             }
         }

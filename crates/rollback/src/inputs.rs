@@ -24,6 +24,11 @@ impl InputQueue {
         Self { ring: vec![none; KEPT as usize].into_boxed_slice(), start: 0, end: delay, closed: None, none }
     }
 
+    /// Inputs from a frame on; nothing is known yet.
+    pub(crate) fn beginning_at(none: Input, first: Frame) -> Self {
+        Self { start: first, ..Self::new(none, first) }
+    }
+
     /// The first frame that is kept.
     pub(crate) fn start(&self) -> Frame {
         self.start

@@ -44,6 +44,6 @@ mod simulation;
 
 pub use crate::config::{Config, ConfigError, MAX_INPUT_DELAY, MAX_WINDOW, Prediction};
 pub use crate::confirmed::Confirmed;
-pub use crate::core::{Advance, Rollback};
+pub use crate::core::{Advance, Rollback, Standing};
 pub use crate::error::RemoteInputError;
 pub use crate::simulation::{Environment, Simulation, StepOutcome};

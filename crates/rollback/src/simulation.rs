@@ -24,6 +24,14 @@ pub trait Simulation {
 
     /// The hash of a slot's state.
     fn hash(&self, slot: usize) -> base::StateHash;
+
+    /// The bytes of a slot's state, for another instance of the same environment; [`base::hash_state`] of them is
+    /// [`Simulation::hash`].
+    fn export(&self, slot: usize) -> Vec<u8>;
+
+    /// Puts bytes that another instance exported into a slot. False when they cannot be a state; the slot is as it was
+    /// then.
+    fn import(&mut self, slot: usize, state: &[u8]) -> bool;
 }
 
 /// A simulation that plays episodes.

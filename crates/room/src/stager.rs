@@ -249,6 +249,11 @@ impl Stager {
                     game.handle_report(seat, (pause_id, round), confirmed_frame, first, &inputs);
                 });
             }
+            ClientMessage::P2pStateRequest { game_id, pause_id, round } => {
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_state_request(seat, (pause_id, round));
+                });
+            }
             ClientMessage::P2pReconnectionSuccess { game_id, pause_id, round, confirmed_frame, hash } => {
                 self.in_game(game_id, from, now, |game, seat| {
                     game.handle_success(seat, (pause_id, round), confirmed_frame, hash, now);

@@ -461,6 +461,76 @@ fn a_reload_is_a_pause_and_fences_what_the_old_page_said() {
 }
 
 #[test]
+fn a_state_is_asked_of_one_after_another_of_those_who_hold_it() {
+    let mut world = World::new(3);
+    (1..=3).for_each(|number| world.start(number));
+    let (game_id, _) = world.game(1).unwrap();
+    (1..=3).for_each(|number| world.say(number, ClientMessage::GameReady { game_id }));
+    let wanted = |world: &World| -> Vec<usize> {
+        let asks = |message: &&ServerMessage| matches!(message, ServerMessage::P2pStateWanted { .. });
+        [1, 2, 3].map(|number| world.told[&visit(number)].iter().filter(asks).count()).to_vec()
+    };
+    let ask = |world: &mut World, from: u8, round: u32| {
+        world.say(from, ClientMessage::P2pStateRequest { game_id, pause_id: 1, round });
+    };
+    world.join(2, 77);
+    ask(&mut world, 2, 2);
+    assert_eq!(wanted(&world), [0, 0, 0], "nothing is agreed on yet");
+    world.report(1, (1, 2), 50, &[54, 52, 51]);
+    world.report(3, (1, 2), 50, &[52, 52, 54]);
+    ask(&mut world, 2, 1);
+    ask(&mut world, 1, 2);
+    assert_eq!(wanted(&world), [0, 0, 0], "another round, and one who has lost nothing");
+    ask(&mut world, 2, 2);
+    ask(&mut world, 2, 2);
+    ask(&mut world, 2, 2);
+    assert_eq!(wanted(&world), [2, 0, 1]);
+    world.drop(1);
+    ask(&mut world, 2, 2);
+    assert_eq!(wanted(&world), [2, 0, 2], "who is away is not asked");
+    let desync = ClientMessage::P2pDesync {
+        game_id,
+        peer: Seat::new(0).unwrap(),
+        frame: 49,
+        own: StateHash(1),
+        theirs: StateHash(2),
+    };
+    world.say(3, desync);
+    ask(&mut world, 2, 2);
+    assert_eq!(wanted(&world), [2, 0, 2], "whose state is right is not known");
+}
+
+#[test]
+fn when_all_have_lost_their_memory_and_still_differ_they_begin_anew_without_a_word() {
+    let (mut world, _) = World::two_playing();
+    world.join(1, 77);
+    world.join(2, 78);
+    world.success(1, (1, 3), 0, 7);
+    world.success(2, (1, 3), 0, 8);
+    let cut = world.cut(1).unwrap();
+    assert_eq!((cut.round, cut.rebuild), (4, seats(&[0, 1])), "there is no report to wait for");
+    world.success(1, (1, 4), 0, 7);
+    world.success(2, (1, 4), 0, 7);
+    assert_eq!(world.resumes(1), [(1, 0)]);
+}
+
+#[test]
+fn what_was_agreed_on_and_is_lost_again_is_void_from_further_back() {
+    let (mut world, game) = World::two_playing();
+    world.history = History { end: 10, first: 0, rows: vec![vec![1, 2]; 10] };
+    world.join(2, 77);
+    world.report(1, (1, 2), 50, &[54, 52]);
+    let seat = |number| Seat::new(number).unwrap();
+    let fence = |number, cut_frame| Effect::Fence { game, seat: seat(number), incarnation: 1, cut_frame };
+    assert!(world.effects.contains(&fence(1, 52)));
+    // The only one who held it is loaded anew too, before any of it is durable.
+    world.join(1, 78);
+    let cut = world.cut(2).unwrap();
+    assert_eq!((cut.first, cut.seats[1].cut_frame, &cut.seats[1].fences[..]), (10, 10, &[(1, 10)][..]));
+    assert!(world.effects.contains(&fence(0, 10)) && world.effects.contains(&fence(1, 10)));
+}
+
+#[test]
 fn a_second_reload_in_a_pause_voids_what_was_said_of_the_first() {
     let (mut world, _) = World::two_playing();
     world.join(2, 77);

@@ -17,7 +17,7 @@ use crate::addresses::Addresses;
 use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
 use crate::rooms::{RoomTokens, Rooms, Webhook};
-use crate::routes::{App, Play, router};
+use crate::routes::{App, Play, States, router};
 use crate::stage::{Context as StageContext, Stage};
 use crate::token::Tokens;
 use crate::turn::{Turn, TurnConfig};
@@ -166,6 +166,7 @@ async fn set_up(
         environments: Arc::new(
             loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
         ),
+        states: States::default(),
     };
     Ok((play, turn))
 }

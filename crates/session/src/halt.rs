@@ -3,16 +3,13 @@
 use core::time::Duration;
 
 use base::{FRAME_LIMIT, Frame, Input, Seat, StateHash, Timestamp};
-use rollback::{Advance, Environment, Rollback};
+use rollback::{Advance, Environment};
 use wire::batch::PlayEvent;
 use wire::control::{Cut, PauseNotice, REPORTED_FRAMES, SeatCut};
 
 use crate::pace::Advantage;
-use crate::session::{Phase, Session, rollback_config};
+use crate::session::{Phase, Session};
 use crate::status::SeatPhase;
-
-/// How many frames are taken out of what is played anew at a time: fewer than the core takes.
-const AT_A_TIME: Frame = 32;
 
 /// How many frames a cut fills in at most before a seat's own inputs begin.
 const FILLED: Frame = 64;
@@ -20,13 +17,17 @@ const FILLED: Frame = 64;
 /// Why the frames stand still.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Halt {
-    pause: u32,
-    round: u32,
+    pub(crate) pause: u32,
+    pub(crate) round: u32,
     since: Timestamp,
     /// What all hold together, once it is known.
-    cut: Option<Cut>,
-    /// Everything is to be played anew, from the server's record of the frames before the cut's first.
-    history: bool,
+    pub(crate) cut: Option<Cut>,
+    /// Since when everything is to be played anew, from the server's record of the frames before the cut's first.
+    pub(crate) history: Option<Timestamp>,
+    /// When somebody's state was asked for instead.
+    pub(crate) asked: Option<Timestamp>,
+    /// Somebody has asked for the state that this seat comes to.
+    pub(crate) wanted: bool,
     /// What the server was last told.
     told: Option<(Frame, StateHash)>,
     /// Everyone is back: the frames go on then.
@@ -72,7 +73,8 @@ impl Session {
             // The same standing still: another round of it, or another pause before the countdown was over.
             Some(halt) => {
                 (halt.pause, halt.round) = (notice.pause_id, notice.round);
-                (halt.cut, halt.history, halt.told, halt.until) = (None, false, None, None);
+                (halt.cut, halt.history, halt.told, halt.until) = (None, None, None, None);
+                (halt.asked, halt.wanted) = (None, false);
             }
             None => {
                 self.halt = Some(Halt {
@@ -80,7 +82,9 @@ impl Session {
                     round: notice.round,
                     since: now,
                     cut: None,
-                    history: false,
+                    history: None,
+                    asked: None,
+                    wanted: false,
                     told: None,
                     until: None,
                 });
@@ -92,9 +96,9 @@ impl Session {
         self.recorder.hurry(now);
     }
 
-    /// A page that was loaded in mid-game knows nothing yet.
-    fn has_memory(&self) -> bool {
-        self.phase != Phase::Gathering
+    /// A page that was loaded in mid-game knows nothing until it has played the game anew.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.replay.as_ref().map_or(self.phase != Phase::Gathering, |replay| replay.before.is_some())
     }
 
     /// Whether everyone stands still, and what all hold together is not known yet.
@@ -107,6 +111,9 @@ impl Session {
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         let halt = self.halt.as_ref().filter(|_| self.has_memory())?;
+        if let Some(before) = self.replay.as_ref().and_then(|replay| replay.before.clone()) {
+            return Some(Report { pause: halt.pause, round: halt.round, ..before });
+        }
         let confirmed = self.rollback.confirmed();
         let first = confirmed.saturating_sub(REPORTED_FRAMES);
         let of =
@@ -119,8 +126,7 @@ impl Session {
     /// [`Session::handle_history`].
     pub fn handle_cut(&mut self, cut: &Cut, now: Timestamp) {
         self.now = now;
-        let has_memory = self.has_memory();
-        let size = self.setup.input_size;
+        let anew = self.replay.is_some() || !self.has_memory() || cut.rebuild.contains(self.setup.seat);
         let Some(halt) = &mut self.halt else { return };
         if (halt.pause, halt.round) != (cut.pause_id, cut.round) {
             return;
@@ -129,106 +135,39 @@ impl Session {
         if halt.cut.is_some() || cut.seats.len() != usize::from(self.setup.seats) {
             return;
         }
-        halt.history = !has_memory || cut.rebuild.contains(self.setup.seat);
+        halt.history = anew.then_some(now);
         halt.cut = Some(cut.clone());
         for (seat, part) in Seat::all(self.setup.seats).zip(&cut.seats) {
             self.recorder.set_fences(seat, &part.fences);
-            if !halt.history {
-                let inputs = (cut.first..part.first_own_frame.min(part.cut_frame + FILLED))
-                    .map_while(|frame| cut_input(cut, seat, frame, size));
-                // What contradicts what is known here shows in the state's hash, and is repaired.
-                self.rollback.add_known(seat, cut.first, inputs).ok();
-                if makes_none(part) {
-                    self.rollback.close(seat, part.cut_frame);
-                }
-            }
+        }
+        if let Some(replay) = &mut self.replay {
+            // It begins anew: what it has played may be more than is left.
+            replay.begun = false;
+        } else if !anew {
+            self.take_cut(cut);
         }
     }
 
-    /// Up to which frame the server's record is needed, from the first on; `None` when it is not.
-    #[must_use]
-    pub fn wants_history(&self) -> Option<Frame> {
-        let halt = self.halt.as_ref().filter(|halt| halt.history)?;
-        halt.cut.as_ref().map(|cut| cut.first)
-    }
-
-    /// The server's record of everybody's inputs, from the first frame on. With it the whole game is played anew. False
-    /// when it does not go far enough yet.
-    ///
-    /// # Errors
-    /// The environment's; the game cannot go on at this seat then.
-    pub fn handle_history<E: Environment>(
-        &mut self,
-        history: &[u8],
-        environment: &mut E,
-        now: Timestamp,
-    ) -> Result<bool, E::Error> {
-        self.now = now;
-        let Some(first) = self.wants_history() else { return Ok(true) };
+    /// Takes the inputs of a cut that are not known here.
+    pub(crate) fn take_cut(&mut self, cut: &Cut) {
         let size = self.setup.input_size;
-        let row = size * usize::from(self.setup.seats);
-        if history.len() < first as usize * row {
-            return Ok(false);
-        }
-        let Some(cut) = self.halt.as_mut().and_then(|halt| {
-            halt.history = false;
-            halt.cut.clone()
-        }) else {
-            return Ok(true);
-        };
-        let Ok(rollback) = Rollback::new(rollback_config(&self.setup)) else { return Ok(true) };
-        self.rollback = rollback;
-        let had_memory = self.has_memory();
-        if had_memory {
-            self.recorder.replay();
-        } else {
-            // What came before is durable; what comes after may be nobody else's to tell.
-            self.recorder.begin(now);
-            self.recorder.begin_at(first);
-        }
-        self.replaying = !had_memory;
-        self.episode = 0;
-        self.phase = Phase::Intermission { until: now };
-        let of = |seat: Seat, frame: Frame| {
-            if frame >= first {
-                return cut_input(&cut, seat, frame, size);
-            }
-            let at = frame as usize * row + seat.index() * size;
-            history.get(at..at + size).and_then(Input::new)
-        };
-        loop {
-            let mut fed = false;
-            for seat in Seat::all(self.setup.seats) {
-                let next = self.rollback.known_until(seat);
-                let until = next.max(self.rollback.confirmed()) + AT_A_TIME;
-                let part = cut.seats.get(seat.index()).filter(|part| makes_none(part));
-                if let Some(part) = part.filter(|part| next >= part.cut_frame) {
-                    self.rollback.close(seat, part.cut_frame);
-                    continue;
-                }
-                // The first frames' inputs are known without being told.
-                let inputs: Vec<_> = (next..until).map_while(|frame| of(seat, frame)).collect();
-                fed |= !inputs.is_empty() && self.rollback.add_known(seat, next, inputs.into_iter()).is_ok();
-            }
-            let mut played = false;
-            while self.make_up(environment, now)? {
-                played = true;
-            }
-            if !fed && !played {
-                break;
+        for (seat, part) in Seat::all(self.setup.seats).zip(&cut.seats) {
+            let inputs = (cut.first..part.first_own_frame.min(part.cut_frame + FILLED))
+                .map_while(|frame| cut_input(cut, seat, frame, size));
+            // What contradicts what is known here shows in the state's hash, and is repaired.
+            self.rollback.add_known(seat, cut.first, inputs).ok();
+            if makes_none(part) {
+                self.rollback.close(seat, part.cut_frame);
             }
         }
-        let frames = self.rollback.confirmed();
-        self.replaying = false;
-        for peer in &mut self.peers {
-            peer.agrees = true;
-        }
-        self.recorder.event(frames, now, PlayEvent::Rebuilt { frames });
-        Ok(true)
     }
 
     /// Plays one more frame of what is known entirely. False when there is none.
-    fn make_up<E: Environment>(&mut self, environment: &mut E, now: Timestamp) -> Result<bool, E::Error> {
+    pub(crate) fn make_up<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        now: Timestamp,
+    ) -> Result<bool, E::Error> {
         if matches!(self.phase, Phase::Intermission { .. }) {
             if self.rollback.known_by_all() <= self.rollback.frame() {
                 return Ok(false);
@@ -269,27 +208,32 @@ impl Session {
             self.take_link_events(now);
             return Ok(false);
         }
-        if self.has_memory() && self.wants_history().is_none() {
+        if self.replay.is_none() && self.has_memory() && self.wants_history().is_none() {
             while self.make_up(environment, now)? {}
         }
         Ok(true)
     }
 
+    /// Whether all that is known together has been played.
+    pub(crate) fn has_made_up(&self) -> bool {
+        let agreed = self.halt.as_ref().is_some_and(|halt| halt.cut.is_some() && halt.history.is_none());
+        agreed
+            && match self.phase {
+                Phase::Gathering | Phase::Stopped => false,
+                Phase::Finished { .. } => true,
+                Phase::Intermission { .. } | Phase::Playing { .. } => {
+                    self.rollback.confirmed() >= self.rollback.known_by_all()
+                        || matches!(self.phase, Phase::Intermission { .. })
+                            && self.rollback.known_by_all() <= self.rollback.frame()
+                }
+            }
+    }
+
     /// What to tell the server, once this seat hears everyone and has played all that is known; again when that
     /// changes.
     pub fn poll_success(&mut self) -> Option<(u32, u32, Frame, StateHash)> {
-        let halt = self.halt.as_ref()?;
         let heard = || self.here().all(|peer| peer.link.hears(self.now));
-        let settled = match self.phase {
-            Phase::Gathering | Phase::Stopped => false,
-            Phase::Finished { .. } => true,
-            Phase::Intermission { .. } | Phase::Playing { .. } => {
-                self.rollback.confirmed() >= self.rollback.known_by_all()
-                    || matches!(self.phase, Phase::Intermission { .. })
-                        && self.rollback.known_by_all() <= self.rollback.frame()
-            }
-        };
-        if halt.cut.is_none() || halt.history || halt.until.is_some() || !settled || !heard() {
+        if self.halt.as_ref()?.until.is_some() || !self.has_made_up() || !heard() {
             return None;
         }
         let confirmed = self.rollback.confirmed();
@@ -331,12 +275,12 @@ impl Session {
 }
 
 /// Whether the seat is gone, and presses nothing from its cut on.
-fn makes_none(part: &SeatCut) -> bool {
+pub(crate) fn makes_none(part: &SeatCut) -> bool {
     part.first_own_frame >= FRAME_LIMIT
 }
 
 /// A seat's input of a frame, as a cut tells it.
-fn cut_input(cut: &Cut, seat: Seat, frame: Frame, size: usize) -> Option<Input> {
+pub(crate) fn cut_input(cut: &Cut, seat: Seat, frame: Frame, size: usize) -> Option<Input> {
     let part = cut.seats.get(seat.index())?;
     if frame >= part.cut_frame {
         let fill = part.fill_value.0.as_slice();

@@ -22,7 +22,8 @@
 //! everyone's inputs, takes what all hold together ([`Session::handle_cut`]), plays what is known of it, and says when
 //! it hears the others and has nothing left to play. A page that has lost its memory plays the whole game anew, from
 //! its seed and the inputs that the server has ([`Session::handle_history`]): the same state comes of it (E4). One
-//! whose state differs does the same.
+//! whose state differs does the same. Where that takes longer than a second, a page without memory takes a peer's
+//! state ([`Session::handle_state`]).
 //!
 //! Invariants, checked by the simulator's tests:
 //! - a frame is confirmed once, in order, with the same inputs and the same hash at every seat;
@@ -35,12 +36,15 @@ mod compare;
 mod halt;
 mod pace;
 mod recorder;
+mod replay;
 mod session;
 mod setup;
 mod status;
+mod transfer;
 
 pub use halt::Report;
 pub use recorder::UploadStatus;
+pub use replay::Replayed;
 pub use session::{Reason, Session, SessionEvent, Transmit};
 pub use setup::{Setup, SetupError};
 pub use status::{PeerStatus, SeatPhase, Status};

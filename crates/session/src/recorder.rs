@@ -104,12 +104,16 @@ impl Recorder {
     pub(crate) fn replay(&mut self) {
         self.first = self.next();
         self.times.clear();
+        self.finished = None;
     }
 
     /// This page's record begins here.
     pub(crate) fn begin_at(&mut self, frame: Frame) {
         self.first = frame;
         self.acknowledged = frame;
+        self.frames.clear();
+        self.times.clear();
+        self.finished = None;
     }
 
     /// Where a seat's incarnations begin.

@@ -14,6 +14,7 @@ use crate::compare::{Comparison, Difference};
 use crate::halt::Halt;
 use crate::pace::{self, Advantage};
 use crate::recorder::Recorder;
+use crate::replay::Replay;
 use crate::setup::{Setup, SetupError};
 use crate::status::{PeerStatus, Status};
 
@@ -156,13 +157,16 @@ pub struct Session {
     pub(crate) peers: Vec<Peer>,
     held: Input,
     pub(crate) episode: u32,
-    episode_first: Frame,
+    pub(crate) episode_first: Frame,
     /// How many episodes were told to have begun and to have ended: what is played anew is not told again.
-    began: u32,
-    ended: u32,
+    pub(crate) began: u32,
+    pub(crate) ended: u32,
     /// What is played now was played before, by a page that is gone.
     pub(crate) replaying: bool,
-    score: f64,
+    /// The game is being played anew.
+    pub(crate) replay: Option<Replay>,
+    /// What each seat has been rewarded with in the episode.
+    pub(crate) scores: [f64; MAX_SEATS],
     pub(crate) comparison: Comparison,
     pub(crate) recorder: Recorder,
     events: base::BoundedQueue<SessionEvent>,
@@ -201,13 +205,14 @@ impl Session {
             held: Input::none(setup.input_size),
             episode: 0,
             episode_first: 0,
-            score: 0.0,
+            scores: [0.0; MAX_SEATS],
             comparison: Comparison::new(),
             recorder: Recorder::new(setup.seats, incarnation, now),
             halt: None,
             began: 0,
             ended: 0,
             replaying: false,
+            replay: None,
             paused_ticks: 0,
             server_lane: false,
             gone: SeatSet::EMPTY,
@@ -290,6 +295,7 @@ impl Session {
         // Nobody waits for the peers any more, not even after the last frame.
         self.phase = Phase::Stopped;
         self.halt = None;
+        self.replay = None;
     }
 
     /// What the participant holds now; each frame takes it as it is then. An input of another size is refused
@@ -369,7 +375,8 @@ impl Session {
         let frame = playing.then(|| Deadline { at: self.clock.next(), reason: Reason::Frame });
         let links = self.here().filter_map(|peer| peer.link.poll_timeout()).min();
         let link = links.filter(|_| playing).map(|at| Deadline { at, reason: Reason::Link });
-        let upload = self.recorder.poll_timeout().map(|at| Deadline { at, reason: Reason::Upload });
+        let upload = self.recorder.poll_timeout().filter(|_| self.has_memory());
+        let upload = upload.map(|at| Deadline { at, reason: Reason::Upload });
         base::earliest([frame, link, upload])
     }
 
@@ -484,7 +491,7 @@ impl Session {
         self.rollback.begin_episode(environment);
         self.phase = Phase::Playing { stalled: None };
         self.episode_first = self.rollback.frame();
-        self.score = 0.0;
+        self.scores = [0.0; MAX_SEATS];
         if self.began <= episode {
             self.began = episode + 1;
             if !self.replaying {
@@ -530,7 +537,9 @@ impl Session {
 
     pub(crate) fn take_confirmed(&mut self) {
         while let Some(confirmed) = self.rollback.poll_confirmed() {
-            self.score += confirmed.outcome.rewards[self.setup.seat.index()];
+            for (score, reward) in self.scores.iter_mut().zip(confirmed.outcome.rewards) {
+                *score += reward;
+            }
             self.recorder.confirm(&confirmed, self.rollback.closed_at(confirmed.frame));
             let mut found = [None; MAX_SEATS];
             self.comparison.confirm(confirmed.frame, confirmed.hash, |difference| {
@@ -594,13 +603,14 @@ impl Session {
 
     /// The next batch to upload, if one is due and none is under way.
     pub fn poll_batch(&mut self, now: Timestamp) -> Option<RecordBatch> {
-        self.recorder.poll_batch(now)
+        // What a page without memory plays anew is not yet its own to tell.
+        if self.has_memory() { self.recorder.poll_batch(now) } else { None }
     }
 
     /// Everything that the server has not acknowledged, in batches: for a page that goes away.
     #[must_use]
     pub fn pending_batches(&self) -> Vec<RecordBatch> {
-        self.recorder.pending()
+        if self.has_memory() { self.recorder.pending() } else { Vec::new() }
     }
 
     /// The server's answer to the batch under way.
@@ -658,7 +668,7 @@ impl Session {
             rollbacks: self.rollback.rollbacks(),
             compared_hashes,
             desyncs,
-            score: self.score,
+            score: self.scores[self.setup.seat.index()],
             intermission,
             finished: matches!(self.phase, Phase::Finished { .. }),
             phase: self.seat_phase(),

@@ -21,11 +21,16 @@ struct State {
 }
 
 impl State {
-    fn hash(&self) -> StateHash {
+    fn bytes(&self) -> [u8; 12] {
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&self.chaos.to_le_bytes());
         bytes[8..].copy_from_slice(&self.steps.to_le_bytes());
-        hash_state(&bytes)
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (chaos, steps) = bytes.split_first_chunk()?;
+        Some(Self { chaos: u64::from_le_bytes(*chaos), steps: u32::from_le_bytes(steps.try_into().ok()?) })
     }
 }
 
@@ -44,11 +49,11 @@ impl Chaos {
         Self { ending, ..Self::default() }
     }
 
-    /// Changes the state, and all that are kept; false before there is one.
-    pub fn corrupt(&mut self) -> bool {
-        self.state.chaos ^= 1;
+    /// Changes the state, and all that are kept, in a way of its own for each `salt`; false before there is one.
+    pub fn corrupt(&mut self, salt: u64) -> bool {
+        self.state.chaos ^= salt;
         for slot in &mut self.slots {
-            slot.chaos ^= 1;
+            slot.chaos ^= salt;
         }
         !self.slots.is_empty()
     }
@@ -56,7 +61,7 @@ impl Chaos {
     /// The hash of the state as it is.
     #[must_use]
     pub fn state_hash(&self) -> StateHash {
-        self.state.hash()
+        hash_state(&self.state.bytes())
     }
 }
 
@@ -90,7 +95,18 @@ impl Simulation for Chaos {
     }
 
     fn hash(&self, slot: usize) -> StateHash {
-        self.slots[slot].hash()
+        hash_state(&self.slots[slot].bytes())
+    }
+
+    fn export(&self, slot: usize) -> Vec<u8> {
+        self.slots[slot].bytes().to_vec()
+    }
+
+    fn import(&mut self, slot: usize, state: &[u8]) -> bool {
+        let Some(state) = State::from_bytes(state) else { return false };
+        self.slots.resize(self.slots.len().max(slot + 1), State::default());
+        self.slots[slot] = state;
+        true
     }
 }
 

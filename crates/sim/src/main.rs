@@ -1,9 +1,13 @@
 //! Runs the whole system in virtual time: many seeds, or one with its trace.
 
+use std::ops::Range;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sim::whole::{Many, Plan, check, many, run, shrink};
+
+/// How many seeds are run between two lines.
+const PART: u64 = 20_000;
 
 const HELP: &str = "sim [--seeds N] [--from S]   run N seeds [1000] from S [0] on
 sim --seed S [--trace]       run one seed; a failing one is made shorter";
@@ -72,23 +76,39 @@ fn one(seed: u64, trace: bool) -> bool {
     false
 }
 
+/// Runs a range, a part at a time: when it is stopped, what has passed has been told.
 fn range(from: u64, count: u64) -> bool {
     let start = Instant::now();
     // What panicked is told with its seed.
     std::panic::set_hook(Box::new(|_| {}));
-    let Many { failures, virtually, counts } = many(from..from + count);
-    let [pauses, resumes, reloads, repairs, restarts, frames] = counts;
-    let real = start.elapsed().as_secs_f64();
+    let end = from.saturating_add(count);
+    let mut all = Many::default();
+    let mut next = from;
+    while next < end {
+        let part = next..next.saturating_add(PART).min(end);
+        let found = many(part.clone());
+        for (seed, failure) in found.failures.iter().take(20) {
+            println!("  --seed {seed}: {failure}");
+        }
+        all.add(found);
+        next = part.end;
+        tell(from..next, &all, start.elapsed());
+    }
+    all.failures.is_empty()
+}
+
+fn tell(seeds: Range<u64>, so_far: &Many, real: Duration) {
+    let Many { failures, virtually, counts } = so_far;
+    let [pauses, resumes, reloads, repairs, restarts, frames, transfers] = counts;
     println!(
-        "seeds {from} to {}: {} failed; {:.1} virtual hours in {real:.0} s ({:.0} times real time); {pauses} pauses, \
-         {resumes} resumed, {reloads} reloads, {repairs} repairs, {restarts} server restarts, {frames} frames",
-        from + count - 1,
+        "seeds {} to {}: {} failed; {:.1} virtual hours in {:.0} s ({:.0} times real time); {pauses} pauses, {resumes} \
+         resumed, {reloads} reloads, {transfers} states taken from a peer, {repairs} repairs, {restarts} server restarts, \
+         {frames} frames",
+        seeds.start,
+        seeds.end - 1,
         failures.len(),
         virtually.as_secs_f64() / 3600.0,
-        virtually.as_secs_f64() / real,
+        real.as_secs_f64(),
+        virtually.as_secs_f64() / real.as_secs_f64(),
     );
-    for (seed, failure) in failures.iter().take(20) {
-        println!("  --seed {seed}: {failure}");
-    }
-    failures.is_empty()
 }

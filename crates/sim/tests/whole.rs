@@ -22,13 +22,14 @@ fn whatever_fails_everyone_comes_back_or_ends_together() {
         failures.iter().map(|(seed, failure)| format!("--seed {seed}: {failure}")).collect();
     let some = failures.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "{} of {seeds} seeds failed, among them\n{some}", failures.len());
-    let [pauses, resumes, reloads, repairs, restarts, frames] = counts;
+    let [pauses, resumes, reloads, repairs, restarts, frames, transfers] = counts;
     println!(
         "{seeds} seeds: {pauses} pauses, {resumes} resumed, {reloads} reloads, {repairs} repairs, {restarts} restarts, \
-         {frames} frames"
+         {transfers} states taken from a peer, {frames} frames"
     );
     // Runs in which nothing went wrong prove nothing.
     assert!(resumes > seeds / 4 && reloads > seeds / 4 && repairs > seeds / 50 && restarts > seeds / 10);
+    assert!(transfers > seeds / 100);
 }
 
 /// Far seeds that failed once; docs/reliability.md says of what.

@@ -181,7 +181,7 @@ pub enum PlayEvent {
     },
     /// The state was made anew from seed and inputs: the page had lost it, or it differed from the others'.
     Rebuilt {
-        /// How many frames were played for that.
+        /// How many frames were played for that; none when the state came from a peer.
         frames: u32,
     },
 }

@@ -116,6 +116,15 @@ pub enum ClientMessage {
         /// Each seat's inputs from `first` on, as far as they are known here; its own end with what it has made.
         inputs: Vec<Hex>,
     },
+    /// This page has lost its memory, and playing the game anew takes long: somebody's state would be quicker (P5).
+    P2pStateRequest {
+        /// The game.
+        game_id: GameId,
+        /// As in `p2p_pause`.
+        pause_id: u32,
+        /// As in `p2p_pause`.
+        round: u32,
+    },
     /// This seat hears the others again, and has made up what was missing (P4).
     P2pReconnectionSuccess {
         /// The game.
@@ -255,6 +264,15 @@ pub enum ServerMessage {
     P2pPause(PauseNotice),
     /// What everybody's inputs are, put together from what all hold (N5).
     P2pCut(Cut),
+    /// A page has lost its memory, and asks for the state that this one has come to (P5).
+    P2pStateWanted {
+        /// The game.
+        game_id: GameId,
+        /// As in `p2p_pause`.
+        pause_id: u32,
+        /// As in `p2p_pause`.
+        round: u32,
+    },
     /// All states are equal: go on (P4).
     P2pResume {
         /// The game.

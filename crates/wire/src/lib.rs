@@ -9,6 +9,7 @@
 //! | [`lane`] | page and server and page, the same WebSocket | binary, packets behind their seats |
 //! | `room` | member and server, one WebSocket | JSON; binary payloads behind a JSON header |
 //! | [`batch`] | page to server, HTTP | postcard, at most [`batch::MAX_BATCH_BYTES`] |
+//! | [`transfer`] | page to server to page, HTTP | numbers, and the state without its zeros |
 //! | [`manifest`], [`draw`] | environment to whoever runs it | JSON; little-endian records |
 
 pub mod batch;
@@ -20,6 +21,7 @@ pub mod manifest;
 pub mod packet;
 #[cfg(feature = "rooms")]
 pub mod room;
+pub mod transfer;
 
 /// The version of everything in this crate. A page and a server whose versions differ do not talk (H4).
 pub const PROTOCOL_VERSION: u16 = 1;

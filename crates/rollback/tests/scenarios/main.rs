@@ -6,6 +6,7 @@ mod episodes;
 mod forced;
 mod ggrs;
 mod refusals;
+mod resume;
 mod schedules;
 mod serial;
 mod toy;

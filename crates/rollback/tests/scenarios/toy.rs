@@ -48,11 +48,15 @@ impl Toy {
     }
 }
 
-fn hash(state: &State) -> StateHash {
+fn bytes(state: &State) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&state.chaos.to_le_bytes());
     bytes[8..12].copy_from_slice(&state.steps.to_le_bytes());
-    hash_state(&bytes)
+    bytes
+}
+
+fn hash(state: &State) -> StateHash {
+    hash_state(&bytes(state))
 }
 
 impl Simulation for Toy {
@@ -87,6 +91,18 @@ impl Simulation for Toy {
 
     fn hash(&self, slot: usize) -> StateHash {
         hash(self.slots[slot].as_ref().expect("a slot is saved before it is hashed"))
+    }
+
+    fn export(&self, slot: usize) -> Vec<u8> {
+        bytes(self.slots[slot].as_ref().expect("a slot is saved before it is exported")).to_vec()
+    }
+
+    fn import(&mut self, slot: usize, state: &[u8]) -> bool {
+        let Ok(state) = <[u8; 16]>::try_from(state) else { return false };
+        let chaos = u64::from_le_bytes(core::array::from_fn(|at| state[at]));
+        let steps = u32::from_le_bytes(core::array::from_fn(|at| state[8 + at]));
+        self.slots[slot] = Some(State { chaos, next: None, steps });
+        true
     }
 }
 

@@ -135,12 +135,16 @@ struct Pause {
     forgetful: SeatSet,
     /// Everyone plays everything anew.
     rebuild: bool,
+    /// Somebody has said that states differ: nobody is to go on from another's.
+    differs: bool,
     reports: [Option<Report>; MAX_SEATS],
     asked: bool,
     cut: Option<Cut>,
     /// The last cut of this pause: whoever was told of it may have gone on from there, so that nothing of it is lost.
     held: Option<Cut>,
     successes: [Option<(Frame, StateHash)>; MAX_SEATS],
+    /// How often a state was asked for.
+    asked_for_state: usize,
 }
 
 /// Notes that a seat's newest incarnation begins at a frame. False when it has begun there already, or before: when a cut
@@ -510,9 +514,17 @@ impl Game {
 
     /// Two states that must be equal are not.
     pub(crate) fn handle_desync(&mut self, from: Seat, frame: Frame, now: Timestamp) {
-        if matches!(self.phase, Phase::Playing) && !self.left.contains(from) {
-            let frame = self.tell_frame(frame);
-            self.pause(PauseReason::Desync, SeatSet::EMPTY, frame, now);
+        if self.left.contains(from) {
+            return;
+        }
+        let frame = self.tell_frame(frame);
+        match &mut self.phase {
+            Phase::Gathering { .. } => {}
+            Phase::Playing => self.pause(PauseReason::Desync, SeatSet::EMPTY, frame, now),
+            Phase::Paused(pause) => {
+                self.changed |= !pause.differs;
+                pause.differs = true;
+            }
         }
     }
 
@@ -553,11 +565,13 @@ impl Game {
             frame,
             forgetful: SeatSet::EMPTY,
             rebuild: false,
+            differs: reason == PauseReason::Desync,
             reports: Default::default(),
             asked: false,
             cut: None,
             held: None,
             successes: Default::default(),
+            asked_for_state: 0,
         }));
         // A page that has lost its memory begins another round at once, and is told of that one.
         if reason != PauseReason::Reload {
@@ -694,6 +708,23 @@ impl Game {
         self.tell_everyone(&ServerMessage::P2pCut(cut));
     }
 
+    /// A page that has lost its memory would rather have somebody's state than play the game anew: one after another of
+    /// those who hold it is asked for it (P5).
+    pub(crate) fn handle_state_request(&mut self, from: Seat, (pause_id, round): (u32, u32)) {
+        let (playing, present, pauses) = (self.playing(), self.present, self.pauses);
+        let Phase::Paused(pause) = &mut self.phase else { return };
+        let Some(cut) = &pause.cut else { return };
+        if (pauses, pause.round) != (pause_id, round) || !cut.rebuild.contains(from) || pause.differs {
+            return;
+        }
+        let holds = |seat: &Seat| present.contains(*seat) && !cut.rebuild.contains(*seat);
+        let holders: Vec<_> = playing.iter().filter(holds).collect();
+        let Some(&holder) = holders.get(pause.asked_for_state % holders.len().max(1)) else { return };
+        pause.asked_for_state += 1;
+        let game_id = self.id();
+        self.tell(holder, ServerMessage::P2pStateWanted { game_id, pause_id, round });
+    }
+
     /// A seat hears everyone, and has played what is known.
     pub(crate) fn handle_success(
         &mut self,
@@ -761,6 +792,8 @@ impl Game {
         }
         self.outputs.push(Output::Record(None, "p2p_repair", detail));
         self.next_round();
+        // Where all have lost their memory in this pause, there is no report to wait for.
+        self.merge();
     }
 
     fn end_paused(&mut self, reason: TerminationReason) {

@@ -50,6 +50,7 @@ struct SavedPause {
     frame: Frame,
     forgetful: SeatSet,
     rebuild: bool,
+    differs: bool,
     cut: Option<Cut>,
     held: Option<Cut>,
 }
@@ -73,6 +74,7 @@ impl Game {
                 frame: pause.frame,
                 forgetful: pause.forgetful,
                 rebuild: pause.rebuild,
+                differs: pause.differs,
                 cut: pause.cut.clone(),
                 held: pause.held.clone(),
             })),
@@ -115,11 +117,13 @@ impl Game {
                     frame: pause.frame,
                     forgetful: pause.forgetful,
                     rebuild: pause.rebuild,
+                    differs: pause.differs,
                     reports: Default::default(),
                     asked: false,
                     cut: pause.cut,
                     held: pause.held,
                     successes: Default::default(),
+                    asked_for_state: 0,
                 }))
             }
         };

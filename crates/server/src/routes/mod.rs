@@ -7,8 +7,11 @@ mod openapi;
 mod page;
 mod records;
 mod rooms;
+mod states;
 mod visits;
 mod ws;
+
+pub(crate) use states::States;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,6 +66,7 @@ pub(crate) struct Play {
     pub(crate) tokens: Tokens,
     pub(crate) experiment: Arc<(String, String)>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
+    pub(crate) states: States,
 }
 
 /// Nothing but what this server serves may run, and nobody may frame it (A2).
@@ -123,7 +127,8 @@ fn experiment(play: Play) -> (Router, OpenApiRouter) {
     let documented = OpenApiRouter::new()
         .routes(routes!(visits::create))
         .routes(routes!(records::append))
-        .routes(routes!(inputs::read));
+        .routes(routes!(inputs::read))
+        .routes(routes!(states::take, states::give));
     (paths, documented.with_state(play))
 }
 

@@ -179,6 +179,19 @@ impl World {
         (answer.status().as_u16(), kept, answer.body_mut().read_to_vec().unwrap())
     }
 
+    /// Gives a state, or asks for one when there is none to give: status and bytes.
+    fn state(&self, token: &str, given: Option<&[u8]>) -> (u16, Vec<u8>) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let url = format!("http://{}/api/v1/games/{}/state", self.server.address, self.game);
+        let bearer = format!("Bearer {token}");
+        let answer = match given {
+            Some(state) => agent.post(url).header("Authorization", &bearer).send(state),
+            None => agent.get(url).header("Authorization", &bearer).call(),
+        };
+        let mut answer = answer.unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
+    }
+
     /// A seat has confirmed all before `confirmed`, and holds more: its own up to 3 frames further.
     fn report(&mut self, at: u8, (pause_id, round): (u32, u32), confirmed: Frame) {
         let first = confirmed - 32;
@@ -324,6 +337,21 @@ fn a_page_that_is_loaded_in_mid_game_comes_back_to_the_same_frame() {
     let columns = ["kind", "pause_id", "reason", "cause", "seats", "last_frame", "outcome", "rebuilt"];
     assert_eq!(gaps.len(), 1);
     assert_eq!(gaps[0].get(columns), ["pause", "1", "reload", "tab", "0", "103", "resumed", "0"]);
+}
+
+#[test]
+fn a_state_goes_from_one_page_to_another_and_to_nobody_else() {
+    let world = World::playing("countdown_s = 1");
+    let [one, two] = [0, 1].map(|at| world.players[at].token.as_str());
+    let stranger = world.server.visit();
+    assert_eq!(world.state(two, None), (204, vec![]), "nobody has given one");
+    let state = vec![7; 3_000_000];
+    assert_eq!(world.state(one, Some(&state)).0, 204);
+    assert_eq!(world.state(two, None), (200, state));
+    assert_eq!(world.state(&stranger, None).0, 404);
+    assert_eq!(world.state(&stranger, Some(b"x")).0, 404);
+    assert_eq!(world.state("forged", None).0, 401);
+    assert_eq!(world.state(one, Some(&vec![1; 18 * 1024 * 1024])).0, 413);
 }
 
 #[test]

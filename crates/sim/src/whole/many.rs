@@ -14,11 +14,12 @@ pub struct Many {
     /// How much virtual time went by.
     pub virtually: Duration,
     /// What happened: see [`super::Outcome::counts`].
-    pub counts: [u64; 6],
+    pub counts: [u64; 7],
 }
 
 impl Many {
-    fn add(&mut self, other: Self) {
+    /// With what came of others.
+    pub fn add(&mut self, other: Self) {
         self.failures.extend(other.failures);
         self.virtually += other.virtually;
         for (sum, count) in self.counts.iter_mut().zip(other.counts) {

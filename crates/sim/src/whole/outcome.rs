@@ -50,6 +50,10 @@ pub struct Outcome {
     pub(super) pages: Vec<Option<LastPage>>,
     /// When whose state was changed.
     pub(super) corrupted: Vec<(u8, Duration)>,
+    /// How often a page went on from another's state.
+    pub(super) transfers: u64,
+    /// Whether such a state was one that had been changed.
+    pub(super) spread: bool,
     /// How often the server was started again.
     pub(super) restarts: u32,
     /// What was found while it ran.
@@ -59,11 +63,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Pauses, reloads, repairs and server restarts, for whoever wants to know that something happened.
+    /// Pauses, resumes, reloads, repairs, server restarts, frames and states taken from a peer, for whoever wants to know
+    /// that something happened.
     #[must_use]
-    pub fn counts(&self) -> [u64; 6] {
+    pub fn counts(&self) -> [u64; 7] {
         let of = |kind: &str| self.store.events.iter().filter(|(_, known, _)| *known == kind).count() as u64;
         let frames = self.store.reported.values().map(|reported| reported.frames.len() as u64).sum();
-        [of("p2p_pause"), of("p2p_resume"), of("reload"), of("p2p_repair"), u64::from(self.restarts), frames]
+        [
+            of("p2p_pause"),
+            of("p2p_resume"),
+            of("reload"),
+            of("p2p_repair"),
+            u64::from(self.restarts),
+            frames,
+            self.transfers,
+        ]
     }
 }

@@ -13,6 +13,7 @@ use wire::control::{
     with_counter,
 };
 use wire::lane::Cause;
+use wire::transfer::StateTransfer;
 
 use super::plan::{Plan, Sabotage};
 use crate::chaos::Chaos;
@@ -38,6 +39,12 @@ pub(super) enum Out {
     Fetch {
         id: u64,
         from: Frame,
+    },
+    FetchState {
+        id: u64,
+    },
+    GiveState {
+        bytes: Vec<u8>,
     },
     /// Make the connection to a peer anew.
     Rebuild {
@@ -79,6 +86,7 @@ pub(super) struct Page {
     restlessness: f64,
     input_size: usize,
     load: Duration,
+    replayed: usize,
     control: Control,
     pub(super) scene: Option<String>,
     pub(super) ended: Option<TerminationReason>,
@@ -113,6 +121,11 @@ pub(super) struct Play {
     history: Vec<u8>,
     fetching: Option<u64>,
     fetch_at: Duration,
+    /// When to ask whether a state is there that was asked for.
+    state_at: Option<Duration>,
+    replayed: usize,
+    /// Bytes of all seats' inputs of a frame.
+    row: usize,
     under_way: Option<u64>,
     pub(super) over: bool,
     finished: Option<ClientMessage>,
@@ -130,6 +143,7 @@ impl Page {
             restlessness: plan.restlessness,
             input_size: plan.input_size,
             load: plan.load.mul_f64(0.5 + rng.unit()),
+            replayed: plan.replayed,
             rng,
             control: Control {
                 socket: None,
@@ -184,7 +198,7 @@ impl Page {
     /// What changes the state of a page's environment without anybody's having pressed anything.
     pub(super) fn corrupt(&mut self) -> bool {
         let play = self.play.as_mut().filter(|play| play.session.is_some() && !play.over);
-        play.is_some_and(|play| play.environment.corrupt())
+        play.is_some_and(|play| play.environment.corrupt(1 << self.seat))
     }
 
     pub(super) fn wake_at(&self) -> Option<Duration> {
@@ -378,6 +392,7 @@ impl Page {
                     // What was fetched for another round may have become void since.
                     play.history.clear();
                     play.fetching = None;
+                    play.state_at = None;
                 }
                 play.last_pause = notice.pause_id;
                 play.pause = Some(notice);
@@ -387,6 +402,11 @@ impl Page {
                 let Some(play) = &mut self.play else { return };
                 play.cut = Some(cut);
                 self.cut(now);
+            }
+            ServerMessage::P2pStateWanted { pause_id, round, .. } => {
+                if let Some(session) = self.play.as_mut().and_then(|play| play.session.as_mut()) {
+                    session.handle_state_wanted(pause_id, round);
+                }
             }
             ServerMessage::P2pResume { pause_id, countdown_ms, .. } => {
                 let Some(play) = &mut self.play else { return };
@@ -426,6 +446,7 @@ impl Page {
         }
         assert_eq!(start.seat.index(), self.seat, "seats are given in the order of coming");
         let loaded_at = now + self.load;
+        let row = self.input_size * usize::from(start.seats);
         self.play = Some(Play {
             start,
             session: None,
@@ -441,6 +462,9 @@ impl Page {
             history: Vec::new(),
             fetching: None,
             fetch_at: now,
+            state_at: None,
+            replayed: self.replayed,
+            row,
             under_way: None,
             over: false,
             finished: None,
@@ -549,16 +573,22 @@ impl Page {
     }
 
     pub(super) fn fetched(&mut self, id: u64, answer: Option<&[u8]>, now: Duration) {
-        let time = self.clock.read(now);
         let Some(play) = self.play.as_mut().filter(|play| play.fetching == Some(id)) else { return };
         play.fetching = None;
         play.fetch_at = now + RETRY;
         if let Some(bytes) = answer {
             play.history.extend_from_slice(bytes);
-            if let Some(session) = &mut play.session {
-                let Ok(_) = session.handle_history(&play.history, &mut play.environment, time);
-            }
         }
+    }
+
+    /// True when the page goes on from the state that came.
+    pub(super) fn take_state(&mut self, bytes: &[u8], now: Duration) -> bool {
+        let time = self.clock.read(now);
+        let Some(play) = self.play.as_mut().filter(|play| play.state_at.is_some()) else { return false };
+        let (Some(session), Ok(state)) = (&mut play.session, StateTransfer::decode(bytes)) else {
+            return false;
+        };
+        session.handle_state(state, &mut play.environment, time)
     }
 
     pub(super) fn draw(&mut self, now: Duration) {
@@ -602,6 +632,7 @@ impl Page {
                 session.set_input(Input::new(&held).expect("inputs have a valid size"));
             }
             session.handle_server_lane(connected);
+            let Ok(_) = session.handle_history(&play.history, &mut play.environment, play.replayed, time);
             let Ok(()) = session.handle_timeout(&mut play.environment, time);
             while let Some(transmit) = session.poll_transmit() {
                 let bytes = transmit.bytes.to_vec();
@@ -622,8 +653,24 @@ impl Page {
         if wants_fetch {
             id += 1;
             play.fetching = Some(id);
-            let row = self.input_size * usize::from(play.start.seats);
-            self.out.push(Out::Fetch { id, from: (play.history.len() / row) as Frame });
+            self.out.push(Out::Fetch { id, from: (play.history.len() / play.row) as Frame });
+        }
+        if connected && !play.over {
+            if let Some((pause_id, round)) = session.poll_state_request() {
+                play.state_at = Some(now + RETRY);
+                said.push(ClientMessage::P2pStateRequest { game_id, pause_id, round });
+            }
+            if let Some(state) = session.poll_state(&play.environment) {
+                self.out.push(Out::GiveState { bytes: state.encode() });
+            }
+        }
+        if session.wants_history().is_none() {
+            play.state_at = None;
+        }
+        if play.state_at.take_if(|at| now >= *at).is_some() {
+            id += 1;
+            play.state_at = Some(now + RETRY);
+            self.out.push(Out::FetchState { id });
         }
         while let Some(event) = session.poll_event() {
             match event {
@@ -714,8 +761,10 @@ impl Play {
     }
 
     fn wants_fetch(&self) -> bool {
-        let wants = self.session.as_ref().is_some_and(|session| session.wants_history().is_some());
-        wants && self.fetching.is_none() && !self.over
+        let wants = self.session.as_ref().and_then(Session::wants_history);
+        wants.is_some_and(|first| self.history.len() < first as usize * self.row)
+            && self.fetching.is_none()
+            && !self.over
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Plan {
     pub disk: Duration,
     /// How long a page takes to load the environment.
     pub load: Duration,
+    /// How many frames of a game that is played anew a page gets done in a tick.
+    pub replayed: usize,
     /// What goes wrong.
     pub troubles: Vec<Trouble>,
     /// What is broken on purpose.
@@ -49,6 +51,12 @@ pub struct Trouble {
     pub lasts: Duration,
     /// What.
     pub fault: Fault,
+}
+
+impl Trouble {
+    pub(super) fn ends(&self) -> Duration {
+        self.at.saturating_add(self.lasts)
+    }
 }
 
 /// What goes wrong. Seats are numbers.
@@ -134,6 +142,7 @@ impl Plan {
             uplink: millis(10),
             disk: millis(3),
             load: millis(50),
+            replayed: usize::MAX,
             troubles: Vec::new(),
             sabotage: None,
         }
@@ -191,6 +200,7 @@ impl Plan {
             uplink: millis(within(1, 80)),
             disk: millis(within(0, 30)),
             load: millis(within(5, 400)),
+            replayed: usize::MAX,
             troubles: Vec::new(),
             sabotage: None,
         };
@@ -224,6 +234,9 @@ impl Plan {
         if within(0, 1) == 0 {
             plan.rules.on_player_lost = OnPlayerLost::Continue;
         }
+        if within(0, 2) == 0 {
+            plan.replayed = within(1, 4) as usize;
+        }
         plan
     }
 
@@ -254,10 +267,8 @@ impl Plan {
     }
 
     fn is(&self, now: Duration, fault: impl Fn(&Fault) -> bool) -> Option<Duration> {
-        let on = |trouble: &&Trouble| {
-            now >= trouble.at && now < trouble.at.saturating_add(trouble.lasts) && fault(&trouble.fault)
-        };
-        self.troubles.iter().filter(on).map(|trouble| trouble.at.saturating_add(trouble.lasts)).max()
+        let on = |trouble: &&Trouble| now >= trouble.at && now < trouble.ends() && fault(&trouble.fault);
+        self.troubles.iter().filter(on).map(Trouble::ends).max()
     }
 
     /// Until when a page and the server do not reach each other, if they do not.
@@ -297,7 +308,7 @@ impl fmt::Display for Plan {
         writeln!(
             f,
             "seed {}: {} seats, {} episodes of {} frames at {} a second, delay {}, window {}, lanes {:?}, direct loss: {:?}, \
-             grace {} ms, pauses {:?}, on player lost: {:?}",
+             grace {} ms, pauses {:?}, on player lost: {:?}, {} frames a tick played anew",
             self.seed,
             self.seats,
             rules.episodes,
@@ -310,6 +321,7 @@ impl fmt::Display for Plan {
             rules.grace_millis,
             rules.pauses,
             rules.on_player_lost,
+            self.replayed,
         )?;
         for Trouble { at, lasts, fault } in &self.troubles {
             writeln!(f, "  {at:>8.3?} for {lasts:?}: {fault:?}")?;

@@ -108,12 +108,15 @@ enum Request {
     Upload(Vec<u8>),
     Kept(Vec<u8>),
     Inputs(Frame),
+    GiveState(Vec<u8>),
+    State,
 }
 
 #[derive(Clone, Debug)]
 enum Answer {
     Upload(BatchAcknowledgement),
     Inputs(Vec<u8>),
+    State(Vec<u8>),
 }
 
 /// One control WebSocket.
@@ -154,6 +157,8 @@ struct World<'a> {
     /// The life of the server whose commit is under way.
     committing: Option<u64>,
     store: Store,
+    /// Who has given its state to others, and that.
+    given: Option<(usize, Vec<u8>)>,
     sockets: Vec<Socket>,
     pairs: BTreeMap<(usize, usize), Pair>,
     rng: Rng,
@@ -182,6 +187,7 @@ pub fn run(plan: &Plan, trace: bool) -> Outcome {
         server_wake: None,
         committing: None,
         store: Store { loses_a_frame: plan.sabotage == Some(Sabotage::LostFrame), ..Store::default() },
+        given: None,
         sockets: Vec::new(),
         pairs: BTreeMap::new(),
         rng: Rng::from_seed(derive_seed(plan.seed, 11)),
@@ -195,6 +201,8 @@ pub fn run(plan: &Plan, trace: bool) -> Outcome {
             made: BTreeMap::new(),
             pages: Vec::new(),
             corrupted: Vec::new(),
+            transfers: 0,
+            spread: false,
             restarts: 0,
             found: Vec::new(),
             trace: Vec::new(),
@@ -498,6 +506,8 @@ impl World<'_> {
                 self.ask(seat, number, id, Request::Upload(bytes));
             }
             Out::Fetch { id, from } => self.ask(seat, number, id, Request::Inputs(from)),
+            Out::FetchState { id } => self.ask(seat, number, id, Request::State),
+            Out::GiveState { bytes } => self.ask(seat, number, 0, Request::GiveState(bytes)),
             Out::Rebuild { peer } => {
                 let pair = self.pairs.entry(key(seat, peer)).or_default();
                 pair.generation += 1;
@@ -623,6 +633,12 @@ impl World<'_> {
                 let bytes = self.store.inputs(from);
                 self.reply(seat, page, id, Answer::Inputs(bytes));
             }
+            Request::GiveState(bytes) => self.given = Some((seat, bytes)),
+            Request::State => {
+                if let Some((_, bytes)) = self.given.clone() {
+                    self.reply(seat, page, id, Answer::State(bytes));
+                }
+            }
         }
     }
 
@@ -635,14 +651,25 @@ impl World<'_> {
     }
 
     fn answer(&mut self, seat: usize, page: u64, id: u64, what: Option<Answer>) {
+        let mut taken = false;
         self.with_page(seat, page, |page, now| match what {
             Some(Answer::Upload(answer)) => page.uploaded(id, Some(answer), now),
             Some(Answer::Inputs(bytes)) => page.fetched(id, Some(&bytes), now),
+            Some(Answer::State(bytes)) => taken = page.take_state(&bytes, now),
             None => {
                 page.uploaded(id, None, now);
                 page.fetched(id, None, now);
             }
         });
+        if taken {
+            self.trace(|| format!("page {seat}.{page} goes on from another's state"));
+            self.outcome.transfers += 1;
+            let from = self.given.as_ref().map(|(from, _)| *from as u8);
+            if self.outcome.corrupted.iter().any(|&(other, _)| Some(other) == from) {
+                self.outcome.corrupted.push((seat as u8, self.now));
+                self.outcome.spread = true;
+            }
+        }
     }
 
     // Sockets.
@@ -763,6 +790,7 @@ impl World<'_> {
     fn kill_server(&mut self) {
         let Some(server) = self.server.take() else { return };
         self.trace(|| format!("server {} is killed", server.life));
+        self.given = None;
         self.server_wake = None;
         // What was being committed is durable or not; nobody was told.
         if let Some((writes, _)) = server.committing

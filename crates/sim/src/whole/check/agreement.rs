@@ -45,12 +45,13 @@ pub(super) fn agreement(outcome: &Outcome) -> Result<(), Violation> {
         let normal = outcome.store.endings.values().flatten().all(|ending| !ending.is_partial);
         // Nor what nobody could be told of.
         let long_ago = corrupted.is_some_and(|at| {
-            let after =
-                outcome.plan.troubles.iter().filter(|trouble| trouble.at + Duration::from_secs(4) >= at);
+            let since = at.saturating_sub(Duration::from_secs(4));
+            let after = outcome.plan.troubles.iter().filter(|trouble| trouble.ends() >= since);
             let troubled = after.fold(Duration::ZERO, |sum, trouble| sum.saturating_add(trouble.lasts));
             last.at.saturating_sub(at) >= troubled.saturating_add(Duration::from_secs(6))
         });
-        let compared = outcome.plan.seats > 1;
+        // Nor what was changed in the only state that was left: whoever takes that one has nothing to compare it with.
+        let compared = outcome.plan.seats > 1 && !outcome.spread;
         if normal
             && compared
             && long_ago
