@@ -30,7 +30,7 @@ export default async function ({ say, shot }) {
     await desk.tab.addInitScript(hideable);
     await desk.tab.goto(server.url);
     await until(desk.tab, "the start", (now) => now.scene?.kind === "start");
-    assert.equal(await desk.tab.evaluate(() => document.activeElement.id), "start-button");
+    assert.equal(await desk.tab.evaluate(() => document.activeElement.id), "sheet-button");
     await desk.tab.keyboard.press("Space");
     await until(desk.tab, "the lobby", (now) => now.scene?.kind === "game");
 

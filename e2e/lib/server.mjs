@@ -30,13 +30,13 @@ async function experiment(settings, games) {
 }
 
 /**
- * Starts `interplay demo`, or the demo with other `settings`; `within` are words that run it elsewhere, in a network
+ * Starts `interplay demo`, the demo with other `settings`, or the experiment in `folder`; `within` are words that run it elsewhere, in a network
  * namespace for example.
  */
-export async function serve(args = [], { listen = "127.0.0.1:0", within = [], settings, games = 1 } = {}) {
+export async function serve(args = [], { listen = "127.0.0.1:0", within = [], settings, games = 1, folder: own } = {}) {
   const data = await mkdtemp(join(tmpdir(), "interplay-data-"));
   const folder = settings && (await experiment(settings, games));
-  const command = folder ? ["run", folder] : ["demo"];
+  const command = own || folder ? ["run", own ?? folder] : ["demo"];
   let child, log = "";
   const start = (address) => {
     const words = [...within, binary, ...command, "--listen", address, "--data", data, ...args];
@@ -87,7 +87,7 @@ export async function exported(data, flags = []) {
   const out = await mkdtemp(join(tmpdir(), "interplay-tables-"));
   const { stdout } = await promisify(execFile)(binary, ["export", "--data", data, "--out", out, "--format", "csv", ...flags]);
   const tables = {};
-  for (const name of ["steps", "episodes", "sessions", "events", "gaps", "visits"]) {
+  for (const name of ["steps", "episodes", "sessions", "events", "gaps", "answers", "visits"]) {
     const text = await readFile(join(out, `${name}.csv`), "utf8").catch(() => "");
     tables[name] = rows(text);
   }

@@ -7,6 +7,7 @@ use link::{Lane, Quality};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
+use web_sys::Event;
 use wire::batch::BatchAcknowledgement;
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, ConnectionType, GameStart, Scene, SceneKind, ServerMessage, Signal};
@@ -16,7 +17,7 @@ use crate::control::Control;
 use crate::environment::BrowserEnvironment;
 use crate::pause::Asked;
 use crate::play::{Play, Server};
-use crate::{entry, snapshot, unsent, view, words};
+use crate::{entry, form, snapshot, unsent, view, words};
 
 /// How long a page sends what the last one left before it does anything else, in milliseconds.
 const SENDING_MILLIS: i32 = 2_000;
@@ -106,8 +107,19 @@ fn show_unreachable() {
 /// Listens to the page's own buttons, and to the display.
 fn listen() -> Result<(), JsValue> {
     let on = |act: fn(&mut App)| Closure::<dyn Fn()>::new(move || with_app(act)).into_js_value();
-    if let Some(button) = view::element("start-button") {
-        button.set_onclick(Some(on(App::advance).unchecked_ref()));
+    if let Some(sheet) = view::element("sheet-form") {
+        let submit = Closure::<dyn Fn(Event)>::new(|event: Event| {
+            event.prevent_default();
+            with_app(App::advance);
+        });
+        sheet.set_onsubmit(Some(submit.into_js_value().unchecked_ref()));
+        let input = Closure::<dyn Fn(Event)>::new(|event: Event| {
+            if let Some(target) = event.target() {
+                form::touched(&target);
+            }
+            with_app(App::answered);
+        });
+        sheet.set_oninput(Some(input.into_js_value().unchecked_ref()));
     }
     let reload = Closure::<dyn Fn()>::new(|| {
         if let Some(window) = web_sys::window() {
@@ -216,6 +228,12 @@ impl App {
             }
             ServerMessage::Pong { .. } => {}
             ServerMessage::ActivateScene { scene } => self.activate(scene),
+            ServerMessage::AnswersRefused { scene_id, problems } => {
+                let scene = self.scene.as_ref().filter(|scene| scene.id == scene_id);
+                if let Some(sheet) = scene.and_then(|scene| scene.kind.sheet()) {
+                    form::tell(&sheet.fields, &problems);
+                }
+            }
             ServerMessage::TerminateScene { scene_id } => self.terminate(&scene_id),
             ServerMessage::LobbyStatus { waiting, needed } => {
                 if self.play.is_none() {
@@ -289,17 +307,16 @@ impl App {
             self.leave_game();
         }
         if let Some(document) = web_sys::window().and_then(|window| window.document()) {
-            let (SceneKind::Start { title, .. }
-            | SceneKind::Game { title, .. }
-            | SceneKind::End { title, .. }) = &scene.kind;
-            document.set_title(title);
+            document.set_title(&scene.title);
         }
         match &scene.kind {
-            SceneKind::Start { title, body, keys, button } => view::show_start(title, body, keys, button),
+            SceneKind::Start(sheet) | SceneKind::Static(sheet) | SceneKind::Form(sheet) => {
+                view::show_sheet(&scene, sheet);
+            }
             // Told in other words while the game is on: the field stays.
             SceneKind::Game { .. } if self.play.is_some() => {}
-            SceneKind::Game { players, .. } => view::show_lobby(0, *players),
-            SceneKind::End { reason, body, .. } => view::show_end(*reason, body),
+            SceneKind::Game { players } => view::show_lobby(0, *players),
+            SceneKind::End { reason, body } => view::show_end(*reason, body),
         }
         self.scene = Some(scene);
     }
@@ -308,13 +325,30 @@ impl App {
         if self.scene.as_ref().is_some_and(|scene| scene.id == scene_id) {
             self.leave_game();
             self.scene = None;
+            form::forget();
             view::overlay(None);
         }
     }
 
+    /// The participant is done with what there is to read and to answer.
     fn advance(&mut self) {
-        if let Some(scene) = &self.scene {
-            self.control.send(&ClientMessage::AdvanceScene { scene_id: scene.id.clone() });
+        let Some((scene, sheet)) = self.scene.as_ref().and_then(|scene| Some((scene, scene.kind.sheet()?)))
+        else {
+            return;
+        };
+        let answers = form::read(&sheet.fields);
+        let problems = wire::form::check(&sheet.fields, &answers).err().unwrap_or_default();
+        form::tell(&sheet.fields, &problems);
+        if problems.is_empty() {
+            self.control.send(&ClientMessage::AdvanceScene { scene_id: scene.id.clone(), answers });
+        }
+    }
+
+    /// An answer has changed.
+    fn answered(&mut self) {
+        if let Some((scene, sheet)) = self.scene.as_ref().and_then(|scene| Some((scene, scene.kind.sheet()?)))
+        {
+            form::keep(&scene.id, &sheet.fields);
         }
     }
 
@@ -523,16 +557,11 @@ impl App {
 
     pub(crate) fn snapshot(&self) -> Value {
         let scene = self.scene.as_ref().map(|scene| {
-            let kind = match scene.kind {
-                SceneKind::Start { .. } => "start",
-                SceneKind::Game { .. } => "game",
-                SceneKind::End { .. } => "end",
-            };
             let reason = match scene.kind {
                 SceneKind::End { reason, .. } => Some(reason),
                 _ => None,
             };
-            json!({ "id": scene.id, "kind": kind, "reason": reason })
+            json!({ "id": scene.id, "kind": scene.kind.name(), "reason": reason })
         });
         let (phase, game, lanes, uploads) = match &self.play {
             Some(play) => snapshot::of_game(play),

@@ -24,6 +24,7 @@ mod clock;
 mod control;
 mod entry;
 mod environment;
+mod form;
 mod http;
 mod keyboard;
 mod pause;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement};
-use wire::control::TerminationReason;
+use wire::control::{Scene, SceneKind, Sheet, TerminationReason};
 
+use crate::form;
 use crate::words::{self, Card};
 
-const SECTIONS: [&str; 6] = ["connecting", "start", "lobby", "game", "end", "notice"];
+const SECTIONS: [&str; 6] = ["connecting", "sheet", "lobby", "game", "end", "notice"];
 
 fn document() -> Option<Document> {
     web_sys::window()?.document()
@@ -56,18 +57,17 @@ pub(crate) fn announce(text: &str) {
     set_text("live", text);
 }
 
-fn append(parent: &Element, tag: &str, text: &str) -> Option<Element> {
+pub(crate) fn append(parent: &Element, tag: &str, text: &str) -> Option<Element> {
     let child = document()?.create_element(tag).ok()?;
     child.set_text_content(Some(text));
     parent.append_child(&child).ok()?;
     Some(child)
 }
 
-fn paragraphs(id: &str, body: &[String]) {
-    let Some(parent) = element(id) else { return };
-    parent.set_text_content(None);
-    for paragraph in body {
-        append(&parent, "p", paragraph);
+/// Shows the researcher's own HTML. Nothing that a participant has written is ever part of it.
+fn set_body(id: &str, html: &str) {
+    if let Some(element) = element(id) {
+        element.set_inner_html(html);
     }
 }
 
@@ -82,37 +82,47 @@ fn key_name(code: &str) -> &str {
     }
 }
 
-pub(crate) fn show_start(title: &str, body: &[String], keys: &BTreeMap<String, String>, button: &str) {
-    set_text("start-title", title);
-    paragraphs("start-body", body);
-    if let Some(list) = element("start-keys") {
-        list.set_text_content(None);
-        // In the order in which they lie on a keyboard.
-        const MOVES: [&str; 4] = ["left", "up", "down", "right"];
-        let moves: Vec<_> = MOVES
-            .iter()
-            .flat_map(|name| keys.iter().filter(move |(_, meaning)| meaning == name).map(|(code, _)| code))
-            .collect();
-        let others = keys.iter().filter(|(_, name)| !MOVES.contains(&name.as_str()));
-        let row = |codes: &[&String], meaning: &str| {
-            let Some(term) = append(&list, "dt", "") else { return };
-            for code in codes {
-                append(&term, "kbd", key_name(code));
-            }
-            append(&list, "dd", meaning);
-        };
-        if !moves.is_empty() {
-            row(&moves, "move");
+/// Something to read, questions, and a button.
+pub(crate) fn show_sheet(scene: &Scene, sheet: &Sheet) {
+    set_text("sheet-title", &scene.title);
+    let is_start = matches!(scene.kind, SceneKind::Start(_));
+    // Later scenes have headings of their own.
+    mark("sheet-title", "class", if is_start { "" } else { "above" });
+    set_body("sheet-body", &sheet.body);
+    show_keys(&sheet.keys);
+    form::show(&scene.id, &sheet.fields);
+    set_text("sheet-button", &sheet.button);
+    show("sheet");
+    let only_button = is_start && sheet.fields.is_empty();
+    focus(if only_button { "sheet-button" } else { "sheet-title" });
+    announce(&scene.title);
+}
+
+/// What the keys of the next game do.
+fn show_keys(keys: &BTreeMap<String, String>) {
+    let Some(list) = element("sheet-keys") else { return };
+    list.set_text_content(None);
+    list.set_hidden(keys.is_empty());
+    // In the order in which they lie on a keyboard.
+    const MOVES: [&str; 4] = ["left", "up", "down", "right"];
+    let moves: Vec<_> = MOVES
+        .iter()
+        .flat_map(|name| keys.iter().filter(move |(_, meaning)| meaning == name).map(|(code, _)| code))
+        .collect();
+    let others = keys.iter().filter(|(_, name)| !MOVES.contains(&name.as_str()));
+    let row = |codes: &[&String], meaning: &str| {
+        let Some(term) = append(&list, "dt", "") else { return };
+        for code in codes {
+            append(&term, "kbd", key_name(code));
         }
-        for (code, name) in others {
-            row(&[code], name);
-        }
-        list.set_hidden(keys.is_empty());
+        append(&list, "dd", meaning);
+    };
+    if !moves.is_empty() {
+        row(&moves, "move");
     }
-    set_text("start-button", button);
-    show("start");
-    focus("start-button");
-    announce(title);
+    for (code, name) in others {
+        row(&[code], name);
+    }
 }
 
 pub(crate) fn show_lobby(waiting: u8, needed: u8) {
@@ -134,10 +144,10 @@ pub(crate) fn show_lobby(waiting: u8, needed: u8) {
     announce(&format!("{title}. {status}"));
 }
 
-pub(crate) fn show_end(reason: TerminationReason, body: &[String]) {
+pub(crate) fn show_end(reason: TerminationReason, body: &str) {
     let title = words::ending(reason);
     set_text("end-title", title);
-    paragraphs("end-body", body);
+    set_body("end-body", body);
     show("end");
     focus("end-title");
     announce(title);

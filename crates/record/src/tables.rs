@@ -18,6 +18,8 @@ pub const EVENTS: (&str, &str) =
 pub const GAPS: (&str, &str) =
     ("gaps", "One row for each interruption of a game: by the server for all, by each page for what it saw.");
 /// See [`STEPS`].
+pub const ANSWERS: (&str, &str) = ("answers", "One row for each answer in a form.");
+/// See [`STEPS`].
 pub const VISITS: (&str, &str) = ("visits", "One row for each visit.");
 
 fn column(name: &str, kind: crate::Kind, meaning: &str) -> Column {
@@ -225,6 +227,23 @@ pub fn gaps() -> Vec<Column> {
     ]
 }
 
+/// The columns of `answers`.
+#[must_use]
+pub fn answers() -> Vec<Column> {
+    vec![
+        column("visit_id", Text, "The visit."),
+        column("participant_id", Text, "The person."),
+        column("scene", Text, "The scene's id."),
+        column("field", Text, "The field's id."),
+        column(
+            "answer",
+            Text,
+            "The answer: a text and a choice as they are, several choices as a JSON list.",
+        ),
+        column("answered_at", Time, "When it was accepted, by the server's clock."),
+    ]
+}
+
 /// The columns of `visits`; platforms' ids only when they were asked for.
 #[must_use]
 pub fn visits(with_platform_ids: bool) -> Vec<Column> {
@@ -250,7 +269,7 @@ mod tests {
     #[test]
     fn every_table_is_in_the_documentation() {
         let document = include_str!("../../../docs/data.md");
-        let tables = [STEPS, EPISODES, SESSIONS, EVENTS, GAPS, VISITS];
+        let tables = [STEPS, EPISODES, SESSIONS, EVENTS, GAPS, ANSWERS, VISITS];
         for (name, _) in tables {
             assert!(document.contains(&format!("\n| `{name}` | ")), "docs/data.md has no {name}");
         }
@@ -259,7 +278,7 @@ mod tests {
 
     #[test]
     fn every_column_of_a_table_has_a_name_of_its_own_and_a_meaning() {
-        for columns in [episodes(), sessions(), events(), gaps(), visits(true)] {
+        for columns in [episodes(), sessions(), events(), gaps(), answers(), visits(true)] {
             let mut names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
             assert!(columns.iter().all(|column| column.meaning.ends_with(['.', '`'])), "{names:?}");
             let count = names.len();

@@ -3,6 +3,7 @@
 use base::{Frame, GameId, Seat, VisitId};
 use wire::close::CloseCode;
 use wire::control::{GameRules, ServerMessage, TerminationReason};
+use wire::form::Answers;
 
 /// Something to do. All that one call wants written belongs into one commit, and is told after it (C3).
 #[derive(Clone, PartialEq, Debug)]
@@ -29,6 +30,15 @@ pub enum Effect {
         scene: u32,
         /// How it ended, if it has.
         ended: Option<TerminationReason>,
+    },
+    /// Write down what a participant has answered.
+    Answers {
+        /// Whose visit.
+        visit: VisitId,
+        /// The scene's id.
+        scene: String,
+        /// By the fields' names.
+        answers: Answers,
     },
     /// Write down a game.
     CreateGame(Box<NewGame>),

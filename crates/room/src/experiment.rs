@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::control::{EnvironmentRef, GameRules, IceServer, Scene, SceneKind, TerminationReason};
+use wire::control::{EnvironmentRef, GameRules, IceServer, Scene, SceneKind, Sheet, TerminationReason};
 
 /// An experiment.
 #[derive(Clone, Debug)]
@@ -25,21 +25,16 @@ pub struct SceneSpec {
 /// The kinds of scenes.
 #[derive(Clone, Debug)]
 pub enum SceneSpecKind {
-    /// A text and a button.
-    Start(StartScene),
+    /// What the study begins with. What its keys are is the next game's to say.
+    Start(Sheet),
+    /// Something to read.
+    Static(Sheet),
+    /// Questions.
+    Form(Sheet),
     /// A lobby, then a game.
     Game(Box<GameScene>),
     /// The end.
     End(EndScene),
-}
-
-/// A text and a button.
-#[derive(Clone, Debug)]
-pub struct StartScene {
-    /// Paragraphs.
-    pub body: Vec<String>,
-    /// The button's words.
-    pub button: String,
 }
 
 /// A lobby, then a game.
@@ -66,37 +61,45 @@ pub struct GameScene {
 /// The end.
 #[derive(Clone, Debug)]
 pub struct EndScene {
-    /// Paragraphs for each way of ending.
-    pub texts: BTreeMap<&'static str, Vec<String>>,
+    /// HTML for each way of ending.
+    pub texts: BTreeMap<&'static str, String>,
 }
 
 impl Experiment {
     /// A scene as the page sees it.
     pub(crate) fn scene(&self, index: usize, ended: TerminationReason) -> Option<Scene> {
         let spec = self.scenes.get(index)?;
-        let title = self.title.clone();
         let kind = match &spec.kind {
-            SceneSpecKind::Start(start) => SceneKind::Start {
-                title,
-                body: start.body.clone(),
-                keys: self.keys_after(index),
-                button: start.button.clone(),
-            },
-            SceneSpecKind::Game(game) => SceneKind::Game { title, players: game.players },
+            SceneSpecKind::Start(sheet) => {
+                SceneKind::Start(Sheet { keys: self.keys_after(index), ..sheet.clone() })
+            }
+            SceneSpecKind::Static(sheet) => SceneKind::Static(sheet.clone()),
+            SceneSpecKind::Form(sheet) => SceneKind::Form(sheet.clone()),
+            SceneSpecKind::Game(game) => SceneKind::Game { players: game.players },
             SceneSpecKind::End(end) => {
                 let body = end.texts.get(ended.name()).cloned().unwrap_or_default();
-                SceneKind::End { title, reason: ended, body }
+                SceneKind::End { reason: ended, body }
             }
         };
-        Some(Scene { id: spec.id.clone(), kind })
+        Some(Scene { id: spec.id.clone(), title: self.title.clone(), kind })
     }
 
     /// The keys of the next game, for a legend before it.
     fn keys_after(&self, index: usize) -> BTreeMap<String, String> {
         let games = self.scenes[index..].iter().filter_map(|scene| match &scene.kind {
             SceneSpecKind::Game(game) => Some(game.keys.clone()),
-            SceneSpecKind::Start(_) | SceneSpecKind::End(_) => None,
+            _ => None,
         });
         games.take(1).next().unwrap_or_default()
+    }
+}
+
+impl SceneSpecKind {
+    /// What there is to read and to answer, where the participant goes on by a button.
+    pub(crate) const fn sheet(&self) -> Option<&Sheet> {
+        match self {
+            Self::Start(sheet) | Self::Static(sheet) | Self::Form(sheet) => Some(sheet),
+            Self::Game(_) | Self::End(_) => None,
+        }
     }
 }

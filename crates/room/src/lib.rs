@@ -17,6 +17,6 @@ pub mod log;
 mod stager;
 
 pub use effect::{Effect, NewGame, SeatEnding};
-pub use experiment::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind, StartScene};
+pub use experiment::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind};
 pub use game::History;
 pub use stager::{Identity, Reason, Restored, Stager};

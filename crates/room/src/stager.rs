@@ -10,6 +10,7 @@ use wire::close::CloseCode;
 use wire::control::{
     ClientMessage, GameStart, HEARTBEAT_MILLIS, Seed, ServerMessage, Signal, TerminationReason,
 };
+use wire::form::{self, Answers};
 
 use crate::effect::{Effect, NewGame, SeatEnding};
 use crate::experiment::{Experiment, GameScene, SceneSpecKind};
@@ -239,7 +240,9 @@ impl Stager {
             ClientMessage::Ping { time, .. } => {
                 self.send(from, ServerMessage::Pong { time, accepted: 0 });
             }
-            ClientMessage::AdvanceScene { scene_id } => self.advance_scene(from, &scene_id, now),
+            ClientMessage::AdvanceScene { scene_id, answers } => {
+                self.advance_scene(from, &scene_id, &answers, now);
+            }
             ClientMessage::Signal { game_id, to, signal } => self.signal(from, game_id, to, signal),
             ClientMessage::GameReady { game_id } => {
                 self.in_game(game_id, from, now, Game::make_ready);
@@ -378,12 +381,22 @@ impl Stager {
         }
     }
 
-    fn advance_scene(&mut self, from: VisitId, scene_id: &str, now: Timestamp) {
+    fn advance_scene(&mut self, from: VisitId, scene_id: &str, answers: &Answers, now: Timestamp) {
         let Some(visit) = self.visits.get(&from) else { return };
         let Some(scene) = self.experiment.scenes.get(visit.scene) else { return };
-        // Only a start scene is left at the participant's word; a late or repeated one changes nothing (S2).
-        if scene.id == scene_id && matches!(scene.kind, SceneSpecKind::Start(_)) {
-            self.go_on(from, TerminationReason::Normal, now);
+        // Games and the end are not left at the participant's word; a late or repeated one changes nothing (S2).
+        let Some(sheet) = scene.kind.sheet().filter(|_| scene.id == scene_id) else { return };
+        let scene = scene.id.clone();
+        match form::check(&sheet.fields, answers) {
+            Ok(answers) => {
+                if !answers.is_empty() {
+                    self.effects.push_back(Effect::Answers { visit: from, scene, answers });
+                }
+                self.go_on(from, TerminationReason::Normal, now);
+            }
+            Err(problems) => {
+                self.send(from, ServerMessage::AnswersRefused { scene_id: scene, problems });
+            }
         }
     }
 

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, Timestamp, VisitId};
 use room::{
     Effect, EndScene, Experiment, GameScene, History, Identity, Restored, SceneSpec, SceneSpecKind, Stager,
-    StartScene,
 };
 use wire::control::{
     ClientMessage, Cut, EnvironmentRef, GameRules, Hex, OnPlayerLost, PauseNotice, PauseReason, SceneKind,
-    ServerMessage, Signal, TerminationReason,
+    ServerMessage, Sheet, Signal, TerminationReason,
 };
+use wire::form::Answers;
 use wire::lane::Cause;
 
 fn experiment(players: u8) -> Experiment {
@@ -34,7 +34,7 @@ fn experiment_with(players: u8, on_player_lost: OnPlayerLost) -> Experiment {
     Experiment {
         title: "Tag".into(),
         scenes: vec![
-            scene("welcome", SceneSpecKind::Start(StartScene { body: vec![], button: "Start".into() })),
+            scene("welcome", SceneSpecKind::Start(Sheet::default())),
             scene("play", SceneSpecKind::Game(Box::new(game))),
             scene("thanks", SceneSpecKind::End(EndScene { texts: BTreeMap::new() })),
         ],
@@ -52,6 +52,10 @@ struct World {
     history: History,
     /// What is written down of every game that is on.
     saved: BTreeMap<GameId, String>,
+}
+
+fn advance(scene_id: impl Into<String>) -> ClientMessage {
+    ClientMessage::AdvanceScene { scene_id: scene_id.into(), answers: Answers::new() }
 }
 
 fn visit(number: u8) -> VisitId {
@@ -131,7 +135,7 @@ impl World {
 
     fn start(&mut self, number: u8) {
         self.join(number, u64::from(number));
-        self.say(number, ClientMessage::AdvanceScene { scene_id: "welcome".into() });
+        self.say(number, advance("welcome"));
     }
 
     fn game(&self, number: u8) -> Option<(GameId, Seat)> {
@@ -213,7 +217,7 @@ fn a_late_or_repeated_advance_changes_nothing() {
     let mut world = World::new(2);
     world.start(1);
     for scene in ["welcome", "play", "thanks", "nowhere"] {
-        world.say(1, ClientMessage::AdvanceScene { scene_id: scene.into() });
+        world.say(1, advance(scene));
         assert_eq!(world.scene(1).unwrap().0, "play");
     }
 }
@@ -791,7 +795,7 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
             match rng.below(11) {
                 0 | 1 => world.join(number, rng.below(2)),
                 2 => world.drop(number),
-                3 => world.say(number, ClientMessage::AdvanceScene { scene_id: "welcome".into() }),
+                3 => world.say(number, advance("welcome")),
                 4 => world.say(number, ClientMessage::GameReady { game_id: game }),
                 5 => world.finish(number, game),
                 6 => world.wait(rng.below(8)),

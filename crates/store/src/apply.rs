@@ -3,6 +3,7 @@
 use base::{Frame, GameId, Seat, VisitId, WallTime};
 use rusqlite::Connection;
 use wire::control::TerminationReason;
+use wire::form::Answers;
 
 use crate::{NewGame, SeatEnding, StoreError, live, rows};
 
@@ -17,6 +18,17 @@ pub enum Write {
         scene: u32,
         /// How it ended, if it has.
         ended: Option<TerminationReason>,
+    },
+    /// What a participant has answered in a scene; said again, the last word stands.
+    Answers {
+        /// Whose visit.
+        visit: VisitId,
+        /// The scene's id.
+        scene: String,
+        /// By the fields' names.
+        answers: Answers,
+        /// When.
+        at: WallTime,
     },
     /// A game and who sits in it.
     CreateGame(Box<NewGame>),
@@ -68,6 +80,9 @@ pub enum Write {
 pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreError> {
     match write {
         Write::Progress { visit, scene, ended } => rows::set_progress(connection, *visit, *scene, *ended),
+        Write::Answers { visit, scene, answers, at } => {
+            rows::put_answers(connection, *visit, scene, answers, *at)
+        }
         Write::CreateGame(new) => rows::insert_game(connection, new),
         Write::EndSeat { game, seat, ending } => rows::end_seat(connection, *game, *seat, *ending),
         Write::ServerEvent { game, seat, kind, detail, at } => {

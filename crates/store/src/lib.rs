@@ -28,7 +28,8 @@ pub use inputs::{FenceRow, Fences, HISTORY_ROWS, History};
 pub use live::{LiveGame, LiveGames};
 pub use read::Reader;
 pub use rows::{
-    FrameRow, GameRow, NewGame, NewVisit, PlayEventRow, SeatEnding, SeatRow, ServerEventRow, VisitRow,
+    AnswerRow, FrameRow, GameRow, NewGame, NewVisit, PlayEventRow, SeatEnding, SeatRow, ServerEventRow,
+    VisitRow,
 };
 use writer::{Job, Writer};
 

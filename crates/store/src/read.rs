@@ -9,14 +9,15 @@ use wire::control::TerminationReason;
 use crate::inputs::{self, Fences};
 use crate::rows::{self, json, parse, reason, seat, wall_time};
 use crate::{
-    DATABASE, FrameRow, GameRow, NewGame, PlayEventRow, SeatEnding, ServerEventRow, StoreError, VisitRow,
+    AnswerRow, DATABASE, FrameRow, GameRow, NewGame, PlayEventRow, SeatEnding, ServerEventRow, StoreError,
+    VisitRow,
 };
 
 /// A consistent view of the store as it was when this was opened.
 pub struct Reader {
     connection: Connection,
-    /// Whether a server of this release has brought it up to date; none may have run on it.
-    has_fences: bool,
+    /// Its schema: a server of this release brings it up to date, and none may have run on it.
+    version: u32,
 }
 
 impl Reader {
@@ -32,7 +33,7 @@ impl Reader {
         // One transaction for all that is read: rows that come meanwhile belong to the next export.
         connection.execute_batch("BEGIN; SELECT game FROM games LIMIT 1;").map_err(open)?;
         let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
-        Ok(Self { connection, has_fences: version >= 2 })
+        Ok(Self { connection, version })
     }
 
     fn all<T>(
@@ -57,6 +58,26 @@ impl Reader {
     pub fn visits(&self) -> Result<Vec<VisitRow>, StoreError> {
         let sql = format!("SELECT {} FROM visits ORDER BY created, visit", rows::VISIT_COLUMNS);
         self.all(&sql, [], rows::visit_from)
+    }
+
+    /// Every answer, in the order of their coming.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn answers(&self) -> Result<Vec<AnswerRow>, StoreError> {
+        if self.version < 3 {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT visit, scene, field, answer, at FROM answers ORDER BY at, visit, scene, field";
+        self.all(sql, [], |row| {
+            Ok(AnswerRow {
+                visit: parse(row, 0, "visit")?,
+                scene: row.get(1)?,
+                field: row.get(2)?,
+                answer: json(row, 3, "answer")?,
+                at: wall_time(row.get(4)?),
+            })
+        })
     }
 
     /// Every game, in the order of their beginning.
@@ -128,7 +149,7 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn fences(&self, game: GameId) -> Result<Fences, StoreError> {
-        if self.has_fences { inputs::fences(&self.connection, game) } else { Ok(Fences::default()) }
+        if self.version >= 2 { inputs::fences(&self.connection, game) } else { Ok(Fences::default()) }
     }
 
     /// All seats' confirmed inputs, frame after frame, from a frame on: as many whole frames as `limit` bytes hold,

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 use wire::batch::PlayEvent;
 use wire::control::{GameRules, TerminationReason};
+use wire::form::Answers;
 
 use crate::StoreError;
 
@@ -124,6 +125,17 @@ pub struct FrameRow {
     pub shown_ms: Option<u32>,
     pub predicted: SeatSet,
     pub rollback_depth: u8,
+}
+
+/// An answer.
+#[derive(Clone, PartialEq, Debug)]
+#[expect(missing_docs, reason = "the columns of schema/3.sql")]
+pub struct AnswerRow {
+    pub visit: VisitId,
+    pub scene: String,
+    pub field: String,
+    pub answer: Value,
+    pub at: WallTime,
 }
 
 /// Something that happened at a seat.
@@ -323,6 +335,20 @@ pub(crate) fn insert_server_event(
             "INSERT INTO server_events (game, seat, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![game.to_string(), seat.map(Seat::number), kind, detail.to_string(), time(at)])?;
+    Ok(())
+}
+
+pub(crate) fn put_answers(
+    connection: &Connection,
+    visit: VisitId,
+    scene: &str,
+    answers: &Answers,
+    at: WallTime,
+) -> Result<(), StoreError> {
+    let mut put = connection.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (field, answer) in answers {
+        put.execute(params![visit.to_string(), scene, field, answer.to_string(), time(at)])?;
+    }
     Ok(())
 }
 

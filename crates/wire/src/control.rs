@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId};
 use serde::{Deserialize, Serialize};
 
+use crate::form::Answers;
 use crate::lane::{Cause, Lane, Quality};
+pub use crate::scene::{Scene, SceneKind, Sheet};
 
 /// The longest control message, in bytes (A2).
 pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
@@ -55,6 +57,9 @@ pub enum ClientMessage {
     AdvanceScene {
         /// The scene that it is done with.
         scene_id: String,
+        /// What it has answered there, by the fields' names.
+        #[serde(default, skip_serializing_if = "Answers::is_empty")]
+        answers: Answers,
     },
     /// For another seat of the game (L2).
     Signal {
@@ -224,6 +229,13 @@ pub enum ServerMessage {
     ActivateScene {
         /// The scene.
         scene: Scene,
+    },
+    /// Some answers are none: the scene stays.
+    AnswersRefused {
+        /// The scene.
+        scene_id: String,
+        /// What is wrong, in words for the participant, by field.
+        problems: BTreeMap<String, String>,
     },
     /// The scene is over: take its things away.
     TerminateScene {
@@ -418,49 +430,6 @@ impl ConnectionType {
             && *protocol == other.protocol
             && *relay_protocol == other.relay_protocol
     }
-}
-
-/// A scene, as the page needs it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Scene {
-    /// Its name in the experiment.
-    pub id: String,
-    /// What it is.
-    pub kind: SceneKind,
-}
-
-/// The kinds of scenes that stand (S1).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum SceneKind {
-    /// A text and a button.
-    Start {
-        /// The experiment's title.
-        title: String,
-        /// Paragraphs of plain text.
-        body: Vec<String>,
-        /// What the keys do: key name to button name, as `keys` in the experiment says.
-        keys: BTreeMap<String, String>,
-        /// The button's words.
-        button: String,
-    },
-    /// A lobby, then a game.
-    Game {
-        /// The experiment's title.
-        title: String,
-        /// How many play together.
-        players: u8,
-    },
-    /// The end of the visit.
-    End {
-        /// The experiment's title.
-        title: String,
-        /// How the visit ended.
-        reason: TerminationReason,
-        /// Paragraphs of plain text for that ending.
-        body: Vec<String>,
-    },
 }
 
 /// Why a game, and with it a visit, ended (X5).
@@ -840,15 +809,15 @@ mod tests {
 
     #[test]
     fn messages_have_the_documented_form() {
-        let message = ClientMessage::AdvanceScene { scene_id: "welcome".into() };
+        let message = ClientMessage::AdvanceScene { scene_id: "welcome".into(), answers: Answers::new() };
         assert_eq!(
             serde_json::to_string(&message).unwrap(),
             r#"{"type":"advance_scene","sceneId":"welcome"}"#
         );
-        let scene = Scene { id: "play".into(), kind: SceneKind::Game { title: "Tag".into(), players: 2 } };
+        let scene = Scene { id: "play".into(), title: "Tag".into(), kind: SceneKind::Game { players: 2 } };
         assert_eq!(
             serde_json::to_string(&ServerMessage::ActivateScene { scene }).unwrap(),
-            r#"{"type":"activate_scene","scene":{"id":"play","kind":{"game":{"title":"Tag","players":2}}}}"#
+            r#"{"type":"activate_scene","scene":{"id":"play","title":"Tag","kind":{"game":{"players":2}}}}"#
         );
     }
 

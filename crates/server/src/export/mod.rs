@@ -67,6 +67,23 @@ pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Resul
     }
     tables.finish(&mut files)?;
 
+    let mut table = files.table(record::ANSWERS, record::answers())?;
+    for answer in reader.answers()? {
+        let text = match answer.answer {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        table.row(vec![
+            answer.visit.to_string().into(),
+            people.get(&answer.visit).map(ToString::to_string).into(),
+            answer.scene.into(),
+            answer.field.into(),
+            text.into(),
+            record::Value::Time(answer.at.0),
+        ])?;
+    }
+    files.close(record::ANSWERS, table)?;
+
     let mut table = files.table(record::VISITS, record::visits(with_platform_ids))?;
     for visit in visits {
         let mut row = vec![

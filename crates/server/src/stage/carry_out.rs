@@ -50,6 +50,9 @@ impl Task {
             Effect::Close { visit, code } => deeds.push(Deed::Close { visit, code }),
             Effect::AskHistory { game } => asked.push(game),
             Effect::Progress { visit, scene, ended } => writes.push(Write::Progress { visit, scene, ended }),
+            Effect::Answers { visit, scene, answers } => {
+                writes.push(Write::Answers { visit, scene, answers, at: wall_time() });
+            }
             Effect::CreateGame(new) => {
                 counter!("interplay_games_total").increment(1);
                 tracing::info!(game = %new.game, seats = new.seats.len(), "a game begins");

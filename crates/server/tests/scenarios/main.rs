@@ -5,6 +5,7 @@
 mod commands;
 mod control;
 mod durability;
+mod forms;
 mod member;
 mod pauses;
 mod rooms;

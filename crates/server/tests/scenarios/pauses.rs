@@ -101,7 +101,7 @@ fn end_of(message: ServerMessage) -> Option<TerminationReason> {
     match message {
         ServerMessage::ActivateScene { scene } => match scene.kind {
             SceneKind::End { reason, .. } => Some(reason),
-            SceneKind::Start { .. } | SceneKind::Game { .. } => None,
+            _ => None,
         },
         _ => None,
     }

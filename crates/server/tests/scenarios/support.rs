@@ -223,7 +223,8 @@ impl Page {
             if let ServerMessage::ActivateScene { scene } = self.hear().unwrap()
                 && matches!(scene.kind, SceneKind::Start { .. })
             {
-                return self.say(&ClientMessage::AdvanceScene { scene_id: scene.id });
+                return self
+                    .say(&ClientMessage::AdvanceScene { scene_id: scene.id, answers: Default::default() });
             }
         }
     }

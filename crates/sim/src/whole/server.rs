@@ -206,6 +206,7 @@ impl Server {
         while let Some(effect) = self.stager.poll_effect() {
             match effect {
                 Effect::Progress { visit, scene, ended } => writes.push(Write::Progress(visit, scene, ended)),
+                Effect::Answers { .. } => {}
                 Effect::CreateGame(new) => writes.push(Write::CreateGame(new)),
                 Effect::EndSeat { seat, ending, .. } => {
                     writes.push(Write::EndSeat(seat.number(), ending));

@@ -2,19 +2,22 @@
 //!
 //! Every mistake is told with file, line and field where there is one, and with what would be right.
 
+mod form;
+mod text;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use room::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind, StartScene};
+use room::{Experiment, GameScene, SceneSpec, SceneSpecKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 use wire::control::{
-    EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules, Prediction,
-    TerminationReason,
+    EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules, Prediction, Sheet,
 };
 
+use self::form::FieldFile;
 use crate::assets;
 
 /// The experiment's file within its folder.
@@ -58,6 +61,8 @@ struct File {
 #[serde(rename_all = "snake_case")]
 enum Kind {
     Start,
+    Static,
+    Form,
     Game,
     End,
 }
@@ -70,6 +75,8 @@ struct SceneFile {
     id: String,
     body: Option<String>,
     button: Option<String>,
+    consent: Option<String>,
+    field: Option<Vec<Spanned<FieldFile>>>,
     environment: Option<String>,
     players: Option<u8>,
     fps: Option<u16>,
@@ -149,20 +156,30 @@ struct IceServerFile {
 struct Mistake {
     field: &'static str,
     text: String,
+    /// Where what it is in begins, when that is not the scene.
+    start: Option<usize>,
+}
+
+impl Mistake {
+    fn new(field: &'static str, text: String) -> Self {
+        Self { field, text, start: None }
+    }
 }
 
 fn mistake(field: &'static str, text: String) -> anyhow::Error {
-    Mistake { field, text }.into()
+    Mistake::new(field, text).into()
 }
 
 impl SceneFile {
     /// # Errors
     /// When a key is there that this kind of scene does not have.
     fn check_keys(&self) -> anyhow::Result<()> {
-        use Kind::{End, Game, Start};
+        use Kind::{End, Form, Game, Start, Static};
         let keys: [(_, _, &[Kind]); _] = [
-            ("body", self.body.is_some(), &[Start]),
-            ("button", self.button.is_some(), &[Start]),
+            ("body", self.body.is_some(), &[Start, Static, Form]),
+            ("button", self.button.is_some(), &[Start, Static, Form]),
+            ("consent", self.consent.is_some(), &[Start]),
+            ("field", self.field.is_some(), &[Form]),
             ("environment", self.environment.is_some(), &[Game]),
             ("players", self.players.is_some(), &[Game]),
             ("fps", self.fps.is_some(), &[Game]),
@@ -279,7 +296,9 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
     for scene in file.scene {
         let start = scene.span().start;
         let at = |error: anyhow::Error| {
-            let field = error.downcast_ref::<Mistake>().map_or("", |mistake| mistake.field);
+            let (start, field) = error
+                .downcast_ref::<Mistake>()
+                .map_or((start, ""), |mistake| (mistake.start.unwrap_or(start), mistake.field));
             error.context(format!("{}: line {}", path.display(), line(&text, start, field)))
         };
         let spec = scene_spec(source, scene.into_inner(), overrides, &mut loaded.environments).map_err(at)?;
@@ -336,12 +355,23 @@ fn scene_spec(
     let id = scene.id.clone();
     let kind = match scene.kind {
         Kind::Start => {
-            let body = scene.body.map(|file| source.text(&file)).transpose().map_err(in_field("body"))?;
-            let button = scene.button.unwrap_or_else(|| "Start".to_owned());
-            SceneSpecKind::Start(StartScene { body: paragraphs(&body.unwrap_or_default()), button })
+            let consent = scene.consent.clone().map(form::consent);
+            SceneSpecKind::Start(Sheet {
+                fields: consent.into_iter().collect(),
+                ..sheet(source, scene.body, scene.button, "Start")?
+            })
+        }
+        Kind::Static => {
+            needed("body", scene.body.as_ref(), "static")?;
+            SceneSpecKind::Static(sheet(source, scene.body, scene.button, "Continue")?)
+        }
+        Kind::Form => {
+            let files = needed("field", scene.field, "form")?;
+            let fields = form::fields(files)?;
+            SceneSpecKind::Form(Sheet { fields, ..sheet(source, scene.body, scene.button, "Continue")? })
         }
         Kind::Game => SceneSpecKind::Game(Box::new(game_scene(source, scene, overrides, environments)?)),
-        Kind::End => SceneSpecKind::End(end_scene(scene.texts)?),
+        Kind::End => SceneSpecKind::End(text::end_scene(scene.texts)?),
     };
     Ok(SceneSpec { id, kind })
 }
@@ -350,13 +380,24 @@ fn in_field(field: &'static str) -> impl Fn(anyhow::Error) -> anyhow::Error {
     move |error| mistake(field, format!("{field}: {error:#}"))
 }
 
-fn needed<T>(field: &'static str, value: Option<T>) -> anyhow::Result<T> {
-    value.ok_or_else(|| mistake(field, format!("{field} is missing; a scene of kind \"game\" needs it")))
+fn needed<T>(field: &'static str, value: Option<T>, kind: &str) -> anyhow::Result<T> {
+    value.ok_or_else(|| mistake(field, format!("{field} is missing; a scene of kind {kind:?} needs it")))
 }
 
-fn paragraphs(text: &str) -> Vec<String> {
-    let joined = |block: &str| block.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.split("\n\n").map(joined).filter(|paragraph| !paragraph.is_empty()).collect()
+/// What there is to read, and the button.
+fn sheet(
+    source: &Source<'_>,
+    body: Option<String>,
+    button: Option<String>,
+    usual: &str,
+) -> anyhow::Result<Sheet> {
+    let read = |file: String| source.text(&file).map(|text| text::html_of(&file, &text));
+    let body = body.map(read).transpose().map_err(in_field("body"))?;
+    Ok(Sheet {
+        body: body.unwrap_or_default(),
+        button: button.unwrap_or_else(|| usual.to_owned()),
+        ..Sheet::default()
+    })
 }
 
 fn game_scene(
@@ -365,7 +406,7 @@ fn game_scene(
     overrides: Overrides,
     environments: &mut BTreeMap<String, Vec<u8>>,
 ) -> anyhow::Result<GameScene> {
-    let file = needed("environment", game.environment)?;
+    let file = needed("environment", game.environment, "game")?;
     let prepare = || -> anyhow::Result<_> {
         let name = || format!("environment {}", source.name(&file).display());
         let prepared = host::prepare::prepare(&source.read(&file)?).with_context(name)?;
@@ -374,7 +415,7 @@ fn game_scene(
     };
     let (prepared, module) = prepare().map_err(in_field("environment"))?;
     let manifest = module.manifest();
-    let players = needed("players", overrides.players.or(game.players))?;
+    let players = needed("players", overrides.players.or(game.players), "game")?;
     let (fewest, most) = manifest.seats;
     if !(fewest..=most).contains(&players) {
         let text = format!("players is {players}; {} takes {fewest} to {most}", manifest.name);
@@ -391,7 +432,7 @@ fn game_scene(
     let rules = GameRules {
         fps: overrides.fps.or(game.fps).unwrap_or(usual.fps),
         episodes: overrides.episodes.or(game.episodes).unwrap_or(usual.episodes),
-        max_frames: needed("max_frames", overrides.max_frames.or(game.max_frames))?,
+        max_frames: needed("max_frames", overrides.max_frames.or(game.max_frames), "game")?,
         input_delay: game.input_delay.unwrap_or(usual.input_delay),
         window: game.window.unwrap_or(usual.window),
         prediction: game.prediction.unwrap_or_default(),
@@ -504,55 +545,6 @@ fn check(rules: &GameRules) -> anyhow::Result<()> {
     }
 }
 
-/// The texts of each ending: the experiment's own before ours.
-fn end_scene(texts: Option<BTreeMap<String, String>>) -> anyhow::Result<EndScene> {
-    use TerminationReason as R;
-    let defaults = [
-        (R::Normal, "Thank you for taking part.\n\nYour answers are saved. You can close this page."),
-        (
-            R::PartnerLost,
-            "The connection to your partner was lost, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-        ),
-        (
-            R::PartnerExclusion,
-            "Your partner experienced a technical issue. The game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-        ),
-        (
-            R::SelfExclusion,
-            "The game has ended, because this connection or page did not meet what the study needs.\n\nThank you for your time; you can close this page.",
-        ),
-        (
-            R::ReconnectTimeout,
-            "The connection could not be made again in time, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-        ),
-        (
-            R::FocusTimeout,
-            "This page was in the background for too long, so the game has ended.\n\nThank you for your time; you can close this page.",
-        ),
-        (
-            R::Left,
-            "You left the game, and it has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-        ),
-        (R::Withdrawn, "You have left the study.\n\nThank you for your time; you can close this page."),
-        (
-            R::Server,
-            "Something went wrong on our side, and the game has ended. It was not your doing.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-        ),
-    ];
-    let own = texts.unwrap_or_default();
-    if let Some(unknown) =
-        own.keys().find(|key| defaults.iter().all(|(reason, _)| reason.name() != key.as_str()))
-    {
-        let names: Vec<_> = defaults.iter().map(|(reason, _)| reason.name()).collect();
-        let text = format!("texts.{unknown} is no way of ending; they are {}", names.join(", "));
-        return Err(mistake("texts", text));
-    }
-    let text = |reason: R, default: &str| {
-        (reason.name(), paragraphs(own.get(reason.name()).map_or(default, String::as_str)))
-    };
-    Ok(EndScene { texts: defaults.map(|(reason, default)| text(reason, default)).into_iter().collect() })
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -593,7 +585,7 @@ mod tests {
         let scenes = load(folder.path()).unwrap().experiment.scenes;
         let game = scenes.into_iter().find_map(|scene| match scene.kind {
             SceneSpecKind::Game(game) => Some(*game),
-            SceneSpecKind::Start(_) | SceneSpecKind::End(_) => None,
+            _ => None,
         });
         game.unwrap()
     }
@@ -672,6 +664,56 @@ mod tests {
         ] {
             let text = complaint(from, to);
             assert!(text.contains(expected) && text.contains("experiment.toml"), "{to}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_the_documentation_shows_is_taken() {
+        let document = include_str!("../../../../docs/experiments.md");
+        let shown = document.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), shown).unwrap();
+        for file in ["welcome.md", "about.md"] {
+            std::fs::write(folder.path().join(file), "*Read*").unwrap();
+        }
+        let scenes = load(folder.path()).unwrap().experiment.scenes;
+        assert_eq!(scenes.len(), 4);
+        let SceneSpecKind::Static(sheet) = &scenes[1].kind else { panic!("{:?}", scenes[1]) };
+        assert_eq!(sheet.body, "<p><em>Read</em></p>\n");
+    }
+
+    /// What is said of a form with one field.
+    fn field_complaint(field: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "id = \"a\"\ntitle = \"A\"\n\n[[scene]]\nkind = \"form\"\nid = \"f\"\n\n[[scene.field]]\n{field}\n\n\
+             [[scene]]\nkind = \"end\"\nid = \"e\"\n"
+        );
+        std::fs::write(folder.path().join(FILE), text).unwrap();
+        format!("{:#}", load(folder.path()).expect_err("it was taken"))
+    }
+
+    #[test]
+    fn mistakes_in_questions_are_told_with_place_and_cure() {
+        let q = |kind: &str, more: &str| format!("id = \"q\"\ntype = \"{kind}\"\nlabel = \"?\"\n{more}");
+        for (field, expected) in [
+            (q("integer", "lines = 3"), "line 12: field \"q\": lines belongs to fields of type \"text\""),
+            (q("number", "min = 5\nmax = 5"), "line 12: field \"q\": min is 5 and max is 5"),
+            (q("choice", ""), "needs two answers at least"),
+            (
+                q("choice", "options = [\"a\", \"a\"]"),
+                "line 12: field \"q\": the option \"a\" is there twice",
+            ),
+            (q("likert", "points = 1"), "points is 1; it must be 2 to 11"),
+            (q("slider", "step = 0"), "step is 0; it must be more than 0"),
+            (q("text", "max_length = 10001"), "max_length is 10001; it must be 1 to 10000"),
+            (q("consent", ""), "belongs to the start scene"),
+            (q("integr", ""), "did you mean `integer`?"),
+            (q("text", "requierd = true"), "did you mean `required`?"),
+            (q("text", "").replace("\"q\"", "\"a b\""), "letters, digits, - and _ only"),
+        ] {
+            let text = field_complaint(&field);
+            assert!(text.contains(expected) && text.contains("experiment.toml"), "{field}: {text}");
         }
     }
 

@@ -1,0 +1,145 @@
+//! Something to read and questions: answers are checked here whatever the page has checked, durable before anyone goes
+//! on, and exported as they were written (S1, S2, D4).
+
+use std::fs;
+
+use serde_json::{Value, json};
+use store::Reader;
+use wire::control::{ClientMessage, SceneKind, ServerMessage, Sheet, TerminationReason};
+use wire::form::Answers;
+
+use crate::support::{Page, Server, interplay};
+
+const EXPERIMENT: &str = r#"
+id = "survey"
+title = "Survey"
+
+[[scene]]
+kind = "start"
+id = "welcome"
+consent = "I agree to take part."
+
+[[scene]]
+kind = "static"
+id = "rules"
+body = "rules.md"
+
+[[scene]]
+kind = "form"
+id = "you"
+[[scene.field]]
+id = "age"
+type = "integer"
+label = "Your age"
+min = 18
+required = true
+[[scene.field]]
+id = "words"
+type = "text"
+label = "Anything else?"
+max_length = 200
+
+[[scene]]
+kind = "end"
+id = "thanks"
+"#;
+
+/// Whoever wrote this would like it to be more than a text.
+const HOSTILE: &str =
+    "<img src=x onerror=alert(1)>'; DROP TABLE answers; -- =1+1 \u{202e} ../../etc/passwd \"\",\n";
+
+fn answers<const N: usize>(pairs: [(&str, Value); N]) -> Answers {
+    pairs.into_iter().map(|(field, answer)| (field.to_owned(), answer)).collect()
+}
+
+fn advance(page: &mut Page, scene: &str, answers: Answers) {
+    page.say(&ClientMessage::AdvanceScene { scene_id: scene.into(), answers });
+}
+
+/// The next scene that there is something to read in.
+fn sheet(page: &mut Page) -> (String, Sheet) {
+    page.hear_until(|message| match message {
+        ServerMessage::ActivateScene { scene } => Some((scene.id.clone(), scene.kind.sheet()?.clone())),
+        _ => None,
+    })
+}
+
+fn refused(page: &mut Page) -> Vec<(String, String)> {
+    page.hear_until(|message| match message {
+        ServerMessage::AnswersRefused { problems, .. } => Some(problems.into_iter().collect()),
+        _ => None,
+    })
+}
+
+fn ended(page: &mut Page) -> TerminationReason {
+    page.hear_until(|message| match message {
+        ServerMessage::ActivateScene { scene } => match scene.kind {
+            SceneKind::End { reason, .. } => Some(reason),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+#[test]
+fn answers_are_checked_kept_and_exported_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::write(folder.path().join("experiment.toml"), EXPERIMENT).unwrap();
+    fs::write(folder.path().join("rules.md"), "# Rules\n\nBe *kind*.").unwrap();
+    let serve = || Server::start_as(&["run", folder.path().to_str().unwrap()], &data);
+    let mut server = serve();
+    let token = server.visit();
+    let mut page = Page::open(&server, &token);
+
+    let (scene, start) = sheet(&mut page);
+    assert_eq!((scene.as_str(), start.fields.len()), ("welcome", 1));
+    advance(&mut page, "welcome", Answers::new());
+    assert_eq!(refused(&mut page), [("consent".into(), "Please answer this question.".into())]);
+    advance(&mut page, "you", answers([("age", json!(30))]));
+    advance(&mut page, "welcome", answers([("consent", json!(true))]));
+
+    let (scene, rules) = sheet(&mut page);
+    assert_eq!((scene.as_str(), rules.body.trim()), ("rules", "<h1>Rules</h1>\n<p>Be <em>kind</em>.</p>"));
+    advance(&mut page, "rules", Answers::new());
+    // Told twice, as a page does that does not know whether it was heard.
+    advance(&mut page, "rules", Answers::new());
+
+    assert_eq!(sheet(&mut page).0, "you");
+    let wrong = [("age", json!(17)), ("words", json!("x".repeat(201)))];
+    advance(&mut page, "you", answers(wrong));
+    let expected = [("age", "Please enter 18 or more."), ("words", "Please use 200 characters at most.")];
+    assert_eq!(refused(&mut page), expected.map(|(field, words)| (field.to_owned(), words.to_owned())));
+    let right = [("age", json!(18)), ("words", json!(HOSTILE)), ("nobody_asked", json!("x"))];
+    advance(&mut page, "you", answers(right));
+    assert_eq!(ended(&mut page), TerminationReason::Normal);
+    // Whoever was told has it on the disk: nothing is lost with the server.
+    server.kill();
+    server = serve();
+    let mut page = Page::open(&server, &token);
+    assert_eq!(ended(&mut page), TerminationReason::Normal);
+    advance(&mut page, "you", answers([("age", json!(99))]));
+
+    let kept = Reader::open(&data).unwrap().answers().unwrap();
+    let kept: Vec<_> = kept.into_iter().map(|row| (row.scene, row.field, row.answer)).collect();
+    let row = |scene: &str, field: &str, answer: Value| (scene.to_owned(), field.to_owned(), answer);
+    let mut expected = vec![
+        row("welcome", "consent", json!(true)),
+        row("you", "age", json!(18)),
+        row("you", "words", json!(HOSTILE)),
+    ];
+    expected.sort_by_key(|(scene, field, _)| (scene.clone(), field.clone()));
+    let mut sorted = kept;
+    sorted.sort_by_key(|(scene, field, _)| (scene.clone(), field.clone()));
+    assert_eq!(sorted, expected);
+
+    let out = folder.path().join("tables");
+    let done = interplay(&["export", "--data"]).arg(&data).arg("--out").arg(&out).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = fs::read_to_string(out.join("answers.csv")).unwrap();
+    assert!(text.starts_with("visit_id,participant_id,scene,field,answer,answered_at\n"), "{text}");
+    assert!(
+        text.contains(",you,age,18,") && text.contains("<img src=x onerror=alert(1)>'; DROP TABLE"),
+        "{text}"
+    );
+}

@@ -1,0 +1,83 @@
+//! Scenes, as the page needs them (S1).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::TerminationReason;
+use crate::form::Field;
+
+/// A scene.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scene {
+    /// Its name in the experiment.
+    pub id: String,
+    /// The experiment's title.
+    pub title: String,
+    /// What it is.
+    pub kind: SceneKind,
+}
+
+/// The kinds of scenes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum SceneKind {
+    /// What the study begins with.
+    Start(Sheet),
+    /// Something to read.
+    Static(Sheet),
+    /// Questions.
+    Form(Sheet),
+    /// A lobby, then a game.
+    Game {
+        /// How many play together.
+        players: u8,
+    },
+    /// The end of the visit.
+    End {
+        /// How the visit ended.
+        reason: TerminationReason,
+        /// The words for that ending: the researcher's own HTML.
+        body: String,
+    },
+}
+
+/// Something to read, questions, and a button.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sheet {
+    /// What there is to read: the researcher's own HTML. Nothing that a participant has written is ever part of it.
+    pub body: String,
+    /// What the keys of the next game do: key name to button name, as `keys` in the experiment says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
+    /// The questions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+    /// The button's words.
+    pub button: String,
+}
+
+impl SceneKind {
+    /// Its name, as in the experiment's file.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Static(_) => "static",
+            Self::Form(_) => "form",
+            Self::Game { .. } => "game",
+            Self::End { .. } => "end",
+        }
+    }
+
+    /// What there is to read and to answer, where the participant goes on by a button.
+    #[must_use]
+    pub const fn sheet(&self) -> Option<&Sheet> {
+        match self {
+            Self::Start(sheet) | Self::Static(sheet) | Self::Form(sheet) => Some(sheet),
+            Self::Game { .. } | Self::End { .. } => None,
+        }
+    }
+}
