@@ -10,7 +10,9 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::Event;
 use wire::batch::BatchAcknowledgement;
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, ConnectionType, GameStart, Scene, SceneKind, ServerMessage, Signal};
+use wire::control::{
+    ClientMessage, ConnectionType, GameStart, Scene, SceneKind, ServerMessage, Sheet, Signal,
+};
 use wire::lane::read_relayed;
 
 use crate::control::Control;
@@ -229,8 +231,7 @@ impl App {
             ServerMessage::Pong { .. } => {}
             ServerMessage::ActivateScene { scene } => self.activate(scene),
             ServerMessage::AnswersRefused { scene_id, problems } => {
-                let scene = self.scene.as_ref().filter(|scene| scene.id == scene_id);
-                if let Some(sheet) = scene.and_then(|scene| scene.kind.sheet()) {
+                if let Some((_, sheet)) = self.sheet().filter(|(scene, _)| scene.id == scene_id) {
                     form::tell(&sheet.fields, &problems);
                 }
             }
@@ -330,24 +331,27 @@ impl App {
         }
     }
 
+    /// The scene, where there is something to read and to answer.
+    fn sheet(&self) -> Option<(&Scene, &Sheet)> {
+        let scene = self.scene.as_ref()?;
+        Some((scene, scene.kind.sheet()?))
+    }
+
     /// The participant is done with what there is to read and to answer.
     fn advance(&mut self) {
-        let Some((scene, sheet)) = self.scene.as_ref().and_then(|scene| Some((scene, scene.kind.sheet()?)))
-        else {
-            return;
-        };
+        let Some((scene, sheet)) = self.sheet() else { return };
         let answers = form::read(&sheet.fields);
         let problems = wire::form::check(&sheet.fields, &answers).err().unwrap_or_default();
         form::tell(&sheet.fields, &problems);
         if problems.is_empty() {
-            self.control.send(&ClientMessage::AdvanceScene { scene_id: scene.id.clone(), answers });
+            let message = ClientMessage::AdvanceScene { scene_id: scene.id.clone(), answers };
+            self.control.send(&message);
         }
     }
 
     /// An answer has changed.
     fn answered(&mut self) {
-        if let Some((scene, sheet)) = self.scene.as_ref().and_then(|scene| Some((scene, scene.kind.sheet()?)))
-        {
+        if let Some((scene, sheet)) = self.sheet() {
             form::keep(&scene.id, &sheet.fields);
         }
     }

@@ -17,7 +17,8 @@ fn window() -> Result<Window, JsValue> {
     web_sys::window().ok_or_else(|| "no window".into())
 }
 
-fn storage() -> Option<Storage> {
+/// What lasts as long as the tab.
+pub(crate) fn storage() -> Option<Storage> {
     window().ok()?.session_storage().ok().flatten()
 }
 

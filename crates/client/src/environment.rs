@@ -4,7 +4,7 @@ use core::fmt;
 
 use base::{Frame, Input, MAX_SEATS, Seat, StateHash, hash_state};
 use js_sys::{Array, Function, Object, Reflect, Uint8Array, WebAssembly};
-use rollback::{Environment, Simulation, StepOutcome};
+use rollback::{Environment, Simulation, Slots, StepOutcome};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use wire::manifest::Manifest;
@@ -140,7 +140,7 @@ pub(crate) struct BrowserEnvironment {
     looking: Instance,
     manifest: Manifest,
     pristine: Vec<u8>,
-    slots: Vec<Vec<u8>>,
+    slots: Slots,
     seats: u8,
 }
 
@@ -165,7 +165,7 @@ impl BrowserEnvironment {
         };
         let manifest = read(&looking).map_err(|problem| JsError::new(&problem))?;
         let mut environment =
-            Self { playing, looking, manifest, pristine: Vec::new(), slots: Vec::new(), seats: 0 };
+            Self { playing, looking, manifest, pristine: Vec::new(), slots: Slots::default(), seats: 0 };
         environment.playing.save_into(&mut environment.pristine);
         Ok(environment)
     }
@@ -224,10 +224,7 @@ impl Simulation for BrowserEnvironment {
     }
 
     fn save(&mut self, slot: usize) {
-        if self.slots.len() <= slot {
-            self.slots.resize(slot + 1, Vec::new());
-        }
-        self.playing.save_into(&mut self.slots[slot]);
+        self.playing.save_into(self.slots.place(slot));
     }
 
     fn load(&mut self, slot: usize) {
@@ -243,12 +240,7 @@ impl Simulation for BrowserEnvironment {
     }
 
     fn import(&mut self, slot: usize, state: &[u8]) -> bool {
-        let possible = state.len() == self.pristine.len();
-        if possible {
-            self.slots.resize(self.slots.len().max(slot + 1), Vec::new());
-            state.clone_into(&mut self.slots[slot]);
-        }
-        possible
+        self.slots.import(slot, state, self.pristine.len())
     }
 }
 

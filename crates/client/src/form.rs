@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 use js_sys::Reflect;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
-use web_sys::{Element, HtmlElement, Storage};
+use web_sys::{Element, HtmlElement};
 use wire::form::{self, Answers, Field, Kind};
 
+use crate::entry::storage;
 use crate::view::{append, element, set_text};
 
 /// Where answers that are not sent yet are kept.
 const DRAFT: &str = "interplay.draft";
-
-fn storage() -> Option<Storage> {
-    web_sys::window()?.session_storage().ok().flatten()
-}
 
 /// The name of a field's element, or of one of its parts.
 fn name(field: &Field, part: &str) -> String {

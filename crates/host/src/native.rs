@@ -1,7 +1,7 @@
 //! Plays an environment natively, as `rollback` asks.
 
 use base::{Frame, Input, Seat, StateHash, hash_state};
-use rollback::{Environment, Simulation, StepOutcome};
+use rollback::{Environment, Simulation, Slots, StepOutcome};
 
 use crate::instance::Instance;
 use crate::module::{Module, ModuleError};
@@ -68,7 +68,7 @@ pub struct NativeEnvironment {
     /// Observing and drawing write to memory, so they are done on a copy.
     looking: Instance,
     pristine: Vec<u8>,
-    slots: Vec<Vec<u8>>,
+    slots: Slots,
     scratch: Vec<u8>,
     seats: u8,
 }
@@ -84,7 +84,7 @@ impl NativeEnvironment {
         let mut pristine = Vec::new();
         playing.save(&mut pristine)?;
         let looking = Instance::new(&module.compiled, input_bytes)?;
-        Ok(Self { playing, looking, pristine, slots: Vec::new(), scratch: Vec::new(), seats: 0 })
+        Ok(Self { playing, looking, pristine, slots: Slots::default(), scratch: Vec::new(), seats: 0 })
     }
 
     /// The current state's hash.
@@ -99,7 +99,7 @@ impl NativeEnvironment {
     /// A slot's state; empty if nothing was saved there.
     #[must_use]
     pub fn state(&self, slot: usize) -> &[u8] {
-        self.slots.get(slot).map_or(&[], Vec::as_slice)
+        self.slots.get(slot).unwrap_or_default()
     }
 
     /// A seat's flags after the last step: terminated, truncated.
@@ -148,11 +148,8 @@ impl Simulation for NativeEnvironment {
     }
 
     fn save(&mut self, slot: usize) {
-        if self.slots.len() <= slot {
-            self.slots.resize(slot + 1, Vec::new());
-        }
         // Saving moves globals to memory and cannot fail in a module that was prepared.
-        let saved = self.playing.save(&mut self.slots[slot]);
+        let saved = self.playing.save(self.slots.place(slot));
         debug_assert!(saved.is_ok(), "{saved:?}");
     }
 
@@ -170,12 +167,7 @@ impl Simulation for NativeEnvironment {
     }
 
     fn import(&mut self, slot: usize, state: &[u8]) -> bool {
-        let possible = state.len() == self.pristine.len();
-        if possible {
-            self.slots.resize(self.slots.len().max(slot + 1), Vec::new());
-            state.clone_into(&mut self.slots[slot]);
-        }
-        possible
+        self.slots.import(slot, state, self.pristine.len())
     }
 }
 

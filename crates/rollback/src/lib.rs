@@ -41,9 +41,11 @@ mod error;
 mod frames;
 mod inputs;
 mod simulation;
+mod slots;
 
 pub use crate::config::{Config, ConfigError, MAX_INPUT_DELAY, MAX_WINDOW, Prediction};
 pub use crate::confirmed::Confirmed;
 pub use crate::core::{Advance, Rollback, Standing};
 pub use crate::error::RemoteInputError;
 pub use crate::simulation::{Environment, Simulation, StepOutcome};
+pub use crate::slots::Slots;

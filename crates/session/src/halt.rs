@@ -1,6 +1,7 @@
 //! Standing still, and going on from one state (P2, P4, P5).
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use base::{FRAME_LIMIT, Frame, Input, Seat, StateHash, Timestamp};
 use rollback::{Advance, Environment};
@@ -21,7 +22,7 @@ pub(crate) struct Halt {
     pub(crate) round: u32,
     since: Timestamp,
     /// What all hold together, once it is known.
-    pub(crate) cut: Option<Cut>,
+    pub(crate) cut: Option<Arc<Cut>>,
     /// Since when everything is to be played anew, from the server's record of the frames before the cut's first.
     pub(crate) history: Option<Timestamp>,
     /// When somebody's state was asked for instead.
@@ -136,7 +137,7 @@ impl Session {
             return;
         }
         halt.history = anew.then_some(now);
-        halt.cut = Some(cut.clone());
+        halt.cut = Some(Arc::new(cut.clone()));
         for (seat, part) in Seat::all(self.setup.seats).zip(&cut.seats) {
             self.recorder.set_fences(seat, &part.fences);
         }

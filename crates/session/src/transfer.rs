@@ -47,15 +47,15 @@ impl Session {
 
     /// This seat's state for whoever has asked for it, once all that is known is played and durable.
     pub fn poll_state<E: Environment>(&mut self, environment: &E) -> Option<StateTransfer> {
+        self.halt.as_ref().filter(|halt| halt.wanted)?;
         let episode_first = match self.phase {
             Phase::Playing { .. } => Some(self.episode_first),
             Phase::Intermission { .. } => None,
             Phase::Gathering | Phase::Finished { .. } | Phase::Stopped => return None,
         };
         let (_, hash) = self.comparison.newest()?;
-        let durable = self.recorder.status().pending == 0;
-        let ready = durable && self.has_made_up();
-        let halt = self.halt.as_mut().filter(|halt| halt.wanted && ready)?;
+        let ready = self.recorder.status().pending == 0 && self.has_made_up();
+        let halt = self.halt.as_mut().filter(|_| ready)?;
         halt.wanted = false;
         Some(StateTransfer {
             pause: halt.pause,

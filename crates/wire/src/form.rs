@@ -13,7 +13,7 @@ pub type Answers = BTreeMap<String, Value>;
 pub const MAX_TEXT: u32 = 10_000;
 
 /// A question. What of it is for other kinds of questions is left out.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Field {
     /// Its name in the data.
@@ -226,22 +226,8 @@ mod tests {
     fn field(kind: Kind, required: bool) -> Field {
         let (min, max) = if kind == Kind::Text { (None, None) } else { (Some(1.0), Some(9.0)) };
         let options = ["a", "b"].map(|value| Choice { value: value.into(), label: value.to_uppercase() });
-        let empty = String::new;
-        Field {
-            id: "q".into(),
-            kind,
-            label: "?".into(),
-            help: empty(),
-            required,
-            min,
-            max,
-            step: None,
-            max_length: 3,
-            lines: 1,
-            options: options.to_vec(),
-            low: empty(),
-            high: empty(),
-        }
+        let options = options.to_vec();
+        Field { id: "q".into(), kind, required, min, max, max_length: 3, options, ..Field::default() }
     }
 
     #[test]

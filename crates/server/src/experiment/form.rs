@@ -46,21 +46,7 @@ impl From<OptionFile> for Choice {
 
 /// The box of a start scene that must be ticked.
 pub(super) fn consent(label: String) -> Field {
-    Field {
-        id: "consent".into(),
-        kind: Kind::Consent,
-        label,
-        help: String::new(),
-        required: true,
-        min: None,
-        max: None,
-        step: None,
-        max_length: 0,
-        lines: 0,
-        options: Vec::new(),
-        low: String::new(),
-        high: String::new(),
-    }
+    Field { id: "consent".into(), kind: Kind::Consent, label, required: true, ..Field::default() }
 }
 
 /// # Errors

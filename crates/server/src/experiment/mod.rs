@@ -553,17 +553,32 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// What is said of the demo's file when some of it is replaced.
-    fn complaint(from: &str, to: &str) -> String {
+    /// Loads an experiment from a folder with the demo's other files.
+    fn load_text(text: &str) -> anyhow::Result<Loaded> {
         let folder = tempfile::tempdir().unwrap();
-        for file in [FILE, "welcome.md", "tag.wasm"] {
+        std::fs::write(folder.path().join(FILE), text).unwrap();
+        for file in ["welcome.md", "tag.wasm"] {
             std::fs::write(folder.path().join(file), assets::demo(file).unwrap()).unwrap();
         }
-        let path = folder.path().join(FILE);
-        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(folder.path().join("about.md"), "*Read*").unwrap();
+        load(folder.path())
+    }
+
+    /// The demo's file with some of it replaced.
+    fn demo_with(from: &str, to: &str) -> String {
+        let text = String::from_utf8(assets::demo(FILE).unwrap()).unwrap();
         assert!(text.contains(from), "{from:?} is not in the demo");
-        std::fs::write(&path, text.replace(from, to)).unwrap();
-        format!("{:#}", load(folder.path()).expect_err("it was taken"))
+        text.replace(from, to)
+    }
+
+    /// What is said of a file.
+    fn complaint_of(text: &str) -> String {
+        format!("{:#}", load_text(text).expect_err("it was taken"))
+    }
+
+    /// What is said of the demo's file when some of it is replaced.
+    fn complaint(from: &str, to: &str) -> String {
+        complaint_of(&demo_with(from, to))
     }
 
     #[test]
@@ -575,14 +590,8 @@ mod tests {
 
     /// The game of the demo, with something more in its scene.
     fn game_with(more: &str) -> GameScene {
-        let folder = tempfile::tempdir().unwrap();
-        for file in [FILE, "welcome.md", "tag.wasm"] {
-            std::fs::write(folder.path().join(file), assets::demo(file).unwrap()).unwrap();
-        }
-        let path = folder.path().join(FILE);
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text.replace("fps = 30", &format!("fps = 30\n{more}"))).unwrap();
-        let scenes = load(folder.path()).unwrap().experiment.scenes;
+        let text = demo_with("fps = 30", &format!("fps = 30\n{more}"));
+        let scenes = load_text(&text).unwrap().experiment.scenes;
         let game = scenes.into_iter().find_map(|scene| match scene.kind {
             SceneSpecKind::Game(game) => Some(*game),
             _ => None,
@@ -671,12 +680,7 @@ mod tests {
     fn what_the_documentation_shows_is_taken() {
         let document = include_str!("../../../../docs/experiments.md");
         let shown = document.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(FILE), shown).unwrap();
-        for file in ["welcome.md", "about.md"] {
-            std::fs::write(folder.path().join(file), "*Read*").unwrap();
-        }
-        let scenes = load(folder.path()).unwrap().experiment.scenes;
+        let scenes = load_text(shown).unwrap().experiment.scenes;
         assert_eq!(scenes.len(), 4);
         let SceneSpecKind::Static(sheet) = &scenes[1].kind else { panic!("{:?}", scenes[1]) };
         assert_eq!(sheet.body, "<p><em>Read</em></p>\n");
@@ -684,13 +688,10 @@ mod tests {
 
     /// What is said of a form with one field.
     fn field_complaint(field: &str) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let text = format!(
+        complaint_of(&format!(
             "id = \"a\"\ntitle = \"A\"\n\n[[scene]]\nkind = \"form\"\nid = \"f\"\n\n[[scene.field]]\n{field}\n\n\
              [[scene]]\nkind = \"end\"\nid = \"e\"\n"
-        );
-        std::fs::write(folder.path().join(FILE), text).unwrap();
-        format!("{:#}", load(folder.path()).expect_err("it was taken"))
+        ))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use base::GameId;
@@ -38,8 +38,7 @@ pub(super) async fn append(
 ) -> Result<Json<BatchAcknowledgement>, Problem> {
     let arrived = Instant::now();
     let (game, seat) = seat(&play, &game, &headers).await?;
-    let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a batch has 262144 bytes at most");
-    let bytes = to_bytes(body, MAX_BATCH_BYTES).await.map_err(too_long)?;
+    let bytes = whole(body, MAX_BATCH_BYTES, "a batch has 262144 bytes at most").await?;
     let batch = RecordBatch::decode(&bytes, seat.seats, seat.input_size)
         .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let frames = batch.frames.len() as u64;
@@ -48,6 +47,11 @@ pub(super) async fn append(
     counter!("interplay_frames_total").increment(frames);
     histogram!("interplay_batch_seconds").record(arrived.elapsed().as_secs_f64());
     Ok(Json(answer))
+}
+
+/// A body of so many bytes at most.
+pub(super) async fn whole(body: Body, most: usize, too_long: &'static str) -> Result<Bytes, Problem> {
+    to_bytes(body, most).await.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, too_long))
 }
 
 /// The seat that a token's visit has in a game.

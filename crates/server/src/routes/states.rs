@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -15,7 +15,7 @@ use wire::transfer::MAX_TRANSFER_BYTES;
 
 use super::Play;
 use super::openapi::{Absent, Octets, TooLong, Unauthorized, Unavailable};
-use super::records::seat;
+use super::records::{seat, whole};
 use crate::problem::Problem;
 
 /// For how long a state is held: whoever asked for it asks every moment whether it is there.
@@ -65,8 +65,7 @@ pub(super) async fn give(
     body: Body,
 ) -> Result<StatusCode, Problem> {
     let (game, _) = seat(&play, &game, &headers).await?;
-    let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a state has 16 MiB at most");
-    let state = to_bytes(body, MAX_TRANSFER_BYTES).await.map_err(too_long)?;
+    let state = whole(body, MAX_TRANSFER_BYTES, "a state has 16 MiB at most").await?;
     let full =
         || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many states are under way; try again in 30 s");
     play.states.put(game, state).then_some(StatusCode::NO_CONTENT).ok_or_else(full)

@@ -7,19 +7,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod disk;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "a store on a disk that loses power is opened in its own way")]
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
+use base::{Frame, Rng, Seat, SeatSet, StateHash};
 use disk::{Disk, Entry, Files, lose_power};
 use rusqlite::{Connection, OpenFlags};
-use store::{DATABASE, NewGame, NewVisit, Reader, Store, Write};
+use store::{DATABASE, Reader, Store};
+use support::{GAME, put_a_game};
 use wire::batch::{FrameRecord, RecordBatch};
-use wire::control::GameRules;
-
-const GAME: GameId = GameId::from_random([1; 16]);
-const VISITS: [VisitId; 2] = [VisitId::from_random([2; 16]), VisitId::from_random([3; 16])];
 
 /// How many frames each seat tells. Enough that SQLite moves its log into the database on its own on the way.
 const FRAMES: Frame = 6_000;
@@ -178,7 +178,7 @@ fn a_run(frames: core::ops::Range<Frame>) -> Log {
     let disk = Disk::after(&[]);
     let store = store_on(&disk);
     block_on(async {
-        make_the_game(&store).await;
+        put_a_game(&store).await;
         disk.note(Note::GameMade);
         let upload = async |seat: u8| {
             let mut rng = Rng::from_seed(u64::from(seat));
@@ -229,34 +229,6 @@ fn layer_name() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("disk-{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-async fn make_the_game(store: &Store) {
-    for visit in VISITS {
-        let new = NewVisit {
-            visit,
-            participant: ParticipantId::from_random([9; 16]),
-            experiment: "tag".into(),
-            experiment_sha256: "ab".into(),
-            entry: serde_json::Map::new(),
-            created: WallTime(5),
-        };
-        store.create_visit(new).await.unwrap();
-    }
-    let game = NewGame {
-        game: GAME,
-        experiment: "tag".into(),
-        experiment_sha256: "ab".into(),
-        scene: "play".into(),
-        environment_sha256: "cd".into(),
-        epoch: 7,
-        seed: 11,
-        rules: GameRules::default(),
-        input_size: 1,
-        seats: VISITS.to_vec(),
-        created: WallTime(6),
-    };
-    store.apply(vec![Write::CreateGame(Box::new(game))]).await.unwrap();
 }
 
 fn frame(seat: u8, number: Frame) -> FrameRecord {

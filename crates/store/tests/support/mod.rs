@@ -12,6 +12,11 @@ pub(crate) const VISITS: [VisitId; 2] = [VisitId::from_random([2; 16]), VisitId:
 
 pub(crate) async fn store_with_a_game(folder: &Path) -> Store {
     let store = Store::open(folder).unwrap();
+    put_a_game(&store).await;
+    store
+}
+
+pub(crate) async fn put_a_game(store: &Store) {
     for visit in VISITS {
         let new = NewVisit {
             visit,
@@ -24,7 +29,6 @@ pub(crate) async fn store_with_a_game(folder: &Path) -> Store {
         store.create_visit(new).await.unwrap();
     }
     store.apply(vec![Write::CreateGame(Box::new(game(GAME)))]).await.unwrap();
-    store
 }
 
 pub(crate) fn game(game: GameId) -> NewGame {
