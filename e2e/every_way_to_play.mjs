@@ -76,7 +76,11 @@ export default async function ({ say, shot }) {
     await phone.close();
     await desk.tab.waitForTimeout(500);
     const confirmed = (await snapshot(desk.tab)).game.confirmedFrame;
-    const end = await until(desk.tab, "the end", (now) => now.scene?.kind === "end", 30);
+    const goOn = desk.tab.getByRole("button", { name: "Continue" });
+    await goOn.waitFor({ timeout: 40_000 });
+    await shot(desk.tab, "game-over");
+    await goOn.click();
+    const end = await until(desk.tab, "the end", (now) => now.scene?.kind === "end");
     say(`the partner's end came ${((Date.now() - gone) / 1000).toFixed(1)} s after the page was closed`);
     assert.equal(end.scene.reason, "reconnect_timeout");
     await shot(desk.tab, "partner-lost");

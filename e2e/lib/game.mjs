@@ -18,7 +18,7 @@ export async function playToTheEnd(browsers, seconds, connection = ["direct"]) {
   const games = await Promise.all(browsers.map(({ tab }, at) => playRandomly(tab, 77 + at, seconds)));
   for (const [at, { tab, problems }] of browsers.entries()) {
     const end = await snapshot(tab);
-    assert.equal(end.scene.reason, "normal", `page ${at} ended with ${end.scene.reason}`);
+    assert.equal(end.scene.reason, "completed", `page ${at} ended with ${end.scene.reason}`);
     assert.deepEqual(problems, [], `page ${at} reported problems`);
     assert.equal(games[at].game.desyncs, 0, `page ${at} found a difference`);
     for (const lane of games[at].lanes) {

@@ -284,13 +284,18 @@ export async function goneForGood(players, { say, shot }) {
       confirmed.push((await until(tab, "the pause", (now) => now.pause)).game.confirmedFrame);
     }
     await shot(others[0].tab, "countdown");
-    for (const { tab } of others) await until(tab, "the end", (now) => now.scene?.kind === "end", 20);
+    const on = (tab) => tab.getByRole("button", { name: "Continue" }).click({ timeout: 20_000 });
+    for (const { tab } of others) {
+      await on(tab);
+      await until(tab, "the end", (now) => now.scene?.kind === "end");
+    }
     say(`gone for good: the others were at the end after ${seconds(began).toFixed(1)} s`);
     await shot(others[0].tab, "ended");
     const ends = await Promise.all(others.map(({ tab }) => snapshot(tab)));
     for (const end of ends) assert.equal(end.scene.reason, "reconnect_timeout");
     // Who was gone arrives at the same end.
     await world.cut(HOSTS[players - 1], "off");
+    await on(browsers.at(-1).tab);
     const late = await until(browsers.at(-1).tab, "the same end", (now) => now.scene?.kind === "end", 20);
     assert.equal(late.scene.reason, "reconnect_timeout");
     await sleep(2000);

@@ -101,6 +101,7 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
             ("openssl", "openssl"),
             ("curl", "curl"),
             ("firefox-esr", "firefox-esr"),
+            ("Xvfb", "xvfb"),
         ],
         &["fonts-dejavu-core"],
     )?;

@@ -1,8 +1,9 @@
 //! What there is one of in a page, and what the server's messages do to it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-use base::{GameId, Seat};
+use base::{GameId, Seat, Timestamp};
 use link::{Lane, Quality};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
@@ -13,13 +14,16 @@ use wire::close::CloseCode;
 use wire::control::{
     ClientMessage, ConnectionType, GameStart, Scene, SceneKind, ServerMessage, Sheet, Signal,
 };
+use wire::form::Answers;
 use wire::lane::read_relayed;
 
+use crate::clock::now;
 use crate::control::Control;
 use crate::environment::BrowserEnvironment;
+use crate::finish::{Over, Way};
 use crate::pause::Asked;
 use crate::play::{Play, Server};
-use crate::{entry, form, snapshot, unsent, view, words};
+use crate::{entry, finish, form, snapshot, unsent, view, words};
 
 /// How long a page sends what the last one left before it does anything else, in milliseconds.
 const SENDING_MILLIS: i32 = 2_000;
@@ -48,6 +52,14 @@ pub(crate) struct App {
     play: Option<Play>,
     /// A game that is over and whose record is still on its way.
     ending: Option<Play>,
+    /// A game that has ended early, until the participant goes on.
+    over: Option<Over>,
+    /// The way out, at the end.
+    way: Option<Way>,
+    /// Until when one waits in the lobby.
+    wait_until: Option<Timestamp>,
+    /// Since when the page is in the background.
+    hidden: Option<Timestamp>,
     /// A refused token is replaced once.
     renewed: bool,
 }
@@ -90,6 +102,10 @@ fn begin(token: String) {
                     scene: None,
                     play: None,
                     ending: None,
+                    over: None,
+                    way: None,
+                    wait_until: None,
+                    hidden: view::is_hidden().then(now),
                     renewed: false,
                 });
             }
@@ -131,7 +147,24 @@ fn listen() -> Result<(), JsValue> {
     if let Some(button) = view::element("notice-button") {
         button.set_onclick(Some(reload.into_js_value().unchecked_ref()));
     }
+    type Act = fn(&mut App);
+    let buttons: [(&str, Act); 6] = [
+        ("lobby-button", App::leave_lobby),
+        ("over-button", App::leave_over),
+        ("end-copy", |_| finish::copy_code()),
+        ("leave", |_| finish::ask(true)),
+        ("leaving-no", |_| finish::ask(false)),
+        ("leaving-yes", App::leave_study),
+    ];
+    for (id, act) in buttons {
+        if let Some(button) = view::element(id) {
+            button.set_onclick(Some(on(act).unchecked_ref()));
+        }
+    }
     let window = web_sys::window().ok_or("no window")?;
+    let document = window.document().ok_or("no document")?;
+    let visibility = on(App::visibility_changed);
+    document.add_event_listener_with_callback("visibilitychange", visibility.unchecked_ref())?;
     window.set_onresize(Some(on(App::resized).unchecked_ref()));
     window.set_onpagehide(Some(on(App::leaving).unchecked_ref()));
     repaint_forever()
@@ -158,12 +191,73 @@ impl App {
     // The control channel.
 
     pub(crate) fn control_beat(&mut self) {
-        self.control.beat();
+        let status = self.play.as_ref().and_then(Play::status);
+        self.control.beat(status.map(|status| status.frame));
         // A short loss is nobody's business; who stands in a scene is told when it lasts. A game that stands still says
         // so itself.
         let paused = self.play.as_ref().is_some_and(|play| play.pause.notice.is_some());
         let quiet = self.scene.is_none() || paused || self.control.is_stopped() || self.has_arrived();
         view::set_hidden("network", self.control.is_open() || quiet);
+        self.look_after();
+    }
+
+    /// What changes with time alone.
+    fn look_after(&mut self) {
+        let now = now();
+        if let Some(until) = self.wait_until {
+            finish::show_left(until.saturating_since(now).as_secs());
+        }
+        let is_saved = self.ending.is_none();
+        if let Some(over) = &mut self.over {
+            over.set_saved(is_saved);
+        }
+        if let Some(way) = &mut self.way {
+            // What an earlier page has left is sent when a page begins; here again, in case that did not work.
+            let leftovers = unsent::is_any(self.control.token());
+            if is_saved && leftovers {
+                let token = self.control.token().to_owned();
+                spawn_local(async move { unsent::send(&token).await });
+            }
+            way.look(is_saved && !leftovers);
+        }
+        let warning = match &self.scene {
+            Some(Scene { kind: SceneKind::Game { tab_warning_millis, .. }, .. }) => *tab_warning_millis,
+            _ => 0,
+        };
+        let away = self.hidden.map_or(0, |since| now.saturating_since(since).as_millis());
+        if warning > 0 && self.play.is_some() && away >= warning.into() {
+            view::set_title(words::COME_BACK);
+        }
+    }
+
+    /// The page has gone into the background, or come back (X2).
+    fn visibility_changed(&mut self) {
+        let hidden = view::is_hidden();
+        self.hidden = hidden.then(now);
+        self.control.send(&ClientMessage::Visibility { hidden });
+        if let Some(scene) = self.scene.as_ref().filter(|_| !hidden) {
+            view::set_title(&scene.title);
+        }
+    }
+
+    fn leave_lobby(&mut self) {
+        if let Some(scene) = &self.scene {
+            self.control.send(&ClientMessage::LeaveLobby { scene_id: scene.id.clone() });
+        }
+    }
+
+    /// The participant goes on from a game that has ended early.
+    fn leave_over(&mut self) {
+        if let Some(scene) = self.scene.as_ref().filter(|_| self.over.is_some()) {
+            let message = ClientMessage::AdvanceScene { scene_id: scene.id.clone(), answers: Answers::new() };
+            self.control.send(&message);
+        }
+    }
+
+    /// The participant leaves the study (S7).
+    fn leave_study(&mut self) {
+        finish::ask(false);
+        self.control.send(&ClientMessage::LeaveStudy);
     }
 
     /// Whether the participant is at the end, and nothing is on its way any more.
@@ -227,6 +321,9 @@ impl App {
                 if let Some(again) = self.play.as_mut().and_then(|play| play.retell(is_another)) {
                     self.control.send(&again);
                 }
+                if self.hidden.is_some() {
+                    self.control.send(&ClientMessage::Visibility { hidden: true });
+                }
             }
             ServerMessage::Pong { .. } => {}
             ServerMessage::ActivateScene { scene } => self.activate(scene),
@@ -236,9 +333,12 @@ impl App {
                 }
             }
             ServerMessage::TerminateScene { scene_id } => self.terminate(&scene_id),
-            ServerMessage::LobbyStatus { waiting, needed } => {
+            ServerMessage::LobbyStatus { waiting, needed, remaining_ms } => {
                 if self.play.is_none() {
                     view::show_lobby(waiting, needed);
+                    self.wait_until = Some(now() + core::time::Duration::from_millis(remaining_ms.into()));
+                    view::set_hidden("lobby-button", false);
+                    self.look_after();
                 }
             }
             ServerMessage::GameStart(start) => self.start_game(*start),
@@ -284,16 +384,31 @@ impl App {
                 }
                 self.tick();
             }
-            ServerMessage::P2pGameEnded { game_id, reason, .. } => {
-                if let Some(play) = self.game(game_id) {
-                    play.stop();
-                    let words = words::ended(reason, play);
-                    view::pause(None);
-                    view::overlay(Some(&words));
-                    view::announce(&words);
-                }
-                self.tick();
+            ServerMessage::P2pGameEnded { seat, reason, missing, .. } => {
+                self.over = Some(Over::ended(self.texts(), reason, missing.contains(seat)));
             }
+            ServerMessage::MidGameExclusion { reason, .. } => {
+                self.over = Some(Over::excluded(self.texts(), reason));
+            }
+            ServerMessage::PartnerExcluded { message, .. } => {
+                self.over = Some(Over::partner_excluded(message));
+            }
+            ServerMessage::TriggerDataExport { .. } => {
+                self.leave_game();
+                if let Some(over) = &mut self.over {
+                    over.show();
+                }
+                self.look_after();
+            }
+        }
+    }
+
+    /// The experiment's own words in this scene.
+    fn texts(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        match self.scene.as_ref().map(|scene| &scene.kind) {
+            Some(SceneKind::Game { texts, .. }) => texts,
+            _ => &NONE,
         }
     }
 
@@ -307,17 +422,23 @@ impl App {
         if self.scene.as_ref().is_some_and(|old| old.id != scene.id) {
             self.leave_game();
         }
-        if let Some(document) = web_sys::window().and_then(|window| window.document()) {
-            document.set_title(&scene.title);
-        }
+        view::set_title(&scene.title);
+        (self.over, self.way, self.wait_until) = (None, None, None);
         match &scene.kind {
             SceneKind::Start(sheet) | SceneKind::Static(sheet) | SceneKind::Form(sheet) => {
                 view::show_sheet(&scene, sheet);
             }
             // Told in other words while the game is on: the field stays.
             SceneKind::Game { .. } if self.play.is_some() => {}
-            SceneKind::Game { players } => view::show_lobby(0, *players),
-            SceneKind::End { reason, body } => view::show_end(*reason, body),
+            SceneKind::Game { players, .. } => {
+                view::show_lobby(0, *players);
+                view::set_text("lobby-left", "");
+                view::set_hidden("lobby-button", true);
+            }
+            SceneKind::End { reason, body, exit } => {
+                view::show_end(*reason, body);
+                self.way = Some(Way::new(exit.clone()));
+            }
         }
         self.scene = Some(scene);
     }
@@ -325,7 +446,7 @@ impl App {
     fn terminate(&mut self, scene_id: &str) {
         if self.scene.as_ref().is_some_and(|scene| scene.id == scene_id) {
             self.leave_game();
-            self.scene = None;
+            (self.scene, self.over, self.wait_until) = (None, None, None);
             form::forget();
             view::overlay(None);
         }
@@ -379,6 +500,7 @@ impl App {
         }
         match Play::new(start, self.control.token()) {
             Ok(play) => {
+                self.wait_until = None;
                 view::show("game");
                 if !play.has_been_replaced() {
                     view::overlay(Some(words::GATHERING));
@@ -459,7 +581,9 @@ impl App {
                 play.uploaded(answer);
             }
         }
-        self.ending.take_if(|play| play.is_saved());
+        if self.ending.take_if(|play| play.is_saved()).is_some() {
+            self.look_after();
+        }
         self.tick();
     }
 
@@ -510,7 +634,10 @@ impl App {
         let Some(play) = &mut self.play else { return };
         play.paint();
         let status = play.status();
-        let card = words::card(play, status.as_ref(), self.control.hears());
+        let hears = self.control.hears();
+        let texts = self.texts();
+        let Some(play) = &self.play else { return };
+        let card = words::card(play, texts, status.as_ref(), hears);
         view::pause(card.as_ref());
         if card.is_some() {
             view::overlay(None);
@@ -562,10 +689,11 @@ impl App {
     pub(crate) fn snapshot(&self) -> Value {
         let scene = self.scene.as_ref().map(|scene| {
             let reason = match scene.kind {
-                SceneKind::End { reason, .. } => Some(reason),
+                SceneKind::End { reason, .. } => Some(reason.name()),
                 _ => None,
             };
-            json!({ "id": scene.id, "kind": scene.kind.name(), "reason": reason })
+            let over = self.over.is_some();
+            json!({ "id": scene.id, "kind": scene.kind.name(), "reason": reason, "over": over })
         });
         let (phase, game, lanes, uploads) = match &self.play {
             Some(play) => snapshot::of_game(play),

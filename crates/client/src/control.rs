@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use base::Timestamp;
+use base::{Frame, Timestamp};
 use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
@@ -71,6 +71,9 @@ pub(crate) struct Control {
     unsent: base::BoundedQueue<(u64, String)>,
     counter: u64,
     heartbeat: Alarm,
+    /// The last measurement of the way to the server that it was not told of, and when it was told of one.
+    round_trip: Option<Duration>,
+    reported: Timestamp,
 }
 
 enum State {
@@ -135,6 +138,8 @@ impl Control {
             unsent: base::BoundedQueue::new(KEPT),
             counter: 0,
             heartbeat,
+            round_trip: None,
+            reported: Timestamp::default(),
         })
     }
 
@@ -159,7 +164,8 @@ impl Control {
     }
 
     /// Once a second, or more often when it matters: a ping, or a look whether to come back.
-    pub(crate) fn beat(&mut self) {
+    /// `frame` is where a game stands, if one is on.
+    pub(crate) fn beat(&mut self, frame: Option<Frame>) {
         let now = now();
         match &self.state {
             State::Waiting { until } if now >= *until => match self.open() {
@@ -169,8 +175,17 @@ impl Control {
             State::Open(_) if now > self.heard + SILENCE => self.lost(),
             State::Open(socket) => {
                 if socket.welcomed {
-                    let time = now.as_micros() / 1000;
-                    let ping = ClientMessage::Ping { time: time as f64, sequence: self.sequence };
+                    let due = now >= self.reported + Duration::from_millis(HEARTBEAT_MILLIS / 2);
+                    let round_trip = self.round_trip.take_if(|_| due);
+                    if round_trip.is_some() {
+                        self.reported = now;
+                    }
+                    let ping = ClientMessage::Ping {
+                        time: now.as_micros() as f64 / 1000.0,
+                        sequence: self.sequence,
+                        rtt_millis: round_trip.map(|time| time.as_secs_f32() * 1000.0),
+                        frame,
+                    };
                     transmit(&socket.socket, &json(&ping));
                 }
                 if self.hurried {
@@ -195,7 +210,7 @@ impl Control {
                 if let State::Waiting { until } = &mut self.state {
                     *until = (*until).min(now() + HURRIED_WAITS[0]);
                 }
-                self.beat();
+                self.beat(None);
             }
         }
     }
@@ -359,7 +374,9 @@ impl Control {
             }
             self.sequence = sequence;
         }
-        if let Some(ServerMessage::Pong { accepted, .. }) = message {
+        if let Some(ServerMessage::Pong { time, accepted }) = message {
+            let sent = Timestamp::from_micros((time * 1000.0) as u64);
+            self.round_trip = Some(self.heard.saturating_since(sent));
             self.has(*accepted);
         }
         true

@@ -64,6 +64,11 @@ impl Keyboard {
                     let Ok(event) = event.dyn_into::<KeyboardEvent>() else { return };
                     let shortcut = event.ctrl_key() || event.meta_key() || event.alt_key();
                     let pressed = event.code();
+                    // Buttons and dialogs have keys of their own.
+                    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+                    if target.is_some_and(|target| matches!(target.closest("button, dialog"), Ok(Some(_)))) {
+                        return;
+                    }
                     let Some(&(_, bit)) = codes.iter().find(|(code, _)| *code == pressed) else { return };
                     if !(down && shortcut) {
                         event.prevent_default();

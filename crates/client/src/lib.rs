@@ -14,7 +14,8 @@
 //! | `keyboard` | keys and touch buttons |
 //! | `canvas` | draw lists on a canvas |
 //! | `view` | texts and sections |
-//! | `words` | what is said while a game stands still |
+//! | `finish` | games that have ended early, the end, and the way out |
+//! | `words` | what is said while a game stands still, and at its end |
 //! | `snapshot` | `window.interplay` |
 #![cfg(target_arch = "wasm32")]
 
@@ -24,6 +25,7 @@ mod clock;
 mod control;
 mod entry;
 mod environment;
+mod finish;
 mod form;
 mod http;
 mod keyboard;

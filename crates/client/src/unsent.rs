@@ -4,6 +4,8 @@
 //! Keyed by (visit, game, incarnation), so that tabs and reloads do not spoil each other's. Storage may be full, or
 //! forbidden: then what is lost with the page is lost, and nothing else.
 
+use std::cell::Cell;
+
 use base::GameId;
 use web_sys::Storage;
 
@@ -45,11 +47,23 @@ pub(crate) fn remove(key: &str) {
     }
 }
 
-/// Sends what this visit has left.
+/// Sends what this visit has left, unless that is being done.
 pub(crate) async fn send(token: &str) {
+    thread_local! {
+        static IS_SENDING: Cell<bool> = const { Cell::new(false) };
+    }
+    if IS_SENDING.replace(true) {
+        return;
+    }
     for key in keys(&of_visit(token)) {
         send_one(&key, token).await;
     }
+    IS_SENDING.set(false);
+}
+
+/// Whether this visit has left something.
+pub(crate) fn is_any(token: &str) -> bool {
+    !keys(&of_visit(token)).is_empty()
 }
 
 fn keys(prefix: &str) -> Vec<String> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement};
-use wire::control::{Scene, SceneKind, Sheet, TerminationReason};
+use wire::control::{Scene, SceneKind, Sheet, VisitEnding};
 
 use crate::form;
 use crate::words::{self, Card};
 
-const SECTIONS: [&str; 6] = ["connecting", "sheet", "lobby", "game", "end", "notice"];
+const SECTIONS: [&str; 7] = ["connecting", "sheet", "lobby", "game", "over", "end", "notice"];
 
 fn document() -> Option<Document> {
     web_sys::window()?.document()
@@ -49,6 +49,18 @@ pub(crate) fn focus(id: &str) {
 pub(crate) fn show(section: &str) {
     for id in SECTIONS {
         set_hidden(id, id != section);
+    }
+    set_hidden("foot", ["connecting", "end", "notice"].contains(&section));
+}
+
+/// Whether the page is in the background.
+pub(crate) fn is_hidden() -> bool {
+    document().is_some_and(|document| document.hidden())
+}
+
+pub(crate) fn set_title(title: &str) {
+    if let Some(document) = document() {
+        document.set_title(title);
     }
 }
 
@@ -144,7 +156,7 @@ pub(crate) fn show_lobby(waiting: u8, needed: u8) {
     announce(&format!("{title}. {status}"));
 }
 
-pub(crate) fn show_end(reason: TerminationReason, body: &str) {
+pub(crate) fn show_end(reason: VisitEnding, body: &str) {
     let title = words::ending(reason);
     set_text("end-title", title);
     set_body("end-body", body);

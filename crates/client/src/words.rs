@@ -1,11 +1,11 @@
-//! What the page says while a game stands still, and when one ends early. An experiment may say it in its own words,
+//! What the page says while a game stands still, when one ends early, and at the end. An experiment may say it in its own words,
 //! by the names here.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use session::{SeatPhase, Status};
-use wire::control::TerminationReason;
+use wire::control::{ExclusionReason, TerminationReason, VisitEnding};
 
 use crate::play::Play;
 
@@ -23,7 +23,26 @@ const CATCHING_UP: Words = ("catching_up", "Taking you back into the game…");
 const CATCHING_UP_TOGETHER: Words = ("catching_up", "Bringing everyone to the same point…");
 const GOING_ON: Words = ("going_on", "Everyone is back. Get ready!");
 const WILL_END: Words = ("will_end", "If this does not work, the game ends in {seconds}.");
-const ENDED: Words = ("ended", "The game has ended");
+
+/// The title of a game that has ended early.
+pub(crate) const ENDED: &str = "The game has ended";
+const PARTNER_LOST: Words =
+    ("partner_lost", "The connection to the other player was lost, and could not be made again.");
+const CONNECTION_LOST: Words = ("connection_lost", "Your connection was interrupted for too long.");
+const EXCLUDED_PING: Words = ("excluded_ping", "Your connection was too slow for this game for a while.");
+const EXCLUDED_HIDDEN: Words = ("excluded_hidden", "This page was in the background for too long.");
+const EXCLUDED: Words =
+    ("excluded", "Something about your connection or page did not meet what the game needs.");
+const GAME_FAILED: Words = ("game_failed", "Something went wrong on our side. It was not your doing.");
+
+pub(crate) const SAVING: &str = "Saving. Please keep this page open…";
+pub(crate) const SAVED: &str = "Everything up to here is saved.";
+pub(crate) const SAVED_ALL: &str = "Everything is saved. You can close this page.";
+pub(crate) const SAVED_CODE: &str = "Everything is saved. This is your completion code:";
+pub(crate) const SAVED_REDIRECT: &str = "Everything is saved. You are being taken back…";
+
+/// The title of a page in the background whose player is wanted.
+pub(crate) const COME_BACK: &str = "Please come back to the game";
 
 /// Before everyone is ready.
 pub(crate) const GATHERING: &str = "Connecting you to each other…";
@@ -53,7 +72,12 @@ pub(crate) struct Card {
 }
 
 /// The card that belongs over the field now, if one does.
-pub(crate) fn card(play: &Play, status: Option<&Status>, server_is_heard: bool) -> Option<Card> {
+pub(crate) fn card(
+    play: &Play,
+    texts: &BTreeMap<String, String>,
+    status: Option<&Status>,
+    server_is_heard: bool,
+) -> Option<Card> {
     let start = &play.start;
     let (phase, countdown) = match status {
         Some(status) => (status.phase, status.countdown),
@@ -64,7 +88,6 @@ pub(crate) fn card(play: &Play, status: Option<&Status>, server_is_heard: bool) 
     if play.over || matches!(phase, SeatPhase::Connected | SeatPhase::Terminated) {
         return None;
     }
-    let texts = &start.texts;
     if let Some(countdown) = countdown {
         let number = seconds(countdown).to_string();
         let title = fill(say(texts, GOING_ON), &number);
@@ -102,22 +125,43 @@ pub(crate) fn clock(seconds: u64) -> String {
     [&*minutes.to_string(), if seconds < 10 { ":0" } else { ":" }, &*seconds.to_string()].concat()
 }
 
-/// What is said over the field when the game has ended early.
-pub(crate) fn ended(reason: TerminationReason, play: &Play) -> String {
-    let ended = say(&play.start.texts, ENDED);
-    match reason {
-        TerminationReason::ReconnectTimeout => [ending(reason), ".\n", ended].concat(),
-        _ => ended.to_owned(),
-    }
+/// How long one may still wait for others.
+pub(crate) fn lobby_left(seconds: u64) -> String {
+    ["At most ", &clock(seconds), " more."].concat()
+}
+
+/// The title and the text of a game that has ended early; `is_own` when it was this page that was missing.
+pub(crate) fn ended(
+    texts: &BTreeMap<String, String>,
+    reason: TerminationReason,
+    is_own: bool,
+) -> (&'static str, String) {
+    let words = match reason {
+        TerminationReason::Server => GAME_FAILED,
+        _ if is_own => CONNECTION_LOST,
+        _ => PARTNER_LOST,
+    };
+    (ENDED, say(texts, words).to_owned())
+}
+
+/// The title and the text for one who was taken out of a game.
+pub(crate) fn excluded(texts: &BTreeMap<String, String>, reason: ExclusionReason) -> (&'static str, String) {
+    let words = match reason {
+        ExclusionReason::SustainedPing => EXCLUDED_PING,
+        ExclusionReason::TabHidden => EXCLUDED_HIDDEN,
+        ExclusionReason::Custom => EXCLUDED,
+    };
+    (ENDED, say(texts, words).to_owned())
 }
 
 /// The title of a scene that ends the visit.
-pub(crate) fn ending(reason: TerminationReason) -> &'static str {
-    match reason {
-        TerminationReason::Normal => "All done",
-        TerminationReason::ReconnectTimeout => "The connection could not be restored",
-        TerminationReason::Server => "The game could not go on",
-        TerminationReason::Left | TerminationReason::Withdrawn => "You have left the study",
-        _ => ENDED.1,
+pub(crate) const fn ending(ending: VisitEnding) -> &'static str {
+    match ending {
+        VisitEnding::Completed => "All done",
+        VisitEnding::ScreenedOut => "This study does not work here",
+        VisitEnding::WaitroomTimeout => "Nobody else came",
+        VisitEnding::Left => "You have stopped waiting",
+        VisitEnding::Withdrawn => "You have left the study",
+        _ => "Thank you",
     }
 }

@@ -121,7 +121,7 @@ pub fn sessions() -> Vec<Column> {
         column("participant_id", Text, "The person."),
         column("visit_id", Text, "The person's way through the experiment."),
         column("experiment", Text, "The experiment's id."),
-        column("experiment_sha256", Text, "The version of the experiment: its file's SHA-256."),
+        column("experiment_sha256", Text, "The version of the experiment: the SHA-256 of all of it."),
         column("scene", Text, "The scene's id."),
         column("environment_sha256", Text, "The prepared environment's SHA-256."),
         column("seed", Text, "The game's seed, 16 hex digits."),
@@ -251,10 +251,10 @@ pub fn visits(with_platform_ids: bool) -> Vec<Column> {
         column("visit_id", Text, "The visit."),
         column("participant_id", Text, "The person."),
         column("experiment", Text, "The experiment's id."),
-        column("experiment_sha256", Text, "The version of the experiment: its file's SHA-256."),
+        column("experiment_sha256", Text, "The version of the experiment: the SHA-256 of all of it."),
         column("started_at", Time, "When it began, by the server's clock."),
         column("scene", Integer, "The index of the scene that it has come to, from 0."),
-        column("ended", Text, "How it ended; empty while it goes on."),
+        column("ended", Text, "How it ended: `completed`, or what went wrong; empty while it goes on."),
     ];
     if with_platform_ids {
         columns.push(column("entry", Text, "The entry link's parameters, as JSON. Personal data."));

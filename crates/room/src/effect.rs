@@ -5,6 +5,8 @@ use wire::close::CloseCode;
 use wire::control::{GameRules, ServerMessage, TerminationReason};
 use wire::form::Answers;
 
+use crate::visit::Progress;
+
 /// Something to do. All that one call wants written belongs into one commit, and is told after it (C3).
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
@@ -26,10 +28,8 @@ pub enum Effect {
     Progress {
         /// Whose.
         visit: VisitId,
-        /// The index of its scene.
-        scene: u32,
-        /// How it ended, if it has.
-        ended: Option<TerminationReason>,
+        /// How far.
+        progress: Progress,
     },
     /// Write down what a participant has answered.
     Answers {
@@ -92,6 +92,8 @@ pub enum Effect {
 pub struct NewGame {
     /// The game.
     pub game: GameId,
+    /// The version of the experiment.
+    pub experiment_sha256: String,
     /// The scene's id.
     pub scene: String,
     /// The prepared environment.

@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use wire::control::{EnvironmentRef, GameRules, IceServer, Scene, SceneKind, Sheet, TerminationReason};
+use serde::{Deserialize, Serialize};
+use wire::control::{EnvironmentRef, Exit, GameRules, IceServer, Scene, SceneKind, Sheet, VisitEnding};
+
+use crate::comprehension::Comprehension;
+use crate::monitor::{MonitorRules, OnHidden};
 
 /// An experiment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Experiment {
+    /// Which version: visits keep the one that they began with (S2).
+    #[serde(skip)]
+    pub version: String,
     /// What people call it.
     pub title: String,
     /// Its scenes, in order; the last is an end.
@@ -14,7 +21,7 @@ pub struct Experiment {
 }
 
 /// One scene.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SceneSpec {
     /// Its name.
     pub id: String,
@@ -23,22 +30,32 @@ pub struct SceneSpec {
 }
 
 /// The kinds of scenes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SceneSpecKind {
     /// What the study begins with. What its keys are is the next game's to say.
     Start(Sheet),
     /// Something to read.
     Static(Sheet),
     /// Questions.
-    Form(Sheet),
+    Form(FormScene),
     /// A lobby, then a game.
     Game(Box<GameScene>),
     /// The end.
     End(EndScene),
 }
 
+/// Questions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FormScene {
+    /// What the page shows.
+    pub sheet: Sheet,
+    /// What must be answered rightly.
+    pub comprehension: Option<Comprehension>,
+}
+
 /// A lobby, then a game.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GameScene {
     /// How many play together.
     pub players: u8,
@@ -54,34 +71,104 @@ pub struct GameScene {
     pub keys: BTreeMap<String, String>,
     /// For the pages' connections.
     pub ice_servers: Vec<IceServer>,
-    /// Its own words for what pages say during a pause, by name.
+    /// Its own words for what pages say in it, by name.
     pub texts: BTreeMap<String, String>,
+    /// How long one waits for it.
+    pub lobby: LobbyRules,
+    /// What it asks of connections and pages.
+    pub monitor: MonitorRules,
+    /// Where those go whose game ended early (P9).
+    pub on_partner_lost: After,
+    /// Where those go who were taken out of it (P9).
+    pub on_excluded: After,
+}
+
+/// How long one waits for a game.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LobbyRules {
+    /// In milliseconds (S4).
+    pub max_wait_millis: u32,
+    /// The scene to which those go who have waited so long, or do not want to wait any longer; else the end.
+    pub on_timeout: Option<String>,
+}
+
+impl Default for LobbyRules {
+    fn default() -> Self {
+        Self { max_wait_millis: 120_000, on_timeout: None }
+    }
+}
+
+/// Where a participant goes when a game has ended early.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// To the next scene.
+    #[default]
+    Next,
+    /// Back to the lobby, for another game.
+    Lobby,
+    /// To a scene, by its id.
+    Scene(String),
 }
 
 /// The end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EndScene {
     /// HTML for each way of ending.
-    pub texts: BTreeMap<&'static str, String>,
+    pub texts: BTreeMap<VisitEnding, String>,
+    /// A code or an address for a way of ending.
+    pub exits: BTreeMap<VisitEnding, Exit>,
 }
 
 impl Experiment {
     /// A scene as the page sees it.
-    pub(crate) fn scene(&self, index: usize, ended: TerminationReason) -> Option<Scene> {
+    pub(crate) fn scene(&self, index: usize, ended: VisitEnding) -> Option<Scene> {
         let spec = self.scenes.get(index)?;
         let kind = match &spec.kind {
             SceneSpecKind::Start(sheet) => {
                 SceneKind::Start(Sheet { keys: self.keys_after(index), ..sheet.clone() })
             }
             SceneSpecKind::Static(sheet) => SceneKind::Static(sheet.clone()),
-            SceneSpecKind::Form(sheet) => SceneKind::Form(sheet.clone()),
-            SceneSpecKind::Game(game) => SceneKind::Game { players: game.players },
-            SceneSpecKind::End(end) => {
-                let body = end.texts.get(ended.name()).cloned().unwrap_or_default();
-                SceneKind::End { reason: ended, body }
-            }
+            SceneSpecKind::Form(form) => SceneKind::Form(form.sheet.clone()),
+            SceneSpecKind::Game(game) => SceneKind::Game {
+                players: game.players,
+                texts: game.texts.clone(),
+                tab_warning_millis: match game.monitor.on_hidden {
+                    OnHidden::Continue => 0,
+                    OnHidden::Exclude => game.monitor.tab_warning_millis,
+                },
+            },
+            SceneSpecKind::End(end) => SceneKind::End {
+                reason: ended,
+                body: end.texts.get(&ended).cloned().unwrap_or_default(),
+                exit: end.exits.get(&ended).cloned(),
+            },
         };
         Some(Scene { id: spec.id.clone(), title: self.title.clone(), kind })
+    }
+
+    /// A game's scene.
+    pub(crate) fn game(&self, index: usize) -> Option<&GameScene> {
+        match &self.scenes.get(index)?.kind {
+            SceneSpecKind::Game(game) => Some(game),
+            _ => None,
+        }
+    }
+
+    /// Where a scene is.
+    pub(crate) fn index_of(&self, id: &str) -> Option<usize> {
+        self.scenes.iter().position(|scene| scene.id == id)
+    }
+
+    /// The end for those who do not go all the way: one that has an exit for them, of those the next; else the next.
+    pub(crate) fn end_after(&self, index: usize, ending: VisitEnding) -> usize {
+        let ends = self.scenes.iter().enumerate().filter_map(|(at, scene)| match &scene.kind {
+            SceneSpecKind::End(end) => Some((at, end.exits.contains_key(&ending))),
+            _ => None,
+        });
+        // Whether it has none, whether it lies behind, how far away it is.
+        let nearest = ends.min_by_key(|&(at, has_exit)| (!has_exit, at < index, at));
+        nearest.map_or(self.scenes.len() - 1, |(at, _)| at)
     }
 
     /// The keys of the next game, for a legend before it.
@@ -95,10 +182,31 @@ impl Experiment {
 }
 
 impl SceneSpecKind {
+    /// Its name, as in the experiment's file.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Static(_) => "static",
+            Self::Form(_) => "form",
+            Self::Game(_) => "game",
+            Self::End(_) => "end",
+        }
+    }
+
+    /// What must be answered rightly.
+    pub(crate) const fn comprehension(&self) -> Option<&Comprehension> {
+        match self {
+            Self::Form(form) => form.comprehension.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What there is to read and to answer, where the participant goes on by a button.
     pub(crate) const fn sheet(&self) -> Option<&Sheet> {
         match self {
-            Self::Start(sheet) | Self::Static(sheet) | Self::Form(sheet) => Some(sheet),
+            Self::Start(sheet) | Self::Static(sheet) => Some(sheet),
+            Self::Form(form) => Some(&form.sheet),
             Self::Game(_) | Self::End(_) => None,
         }
     }

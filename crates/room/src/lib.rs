@@ -9,14 +9,22 @@
 //! closed comes out as [`Effect`]s. A driver writes down all that one event has led to in one commit, and tells
 //! what is to be told after it, in order: so nobody is told what is not yet durable (C3).
 
+mod comprehension;
 mod effect;
 mod experiment;
 mod game;
 mod lobby;
 pub mod log;
+mod monitor;
 mod stager;
+mod visit;
 
+pub use comprehension::Comprehension;
 pub use effect::{Effect, NewGame, SeatEnding};
-pub use experiment::{EndScene, Experiment, GameScene, SceneSpec, SceneSpecKind};
+pub use experiment::{
+    After, EndScene, Experiment, FormScene, GameScene, LobbyRules, SceneSpec, SceneSpecKind,
+};
 pub use game::History;
+pub use monitor::{MonitorRules, OnHidden};
 pub use stager::{Identity, Reason, Restored, Stager};
+pub use visit::{Outcome, Over, Progress};

@@ -1,4 +1,4 @@
-//! What is inside the binary: the page, its client, and the demo.
+//! What is inside the binary: the page, its client, the demo, and templates.
 
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
@@ -17,9 +17,21 @@ struct Page;
 #[folder = "../../assets/experiments/tag"]
 struct Demo;
 
+/// Folders to begin an experiment with.
+#[derive(RustEmbed)]
+#[folder = "../../experiments/templates"]
+struct Templates;
+
 /// A file of the demo.
 pub(crate) fn demo(name: &str) -> Option<Vec<u8>> {
     Demo::get(name).map(|file| file.data.into_owned())
+}
+
+/// A template's files, by name.
+pub(crate) fn template(name: &str) -> Vec<(String, Vec<u8>)> {
+    let of_it = |path: &str| path.strip_prefix(name)?.strip_prefix('/').map(str::to_owned);
+    let file = |path: String| Some((of_it(&path)?, Templates::get(&path)?.data.into_owned()));
+    Templates::iter().filter_map(|path| file(path.into_owned())).collect()
 }
 
 /// A file of the page, as a response that a browser keeps but asks about.

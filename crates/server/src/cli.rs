@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use room::SceneSpec;
 use room::log::LogRules;
+use serde_json::json;
 
-use crate::experiment::{self, Overrides};
+use crate::experiment::{self, Loaded, Mistakes, Overrides, is_web_address};
 use crate::serve::{Access, Limits, Served};
 use crate::turn::{TlsFiles, TurnConfig};
 use crate::{doctor, export, rooms, serve, telemetry};
@@ -21,7 +24,9 @@ use crate::{doctor, export, rooms, serve, telemetry};
     after_help = "Examples:
   interplay demo                                  serve a game of tag for two
   interplay demo --players 3 --listen 0.0.0.0:80  for three, on the network
-  interplay run my-experiment                     serve an experiment of your own
+  interplay new my-experiment                     make a folder to begin with
+  interplay check my-experiment                   look for mistakes in it
+  interplay run my-experiment                     serve it
   interplay rooms                                 serve rooms alone, for a web application
   interplay export --data interplay-data --out tables --format csv
   interplay doctor --server study.example.org     say whether STUN and TURN work from here"
@@ -35,6 +40,10 @@ pub struct Cli {
 enum Command {
     /// Serve a game of tag, from inside the binary.
     Demo(Demo),
+    /// Make a folder with an experiment to begin with.
+    New(New),
+    /// Look for mistakes in an experiment's folder: all of them, with line and cure.
+    Check(Check),
     /// Serve an experiment from its folder.
     Run(Run),
     /// Serve rooms alone, for a web application of your own.
@@ -162,10 +171,9 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 fn web_address(text: &str) -> Result<String, String> {
-    let is_web = text
-        .parse::<axum::http::Uri>()
-        .is_ok_and(|uri| uri.host().is_some() && ["http", "https"].map(Some).contains(&uri.scheme_str()));
-    is_web.then(|| text.to_owned()).ok_or_else(|| "it must be like https://app.example.org/hook".to_owned())
+    is_web_address(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "it must be like https://app.example.org/hook".to_owned())
 }
 
 impl Serving {
@@ -239,6 +247,30 @@ struct Demo {
     /// Frames a second.
     #[arg(long, value_name = "N")]
     fps: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: interplay new my-experiment --template survey-and-game")]
+struct New {
+    /// The folder to make; its name becomes the experiment's id.
+    #[arg(value_name = "NAME")]
+    folder: PathBuf,
+    /// What to begin with.
+    #[arg(long, value_parser = PossibleValuesParser::new(experiment::new::TEMPLATES), default_value = experiment::new::TEMPLATES[0])]
+    template: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: interplay check my-experiment
+
+The exit code is 0 when there is no mistake, and 1 when there is one.")]
+struct Check {
+    /// The folder with experiment.toml.
+    #[arg(value_name = "EXPERIMENT_DIR")]
+    folder: PathBuf,
+    /// One JSON object instead of words.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -330,6 +362,14 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             let loaded = experiment::demo(&Overrides { players, episodes, max_frames, fps })?;
             serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config() }))
         }
+        Command::New(New { folder, template }) => {
+            let files = experiment::new::make(&folder, &template)?;
+            let name = folder.display();
+            println!("{name} is ready: {}", files.join(", "));
+            println!("\n  interplay check {name}   look for mistakes\n  interplay run {name}     serve it");
+            Ok(())
+        }
+        Command::Check(Check { folder, json }) => check(&folder, json),
         Command::Run(Run { folder, serving, turn }) => {
             let loaded = experiment::load(&folder)?;
             serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config() }))
@@ -345,6 +385,32 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             doctor::doctor(&server, &turn_ports.0, &data, json)
         }
     }
+}
+
+fn check(folder: &Path, is_json: bool) -> anyhow::Result<()> {
+    let Loaded { id, experiment, .. } = match experiment::load(folder) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let Some(Mistakes { file, mistakes }) = error.downcast_ref::<Mistakes>() else {
+                return Err(error);
+            };
+            if is_json {
+                println!("{}", json!({ "ok": false, "file": file, "mistakes": mistakes }));
+            }
+            let count = mistakes.len();
+            let words = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
+            return Err(error.context(format!("{} has {words}\n", folder.display())));
+        }
+    };
+    let kind = |scene: &SceneSpec| format!("{} ({})", scene.id, scene.kind.name());
+    let scenes: Vec<_> = experiment.scenes.iter().map(kind).collect();
+    if is_json {
+        let version = &experiment.version;
+        println!("{}", json!({ "ok": true, "id": id, "version": version, "scenes": scenes }));
+    } else {
+        println!("{id} has no mistakes: {}", scenes.join(", "));
+    }
+    Ok(())
 }
 
 fn bench(data: &Path, rooms: usize, is_json: bool) -> anyhow::Result<()> {

@@ -148,21 +148,19 @@ async fn set_up(
     for (sha256, prepared) in &loaded.environments {
         store.put_environment(sha256.clone(), prepared.clone()).await?;
     }
+    let version = loaded.experiment.version.clone();
+    let experiment = serde_json::to_string(&loaded.experiment).context("cannot write the experiment down")?;
+    store.put_experiment(version.clone(), experiment).await?;
     let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
-    let context = StageContext {
-        store: store.clone(),
-        experiment: loaded.id.clone(),
-        experiment_sha256: loaded.sha256.clone(),
-        turn: turn_access,
-    };
+    let context = StageContext { store: store.clone(), experiment: loaded.id.clone(), turn: turn_access };
     let play = Play {
         app,
         stage: Stage::start(stager, context).await?,
         store,
         data: data.into(),
         tokens,
-        experiment: Arc::new((loaded.id, loaded.sha256)),
+        experiment: Arc::new((loaded.id, version)),
         environments: Arc::new(
             loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
         ),

@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use sim::whole::{Fault, Many, Outcome, Plan, Sabotage, check, many, run, shrink};
+use wire::control::OnPlayerLost;
+use wire::control::TerminationReason::{Normal, PartnerExclusion, PartnerLost, SelfExclusion, Withdrawn};
 
 const SEEDS: u64 = 5_000;
 
@@ -174,6 +176,66 @@ fn the_partner_leaves_just_as_the_scene_ends() {
 }
 
 #[test]
+fn a_participant_leaves_the_study_at_any_moment() {
+    // In mid-game, and every 50 ms around its end.
+    for at in (800..2400).step_by(200).chain((10_400..12_400).step_by(50)) {
+        for (seats, on_player_lost) in
+            [(2, OnPlayerLost::End), (3, OnPlayerLost::End), (3, OnPlayerLost::Continue)]
+        {
+            let mut plan = Plan::quiet(at, seats).with(at, 0, Fault::Leaves(1));
+            plan.rules.on_player_lost = on_player_lost;
+            let outcome = run(&plan, false);
+            check::all(&outcome).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+            if at < 10_000 {
+                let others =
+                    if plan.rules.on_player_lost == OnPlayerLost::End { PartnerLost } else { Normal };
+                let expected: Vec<_> =
+                    (0..seats).map(|seat| if seat == 1 { Withdrawn } else { others }).collect();
+                assert_eq!(outcome.endings(), expected, "{plan}");
+            }
+        }
+    }
+}
+
+#[test]
+fn two_exclusions_at_once() {
+    let both = |seed: u64, seats: u8| {
+        let all =
+            (0..seats).fold(Plan::quiet(seed, seats), |plan, seat| plan.with(3000, 0, Fault::SlowPing(seat)));
+        Plan { disk: Duration::from_millis(seed * 10), ..all }
+    };
+    let outcomes = holds("two exclusions at once", |seed| both(seed, 2));
+    for outcome in &outcomes {
+        let mut endings = outcome.endings();
+        endings.sort_by_key(|reason| reason.name());
+        assert_eq!(endings, [PartnerExclusion, SelfExclusion], "the first wins\n{}", outcome.plan);
+    }
+    let second: usize = outcomes.iter().map(|outcome| outcome.count_of("mid_game_exclusion") - 1).sum();
+    assert!(second > 0, "the second's own cause is recorded");
+    holds("three exclusions at once, of which one leaves two to play on", |seed| {
+        let mut plan = both(seed, 3);
+        plan.rules.on_player_lost = OnPlayerLost::Continue;
+        plan
+    });
+}
+
+#[test]
+fn an_exclusion_at_any_moment() {
+    for at in (7_000..10_500).step_by(100) {
+        let plan = Plan::quiet(at, 2).with(at, 0, Fault::SlowPing(0));
+        for plan in [
+            plan.clone(),
+            plan.clone().with(at + 1_500, 1_000, Fault::Offline(1)),
+            plan.clone().with(at + 2_000, 2_000, Fault::ServerDown),
+            plan.with(at + 2_200, 1_500, Fault::Reload(1)),
+        ] {
+            let outcome = run(&plan, false);
+            check::all(&outcome).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+        }
+    }
+}
+
+#[test]
 fn the_ending_arrives_after_the_scene_was_left() {
     // The deadline passes while the other is loading; it arrives at the end and hears of no game.
     for lasts in (29_000..36_000).step_by(100) {
@@ -204,7 +266,7 @@ fn the_others_play_on_without_one_who_does_not_come_back() {
         let mut plan = Plan::quiet(seed, 3).with(2000, 0, Fault::Offline((seed % 3) as u8));
         plan.troubles[0].lasts = Duration::MAX;
         plan.rules.pauses.timeout_millis = 5000;
-        plan.rules.on_player_lost = wire::control::OnPlayerLost::Continue;
+        plan.rules.on_player_lost = OnPlayerLost::Continue;
         plan
     });
     assert_eq!(sum(&outcomes, RESUMED), 20);
@@ -213,7 +275,7 @@ fn the_others_play_on_without_one_who_does_not_come_back() {
     holds("plays on after a reload and a late return", |seed| {
         let mut plan = Plan::quiet(seed, 3).with(2000, 9000, Fault::Offline((seed % 3) as u8));
         plan.rules.pauses.timeout_millis = 4000;
-        plan.rules.on_player_lost = wire::control::OnPlayerLost::Continue;
+        plan.rules.on_player_lost = OnPlayerLost::Continue;
         plan.with(9500, 600, Fault::Reload(((seed + 1) % 3) as u8))
     });
 }

@@ -2,7 +2,7 @@
 
 use base::{Frame, GameId, Seat, VisitId, WallTime};
 use rusqlite::Connection;
-use wire::control::TerminationReason;
+use wire::control::VisitEnding;
 use wire::form::Answers;
 
 use crate::{NewGame, SeatEnding, StoreError, live, rows};
@@ -17,7 +17,9 @@ pub enum Write {
         /// The index of its scene.
         scene: u32,
         /// How it ended, if it has.
-        ended: Option<TerminationReason>,
+        ended: Option<VisitEnding>,
+        /// For [`crate::VisitRow::progress`].
+        progress: String,
     },
     /// What a participant has answered in a scene; said again, the last word stands.
     Answers {
@@ -79,7 +81,9 @@ pub enum Write {
 
 pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreError> {
     match write {
-        Write::Progress { visit, scene, ended } => rows::set_progress(connection, *visit, *scene, *ended),
+        Write::Progress { visit, scene, ended, progress } => {
+            rows::set_progress(connection, *visit, (*scene, *ended), progress)
+        }
         Write::Answers { visit, scene, answers, at } => {
             rows::put_answers(connection, *visit, scene, answers, *at)
         }

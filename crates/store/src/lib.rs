@@ -178,6 +178,22 @@ impl Store {
         self.write(move |connection| batch::append(connection, game, reporter, &batch)).await
     }
 
+    /// A version of an experiment that was kept.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn experiment(&self, sha256: String) -> Result<Option<String>, StoreError> {
+        self.write(move |connection| rows::experiment(connection, &sha256)).await
+    }
+
+    /// Keeps a version of an experiment, for the visits that begin with it (S2).
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn put_experiment(&self, sha256: String, experiment: String) -> Result<(), StoreError> {
+        self.write(move |connection| rows::insert_experiment(connection, &sha256, &experiment)).await
+    }
+
     /// A prepared environment that was kept.
     ///
     /// # Errors

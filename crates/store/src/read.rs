@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 use wire::control::TerminationReason;
 
 use crate::inputs::{self, Fences};
-use crate::rows::{self, json, parse, reason, seat, wall_time};
+use crate::rows::{self, json, named, parse, seat, wall_time};
 use crate::{
     AnswerRow, DATABASE, FrameRow, GameRow, NewGame, PlayEventRow, SeatEnding, ServerEventRow, StoreError,
     VisitRow,
@@ -56,7 +56,8 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn visits(&self) -> Result<Vec<VisitRow>, StoreError> {
-        let sql = format!("SELECT {} FROM visits ORDER BY created, visit", rows::VISIT_COLUMNS);
+        let progress = if self.version < 4 { "NULL" } else { "progress" };
+        let sql = format!("SELECT {}, {progress} FROM visits ORDER BY created, visit", rows::VISIT_COLUMNS);
         self.all(&sql, [], rows::visit_from)
     }
 
@@ -109,7 +110,8 @@ impl Reader {
         let sql = "SELECT visit, reason, frame, ended, is_partial FROM seats WHERE game = ?1 ORDER BY seat";
         for game in &mut games {
             let seats = self.all(sql, [game.game.game.to_string()], |row| {
-                let ending = reason(row.get(1)?)?.map(|reason| ending(row, reason)).transpose()?;
+                let ending =
+                    named(row, 1, "termination reason")?.map(|reason| ending(row, reason)).transpose()?;
                 Ok((parse::<VisitId>(row, 0, "visit")?, ending))
             })?;
             (game.game.seats, game.endings) = seats.into_iter().unzip();

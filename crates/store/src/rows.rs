@@ -6,7 +6,7 @@ use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, Wall
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 use wire::batch::PlayEvent;
-use wire::control::{GameRules, TerminationReason};
+use wire::control::{GameRules, TerminationReason, VisitEnding};
 use wire::form::Answers;
 
 use crate::StoreError;
@@ -44,9 +44,11 @@ pub struct VisitRow {
     /// The index of the current scene.
     pub scene: u32,
     /// How it ended, if it has.
-    pub ended: Option<TerminationReason>,
+    pub ended: Option<VisitEnding>,
     /// When it began.
     pub created: WallTime,
+    /// What else was written down of how far it has come; none at its beginning.
+    pub progress: Option<String>,
 }
 
 /// A game begins.
@@ -175,10 +177,16 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(&text).map_err(|_| StoreError::Unreadable { what, value: text })
 }
 
-pub(crate) fn reason(text: Option<String>) -> Result<Option<TerminationReason>, StoreError> {
+/// Reads a column that has one of some names, if it has anything.
+pub(crate) fn named<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+    what: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = row.get(column)?;
     text.map(|text| {
         serde_json::from_value(Value::String(text.clone()))
-            .map_err(|_| StoreError::Unreadable { what: "termination reason", value: text })
+            .map_err(|_| StoreError::Unreadable { what, value: text })
     })
     .transpose()
 }
@@ -196,7 +204,7 @@ pub(crate) fn wall_time(millis: i64) -> WallTime {
 }
 
 pub(crate) fn insert_visit(connection: &Connection, visit: &NewVisit) -> Result<(), StoreError> {
-    connection.prepare_cached("INSERT INTO visits VALUES (?1, ?2, ?3, ?4, ?5, 0, NULL, ?6)")?.execute(
+    connection.prepare_cached("INSERT INTO visits VALUES (?1, ?2, ?3, ?4, ?5, 0, NULL, ?6, NULL)")?.execute(
         params![
             visit.visit.to_string(),
             visit.participant.to_string(),
@@ -209,6 +217,7 @@ pub(crate) fn insert_visit(connection: &Connection, visit: &NewVisit) -> Result<
     Ok(())
 }
 
+/// The columns that every version of the schema has; [`visit_from`] wants `progress` behind them.
 pub(crate) const VISIT_COLUMNS: &str =
     "visit, participant, experiment, experiment_sha256, entry, scene, ended, created";
 
@@ -220,13 +229,14 @@ pub(crate) fn visit_from(row: &Row<'_>) -> Result<VisitRow, StoreError> {
         experiment_sha256: row.get(3)?,
         entry: json(row, 4, "entry")?,
         scene: row.get(5)?,
-        ended: reason(row.get(6)?)?,
+        ended: named(row, 6, "ending")?,
         created: wall_time(row.get(7)?),
+        progress: row.get(8)?,
     })
 }
 
 pub(crate) fn visit(connection: &Connection, visit: VisitId) -> Result<Option<VisitRow>, StoreError> {
-    let sql = format!("SELECT {VISIT_COLUMNS} FROM visits WHERE visit = ?1");
+    let sql = format!("SELECT {VISIT_COLUMNS}, progress FROM visits WHERE visit = ?1");
     let mut found = connection.prepare_cached(&sql)?;
     let mut rows = found.query([visit.to_string()])?;
     rows.next()?.map(visit_from).transpose()
@@ -235,12 +245,12 @@ pub(crate) fn visit(connection: &Connection, visit: VisitId) -> Result<Option<Vi
 pub(crate) fn set_progress(
     connection: &Connection,
     visit: VisitId,
-    scene: u32,
-    ended: Option<TerminationReason>,
+    (scene, ended): (u32, Option<VisitEnding>),
+    progress: &str,
 ) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE visits SET scene = ?2, ended = ?3 WHERE visit = ?1")?
-        .execute(params![visit.to_string(), scene, ended.map(TerminationReason::name)])?;
+        .prepare_cached("UPDATE visits SET scene = ?2, ended = ?3, progress = ?4 WHERE visit = ?1")?
+        .execute(params![visit.to_string(), scene, ended.map(VisitEnding::name), progress])?;
     Ok(())
 }
 
@@ -366,6 +376,22 @@ pub(crate) fn put_fence(
         cut_frame
     ])?;
     Ok(())
+}
+
+pub(crate) fn insert_experiment(
+    connection: &Connection,
+    sha256: &str,
+    experiment: &str,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO experiments VALUES (?1, ?2)")?
+        .execute(params![sha256, experiment])?;
+    Ok(())
+}
+
+pub(crate) fn experiment(connection: &Connection, sha256: &str) -> Result<Option<String>, StoreError> {
+    let mut found = connection.prepare_cached("SELECT experiment FROM experiments WHERE sha256 = ?1")?;
+    Ok(found.query_row([sha256], |row| row.get(0)).optional()?)
 }
 
 pub(crate) fn insert_environment(

@@ -7,7 +7,7 @@ use std::path::Path;
 use base::{Frame, GameId, Seat, SeatSet, StateHash, WallTime};
 use store::{DATABASE, History, LiveGame, LiveGames, Reader, SeatEnding, Store, Write};
 use wire::batch::{FrameRecord, RecordBatch};
-use wire::control::TerminationReason;
+use wire::control::{TerminationReason, VisitEnding};
 
 mod support;
 use support::{GAME, VISITS, game, store_with_a_game};
@@ -89,7 +89,7 @@ async fn what_is_decided_together_is_written_together_or_not_at_all() {
     let store = store_with_a_game(folder.path()).await;
     let nowhere = GameId::from_random([8; 16]);
     let save = |game| Write::SaveGame { game, state: Some("x".into()), at: WallTime(1) };
-    let progress = Write::Progress { visit: VISITS[0], scene: 5, ended: None };
+    let progress = Write::Progress { visit: VISITS[0], scene: 5, ended: None, progress: "{}".into() };
     assert!(store.apply(vec![progress, save(GAME), save(nowhere)]).await.is_err());
     assert_eq!(store.live_games().await.unwrap(), LiveGames::default());
     assert_eq!(store.visit(VISITS[0]).await.unwrap().unwrap().scene, 0);
@@ -188,7 +188,8 @@ async fn a_database_of_the_first_release_is_read_as_it_is_and_brought_up_to_date
     connection.pragma_update(None, "user_version", 1).unwrap();
     connection
         .execute_batch(
-            "INSERT INTO visits VALUES ('v', 'p', 'tag', 'ab', '{}', 1, NULL, 5);
+            "INSERT INTO visits VALUES ('02020202020202020202020202020202', '09090909090909090909090909090909', 'tag',
+                'ab', '{}', 2, 'normal', 5);
              INSERT INTO games VALUES ('01010101010101010101010101010101', 'tag', 'ab', 'play', 'cd', 7,
                 '000000000000000b', '{}', 1, 6);
              INSERT INTO frames VALUES ('01010101010101010101010101010101', 0, 0, 0, 0, x'0000', x'0100', 0, 0,
@@ -199,8 +200,11 @@ async fn a_database_of_the_first_release_is_read_as_it_is_and_brought_up_to_date
     drop(connection);
     let reader = Reader::open(folder.path()).unwrap();
     assert_eq!((reader.frames(GAME).unwrap().len(), reader.fences(GAME).unwrap()), (1, Default::default()));
+    let read = reader.visits().unwrap();
+    assert_eq!((read[0].ended, read[0].progress.clone()), (Some(VisitEnding::Completed), None));
     drop(reader);
     let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.visit(VISITS[0]).await.unwrap().as_ref(), read.first());
     assert_eq!(store.history(GAME).await.unwrap(), History { end: 1, first: 0, rows: vec![vec![1, 0]] });
     assert_eq!(tell(&store, 0, 0, 1..3).await, 3);
     drop(store);

@@ -6,7 +6,7 @@
 use base::{Frame, GameId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
 use store::{FrameRow, Reader, SeatEnding, Store, Write};
 use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, PlayEvent, RecordBatch};
-use wire::control::TerminationReason;
+use wire::control::{TerminationReason, VisitEnding};
 
 mod support;
 use support::{GAME, VISITS, store_with_a_game};
@@ -129,8 +129,9 @@ async fn any_order_of_overlapping_batches_gives_every_frame_once() {
 async fn visits_games_and_endings_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_a_game(folder.path()).await;
-    let ended = Some(TerminationReason::PartnerLost);
-    store.apply(vec![Write::Progress { visit: VISITS[0], scene: 2, ended }]).await.unwrap();
+    let (ended, progress) = (Some(VisitEnding::PartnerLost), "{\"scene\":2}".to_owned());
+    let write = Write::Progress { visit: VISITS[0], scene: 2, ended, progress: progress.clone() };
+    store.apply(vec![write]).await.unwrap();
     let ending =
         SeatEnding { reason: TerminationReason::PartnerLost, frame: 17, at: WallTime(70), is_partial: true };
     let later = SeatEnding { reason: TerminationReason::Normal, ..ending };
@@ -141,7 +142,8 @@ async fn visits_games_and_endings_come_back_as_they_were() {
 
     let store = Store::open(folder.path()).unwrap();
     let visit = store.visit(VISITS[0]).await.unwrap().unwrap();
-    assert_eq!((visit.scene, visit.ended), (2, Some(TerminationReason::PartnerLost)));
+    assert_eq!((visit.scene, visit.ended), (2, Some(VisitEnding::PartnerLost)));
+    assert_eq!(visit.progress, Some(progress));
     assert_eq!(store.visit(VisitId::from_random([77; 16])).await.unwrap(), None);
     let row = store.seat_of(GAME, VISITS[1]).await.unwrap().unwrap();
     assert_eq!((row.seat, row.seats, row.input_size), (seat(1), 2, 1));

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId};
 use serde::{Deserialize, Serialize};
 
+pub use crate::ending::{ExclusionReason, Exit, TerminationReason, VisitEnding};
 use crate::form::Answers;
 use crate::lane::{Cause, Lane, Quality};
 pub use crate::scene::{Scene, SceneKind, Sheet};
@@ -52,8 +53,20 @@ pub enum ClientMessage {
         /// The last numbered message that the page got: the server need not keep it any more.
         #[serde(default)]
         sequence: u64,
+        /// How long the answer to the last one took, in milliseconds, if it came since (X2).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rtt_millis: Option<f32>,
+        /// The frame that the page would simulate next, while a game is on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frame: Option<Frame>,
     },
-    /// The participant is done with a scene. Repeated or late, it changes nothing (S2).
+    /// Whether the page is in the background: on every change, and after connecting when it is (X2).
+    Visibility {
+        /// Whether it is.
+        hidden: bool,
+    },
+    /// The participant is done with a scene: with what there is to read and to answer, or with a game that has ended
+    /// early and whose data are saved. Repeated or late, it changes nothing (S2).
     AdvanceScene {
         /// The scene that it is done with.
         scene_id: String,
@@ -61,6 +74,13 @@ pub enum ClientMessage {
         #[serde(default, skip_serializing_if = "Answers::is_empty")]
         answers: Answers,
     },
+    /// The participant does not want to wait in the lobby any longer (S4).
+    LeaveLobby {
+        /// The lobby's scene.
+        scene_id: String,
+    },
+    /// The participant leaves the study (S7).
+    LeaveStudy,
     /// For another seat of the game (L2).
     Signal {
         /// The game.
@@ -248,6 +268,9 @@ pub enum ServerMessage {
         waiting: u8,
         /// How many a game takes.
         needed: u8,
+        /// After so long this participant need not wait any longer, in milliseconds.
+        #[serde(default)]
+        remaining_ms: u32,
     },
     /// A group is formed: load the environment and make the links.
     GameStart(Box<GameStart>),
@@ -301,10 +324,43 @@ pub enum ServerMessage {
     P2pGameEnded {
         /// The game.
         game_id: GameId,
+        /// The receiver's seat.
+        seat: Seat,
         /// Why.
         reason: TerminationReason,
         /// Who was lost, if it is that.
         missing: SeatSet,
+    },
+    /// The receiver was taken out of the game (X3).
+    MidGameExclusion {
+        /// The game.
+        game_id: GameId,
+        /// Why.
+        reason: ExclusionReason,
+        /// The frame that would have been next.
+        frame: Frame,
+    },
+    /// Another was taken out of the game, and it has ended (X3).
+    PartnerExcluded {
+        /// The game.
+        game_id: GameId,
+        /// What the participant reads: nothing about the other.
+        message: String,
+        /// [`TerminationReason::PartnerExclusion`].
+        reason: TerminationReason,
+        /// The frame that would have been next.
+        frame: Frame,
+    },
+    /// Send what is recorded and not sent yet; then `advance_scene`, which else comes by itself after 10 s (X3).
+    TriggerDataExport {
+        /// The game.
+        game_id: GameId,
+        /// Whether the game was not played to its end.
+        is_partial: bool,
+        /// How it ended for the receiver.
+        termination_reason: TerminationReason,
+        /// The frame that would have been next.
+        terminated_at_frame: Frame,
     },
 }
 
@@ -432,40 +488,6 @@ impl ConnectionType {
     }
 }
 
-/// Why a game, and with it a visit, ended (X5).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names are the specification's")]
-pub enum TerminationReason {
-    Normal,
-    PartnerExclusion,
-    SelfExclusion,
-    PartnerLost,
-    ReconnectTimeout,
-    FocusTimeout,
-    Left,
-    Withdrawn,
-    Server,
-}
-
-impl TerminationReason {
-    /// The name on the wire and in the data.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::PartnerExclusion => "partner_exclusion",
-            Self::SelfExclusion => "self_exclusion",
-            Self::PartnerLost => "partner_lost",
-            Self::ReconnectTimeout => "reconnect_timeout",
-            Self::FocusTimeout => "focus_timeout",
-            Self::Left => "left",
-            Self::Withdrawn => "withdrawn",
-            Self::Server => "server",
-        }
-    }
-}
-
 /// Everything a seat needs to play one game.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -496,9 +518,6 @@ pub struct GameStart {
     /// Each seat's incarnation, raised when its page loses its memory (N5).
     #[serde(default)]
     pub incarnations: Vec<u8>,
-    /// The experiment's own words for what the page says during a pause, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub texts: BTreeMap<String, String>,
 }
 
 /// Everyone stops.
@@ -539,6 +558,8 @@ pub enum PauseReason {
     EveryoneGone,
     /// Others have played to the end and left; what they pressed last is with the server.
     Finishing,
+    /// Somebody has left, or was taken out of the game; the others play on.
+    PlayerLeft,
 }
 
 impl PauseReason {
@@ -551,6 +572,7 @@ impl PauseReason {
             Self::Desync => "desync",
             Self::EveryoneGone => "everyone_gone",
             Self::Finishing => "finishing",
+            Self::PlayerLeft => "player_left",
         }
     }
 }
@@ -814,7 +836,8 @@ mod tests {
             serde_json::to_string(&message).unwrap(),
             r#"{"type":"advance_scene","sceneId":"welcome"}"#
         );
-        let scene = Scene { id: "play".into(), title: "Tag".into(), kind: SceneKind::Game { players: 2 } };
+        let kind = SceneKind::Game { players: 2, texts: BTreeMap::new(), tab_warning_millis: 0 };
+        let scene = Scene { id: "play".into(), title: "Tag".into(), kind };
         assert_eq!(
             serde_json::to_string(&ServerMessage::ActivateScene { scene }).unwrap(),
             r#"{"type":"activate_scene","scene":{"id":"play","title":"Tag","kind":{"game":{"players":2}}}}"#
@@ -836,7 +859,6 @@ mod tests {
             ice_servers: vec![],
             ice_lifetime_millis: 0,
             incarnations: vec![0, 1],
-            texts: BTreeMap::new(),
         };
         let message = ServerMessage::GameStart(Box::new(start));
         let json = serde_json::to_string(&message).unwrap();

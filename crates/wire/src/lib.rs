@@ -4,7 +4,7 @@
 //!
 //! | module | between | form |
 //! | --- | --- | --- |
-//! | [`control`], [`scene`], [`form`] | page and server, one WebSocket | JSON, `type` first |
+//! | [`control`], [`scene`], [`form`], [`ending`] | page and server, one WebSocket | JSON, `type` first |
 //! | [`packet`] | page and page, a data channel | postcard, at most [`packet::MAX_PACKET_BYTES`] |
 //! | [`lane`] | page and server and page, the same WebSocket | binary, packets behind their seats |
 //! | `room` | member and server, one WebSocket | JSON; binary payloads behind a JSON header |
@@ -16,6 +16,7 @@ pub mod batch;
 pub mod close;
 pub mod control;
 pub mod draw;
+pub mod ending;
 pub mod form;
 pub mod lane;
 pub mod manifest;

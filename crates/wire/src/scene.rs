@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::TerminationReason;
+use crate::ending::{Exit, VisitEnding};
 use crate::form::Field;
 
 /// A scene.
@@ -33,14 +33,28 @@ pub enum SceneKind {
     Game {
         /// How many play together.
         players: u8,
+        /// The experiment's own words for what the page says in this scene, by name.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        texts: BTreeMap<String, String>,
+        /// How long the page may be in the background before it warns, in milliseconds; 0 when that is nobody's business.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        tab_warning_millis: u32,
     },
     /// The end of the visit.
     End {
         /// How the visit ended.
-        reason: TerminationReason,
+        reason: VisitEnding,
         /// The words for that ending: the researcher's own HTML.
         body: String,
+        /// What comes after it, once everything is durable.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<Exit>,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Something to read, questions, and a button.

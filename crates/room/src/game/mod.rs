@@ -32,8 +32,8 @@ use core::time::Duration;
 use base::{FRAME_LIMIT, Frame, GameId, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, VisitId};
 use serde_json::json;
 use wire::control::{
-    Cut, GameStart, Hex, IceServer, OnPlayerLost, PauseNotice, PauseReason, SeatCut, ServerMessage,
-    TerminationReason,
+    Cut, ExclusionReason, GameStart, Hex, IceServer, OnPlayerLost, PauseNotice, PauseReason, SeatCut,
+    ServerMessage, TerminationReason,
 };
 
 pub use merge::History;
@@ -108,7 +108,7 @@ pub(crate) enum Output {
     AskHistory,
     End(TerminationReason, SeatSet),
     /// A seat's game is over, and the others play on.
-    Drop(Seat, TerminationReason),
+    Drop(Seat, TerminationReason, Option<ExclusionReason>),
 }
 
 #[derive(Debug)]
@@ -279,6 +279,11 @@ impl Game {
         &self.start.ice_servers
     }
 
+    /// Whether everyone plays.
+    pub(crate) const fn is_playing(&self) -> bool {
+        matches!(self.phase, Phase::Playing)
+    }
+
     /// Whether the game stands still.
     pub(crate) fn is_paused(&self) -> bool {
         matches!(self.phase, Phase::Paused(_))
@@ -334,12 +339,41 @@ impl Game {
         }
         // The others have as long again to agree without them.
         pause.deadline = now + Duration::from_millis(rules.pauses.timeout_millis.into());
+        self.go_on_without(gone, TerminationReason::ReconnectTimeout, None);
+    }
+
+    /// Takes a seat out of the game for good. False when the others cannot play on without it (P9).
+    pub(crate) fn take_out(
+        &mut self,
+        seat: Seat,
+        (reason, exclusion): (TerminationReason, Option<ExclusionReason>),
+        now: Timestamp,
+    ) -> bool {
+        let can_go_on = self.start.rules.on_player_lost == OnPlayerLost::Continue && self.playing().len() > 2;
+        if !can_go_on || self.left.contains(seat) || matches!(self.phase, Phase::Gathering { .. }) {
+            return false;
+        }
+        if !self.is_paused() {
+            self.pause(PauseReason::PlayerLeft, SeatSet::EMPTY, self.frame, now);
+        }
+        self.go_on_without([seat].into_iter().collect(), reason, exclusion);
+        true
+    }
+
+    /// Those who are paused agree without some.
+    fn go_on_without(
+        &mut self,
+        gone: SeatSet,
+        reason: TerminationReason,
+        exclusion: Option<ExclusionReason>,
+    ) {
+        let Phase::Paused(pause) = &mut self.phase else { return };
         for seat in gone.iter() {
             pause.missing.remove(seat);
             pause.forgetful.remove(seat);
             self.left.insert(seat);
             self.closed[seat.index()] = Some(FRAME_LIMIT);
-            self.outputs.push(Output::Drop(seat, TerminationReason::ReconnectTimeout));
+            self.outputs.push(Output::Drop(seat, reason, exclusion));
         }
         self.next_round();
         self.merge();
@@ -535,7 +569,7 @@ impl Game {
         let total = Duration::from_millis(rules.total_millis.into());
         let left = total.saturating_sub(self.paused);
         // Who only waits for what others have left behind has lost nobody.
-        let counts = reason != PauseReason::Finishing;
+        let counts = !matches!(reason, PauseReason::Finishing | PauseReason::PlayerLeft);
         if counts && (self.counted >= rules.most || left.is_zero()) {
             let detail = json!({ "reason": reason.name(), "missing": missing, "frame": frame });
             self.outputs.push(Output::Record(None, "p2p_pause_refused", detail));

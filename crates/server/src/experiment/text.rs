@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Uri;
 use pulldown_cmark::{Options, Parser, html};
 use room::EndScene;
-use wire::control::TerminationReason;
+use wire::control::{Exit, VisitEnding};
 
-use super::mistake;
+use super::mistakes::{Reading, did_you_mean};
 
 /// A file's text as HTML: Markdown, unless its name says that it is HTML already.
 pub(super) fn html_of(file: &str, text: &str) -> String {
@@ -21,61 +22,102 @@ pub(super) fn markdown(text: &str) -> String {
     out
 }
 
-/// The texts of each ending: the experiment's own before ours.
-///
-/// # Errors
-/// Names a text that is of no ending.
-pub(super) fn end_scene(texts: Option<BTreeMap<String, String>>) -> anyhow::Result<EndScene> {
-    let own = texts.unwrap_or_default();
-    if let Some(unknown) =
-        own.keys().find(|key| ENDINGS.iter().all(|(reason, _)| reason.name() != key.as_str()))
-    {
-        let names: Vec<_> = ENDINGS.iter().map(|(reason, _)| reason.name()).collect();
-        let text = format!("texts.{unknown} is no way of ending; they are {}", names.join(", "));
-        return Err(mistake("texts", text));
+/// What a participant reads at each ending, the experiment's own words before ours, and where they go from there (S5).
+pub(super) fn end_scene(
+    file: &mut Reading<'_>,
+    texts: Option<BTreeMap<String, String>>,
+    exits: Option<BTreeMap<String, Exit>>,
+) -> EndScene {
+    let own = by_ending(file, "texts", texts.unwrap_or_default());
+    let text =
+        |ending| (ending, markdown(own.get(&ending).map_or_else(|| usual(ending), |(_, own)| own.as_str())));
+    let exits = by_ending(file, "exits", exits.unwrap_or_default());
+    for (name, exit) in exits.values() {
+        check_exit(file, &format!("exits.{name}"), exit);
     }
-    let text = |&(reason, default): &(TerminationReason, &str)| {
-        (reason.name(), markdown(own.get(reason.name()).map_or(default, String::as_str)))
-    };
-    Ok(EndScene { texts: ENDINGS.iter().map(text).collect() })
+    EndScene {
+        texts: VisitEnding::ALL.map(text).into(),
+        exits: exits.into_iter().map(|(ending, (_, exit))| (ending, exit)).collect(),
+    }
 }
 
-/// Our own words for each ending.
-const ENDINGS: [(TerminationReason, &str); 9] = [
-    (
-        TerminationReason::Normal,
-        "Thank you for taking part.\n\nYour answers are saved. You can close this page.",
-    ),
-    (
-        TerminationReason::PartnerLost,
-        "The connection to your partner was lost, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-    ),
-    (
-        TerminationReason::PartnerExclusion,
-        "Your partner experienced a technical issue. The game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-    ),
-    (
-        TerminationReason::SelfExclusion,
-        "The game has ended, because this connection or page did not meet what the study needs.\n\nThank you for your time; you can close this page.",
-    ),
-    (
-        TerminationReason::ReconnectTimeout,
-        "The connection could not be made again in time, so the game has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-    ),
-    (
-        TerminationReason::FocusTimeout,
-        "This page was in the background for too long, so the game has ended.\n\nThank you for your time; you can close this page.",
-    ),
-    (
-        TerminationReason::Left,
-        "You left the game, and it has ended.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-    ),
-    (
-        TerminationReason::Withdrawn,
-        "You have left the study.\n\nThank you for your time; you can close this page.",
-    ),
-    (
-        TerminationReason::Server,
-        "Something went wrong on our side, and the game has ended. It was not your doing.\n\nEverything up to then is saved. Thank you for taking part; you can close this page.",
-    ),
-];
+/// What there is for endings, with the names that the file has for them.
+fn by_ending<T>(
+    file: &mut Reading<'_>,
+    field: &str,
+    given: BTreeMap<String, T>,
+) -> BTreeMap<VisitEnding, (String, T)> {
+    let mut found = BTreeMap::new();
+    for (name, value) in given {
+        let path = format!("{field}.{name}");
+        let Some(ending) = VisitEnding::from_name(&name) else {
+            let names = VisitEnding::ALL.map(VisitEnding::name);
+            let hint = did_you_mean(&name, names.into_iter());
+            file.add(&path, format!("{path} is no way of ending; they are {}{hint}", names.join(", ")));
+            continue;
+        };
+        if found.insert(ending, (name, value)).is_some() {
+            file.add(
+                &path,
+                format!("{field} has both `completed` and `normal`, which are the same; keep one"),
+            );
+        }
+    }
+    found
+}
+
+/// Whether a text is an address of the web.
+pub(crate) fn is_web_address(text: &str) -> bool {
+    let uri = text.parse::<Uri>();
+    uri.is_ok_and(|uri| uri.host().is_some() && ["http", "https"].map(Some).contains(&uri.scheme_str()))
+}
+
+fn check_exit(file: &mut Reading<'_>, field: &str, exit: &Exit) {
+    match exit {
+        Exit { code: Some(code), redirect: None } if !code.trim().is_empty() => {}
+        Exit { code: None, redirect: Some(url) } if is_web_address(url) => {}
+        Exit { code: None, redirect: Some(url) } => {
+            file.add(
+                field,
+                format!("{field} redirects to {url:?}; it must be like https://app.example.org/done"),
+            );
+        }
+        _ => {
+            let text = "must have a code or a redirect: { code = \"C1A2\" } or { redirect = \"https://…\" }";
+            file.add(field, format!("{field} {text}"));
+        }
+    }
+}
+
+/// Our own words for each ending. Whether everything is saved, and what comes next, the page says itself.
+const fn usual(ending: VisitEnding) -> &'static str {
+    match ending {
+        VisitEnding::Completed => "Thank you for taking part.",
+        VisitEnding::ScreenedOut => {
+            "This study needs another device or connection. Thank you for your interest."
+        }
+        VisitEnding::WaitroomTimeout => {
+            "The game could not begin without somebody to play with. It was not your doing.\n\nThank you for waiting."
+        }
+        VisitEnding::Withdrawn => "Thank you for your time.",
+        VisitEnding::Left => "Thank you for your time.",
+        VisitEnding::PartnerExclusion => {
+            "Your partner experienced a technical issue, so the game ended early.\n\nThank you for taking part."
+        }
+        VisitEnding::SelfExclusion => {
+            "The game ended early, because this connection or page did not meet what the study needs.\n\nThank you for your time."
+        }
+        VisitEnding::PartnerLost => {
+            "The connection to your partner was lost, so the game ended early.\n\nThank you for taking part."
+        }
+        VisitEnding::ReconnectTimeout => {
+            "The connection could not be made again in time, so the game ended early.\n\nThank you for taking part."
+        }
+        VisitEnding::FocusTimeout => {
+            "This page was in the background for too long, so the game ended early.\n\nThank you for your time."
+        }
+        VisitEnding::Server => {
+            "Something went wrong on our side, and the game ended early. It was not your doing.\n\nThank you for taking part."
+        }
+    }
+}

@@ -93,7 +93,7 @@ pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Resul
             visit.experiment_sha256.into(),
             record::Value::Time(visit.created.0),
             visit.scene.into(),
-            visit.ended.map(wire::control::TerminationReason::name).into(),
+            visit.ended.map(wire::control::VisitEnding::name).into(),
         ];
         if with_platform_ids {
             row.push(serde_json::Value::Object(visit.entry).to_string().into());

@@ -49,7 +49,17 @@ impl Task {
             Effect::Send { visit, message } => deeds.push(Deed::Send { visit, message }),
             Effect::Close { visit, code } => deeds.push(Deed::Close { visit, code }),
             Effect::AskHistory { game } => asked.push(game),
-            Effect::Progress { visit, scene, ended } => writes.push(Write::Progress { visit, scene, ended }),
+            Effect::Progress { visit, progress } => match serde_json::to_string(&progress) {
+                Ok(json) => {
+                    let (scene, ended) = (progress.scene, progress.ended);
+                    if let Some(ended) = ended {
+                        counter!("interplay_visits_ended_total", "ending" => ended.name()).increment(1);
+                        tracing::info!(%visit, ending = ended.name(), "a visit ended");
+                    }
+                    writes.push(Write::Progress { visit, scene, ended, progress: json });
+                }
+                Err(error) => tracing::error!(%visit, %error, "how far a visit has come cannot be written"),
+            },
             Effect::Answers { visit, scene, answers } => {
                 writes.push(Write::Answers { visit, scene, answers, at: wall_time() });
             }
@@ -61,7 +71,7 @@ impl Task {
                 writes.push(Write::CreateGame(Box::new(store::NewGame {
                     game: new.game,
                     experiment: self.context.experiment.clone(),
-                    experiment_sha256: self.context.experiment_sha256.clone(),
+                    experiment_sha256: new.experiment_sha256,
                     scene: new.scene,
                     environment_sha256: new.environment_sha256,
                     epoch: new.epoch,

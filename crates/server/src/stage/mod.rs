@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base::{GameId, Timestamp, VisitId, WallTime};
 use metrics::{counter, gauge};
-use room::{Identity, Restored, Stager};
+use room::{Experiment, Identity, Progress, Restored, Stager};
 use store::{Store, StoreError, Write};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -75,7 +75,6 @@ pub(crate) struct Stage {
 pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) experiment: String,
-    pub(crate) experiment_sha256: String,
     /// This server's own STUN and TURN, if it has them.
     pub(crate) turn: Option<TurnAccess>,
 }
@@ -264,17 +263,42 @@ impl Task {
     }
 
     /// How far a visit had come, if this stager does not know it.
-    async fn restored(&self, visit: VisitId) -> Result<Restored, StoreError> {
+    async fn restored(&mut self, visit: VisitId) -> Result<Restored, StoreError> {
         if self.stager.knows(visit) {
             return Ok(Restored::default());
         }
-        let store = &self.context.store;
-        let (row, open_game) = (store.visit(visit).await?, store.open_seat(visit).await?);
+        let Some(row) = self.context.store.visit(visit).await? else { return Ok(Restored::default()) };
+        let version = row.experiment_sha256;
+        self.learn_version(&version).await?;
+        // Those that were written down by servers before there was more to write have a scene and an ending.
+        let (scene, ended) = (row.scene, row.ended);
+        let written = row.progress.as_deref().map(serde_json::from_str).transpose();
+        let progress = written.unwrap_or_else(|error| {
+            tracing::error!(%visit, %error, "what was written of a visit cannot be read");
+            None
+        });
         Ok(Restored {
-            scene: row.as_ref().map_or(0, |row| row.scene),
-            ended: row.and_then(|row| row.ended),
-            open_game,
+            version,
+            progress: progress.unwrap_or(Progress { scene, ended, ..Progress::default() }),
+            open_game: self.context.store.open_seat(visit).await?,
         })
+    }
+
+    /// Visits go on with the version of the experiment that they began with (S2).
+    async fn learn_version(&mut self, version: &str) -> Result<(), StoreError> {
+        if self.stager.knows_version(version) {
+            return Ok(());
+        }
+        let Some(kept) = self.context.store.experiment(version.to_owned()).await? else { return Ok(()) };
+        match serde_json::from_str::<Experiment>(&kept) {
+            Ok(experiment) => {
+                self.stager.add_version(Experiment { version: version.to_owned(), ..experiment });
+            }
+            Err(error) => {
+                tracing::warn!(version, %error, "an older version of the experiment cannot be read; its visits go on in this one");
+            }
+        }
+        Ok(())
     }
 
     async fn stop(&mut self) {

@@ -1,5 +1,6 @@
 //! Going on where the folder's last server was ended, however that happened (P6).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::WallTime;
@@ -22,7 +23,11 @@ impl Task {
             let alive = live.alive.map_or(saved, |alive| alive.max(saved));
             let (lived, down) = (since(saved, alive), since(alive, now));
             let restored = if experiment == self.context.experiment {
-                self.stager.restore(&state, lived, self.now()).map_err(|error| error.to_string())
+                let mut visits = BTreeMap::new();
+                for &visit in seats.iter().flatten() {
+                    visits.insert(visit, self.restored(visit).await?);
+                }
+                self.stager.restore(&state, visits, lived, self.now()).map_err(|error| error.to_string())
             } else {
                 Err(format!("it belongs to the experiment {experiment:?}"))
             };

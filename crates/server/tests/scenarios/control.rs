@@ -12,7 +12,7 @@ fn server() -> (Server, tempfile::TempDir) {
 }
 
 fn ping(time: f64) -> ClientMessage {
-    ClientMessage::Ping { time, sequence: 0 }
+    ClientMessage::Ping { time, sequence: 0, rtt_millis: None, frame: None }
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_second_connection_of_a_visit_takes_over() {
     assert_eq!(first.closed_with(), CloseCode::Replaced);
     // What the first did not say any more, the second may.
     second.enter_lobby();
-    while !matches!(second.hear().unwrap(), ServerMessage::LobbyStatus { waiting: 1, needed: 2 }) {}
+    while !matches!(second.hear().unwrap(), ServerMessage::LobbyStatus { waiting: 1, needed: 2, .. }) {}
 }
 
 #[test]

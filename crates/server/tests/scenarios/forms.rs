@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use store::Reader;
-use wire::control::{ClientMessage, SceneKind, ServerMessage, Sheet, TerminationReason};
+use wire::control::{ClientMessage, SceneKind, ServerMessage, Sheet, VisitEnding};
 use wire::form::Answers;
 
 use crate::support::{Page, Server, interplay};
@@ -71,7 +71,7 @@ fn refused(page: &mut Page) -> Vec<(String, String)> {
     })
 }
 
-fn ended(page: &mut Page) -> TerminationReason {
+fn ended(page: &mut Page) -> VisitEnding {
     page.hear_until(|message| match message {
         ServerMessage::ActivateScene { scene } => match scene.kind {
             SceneKind::End { reason, .. } => Some(reason),
@@ -112,12 +112,12 @@ fn answers_are_checked_kept_and_exported_as_they_are() {
     assert_eq!(refused(&mut page), expected.map(|(field, words)| (field.to_owned(), words.to_owned())));
     let right = [("age", json!(18)), ("words", json!(HOSTILE)), ("nobody_asked", json!("x"))];
     advance(&mut page, "you", answers(right));
-    assert_eq!(ended(&mut page), TerminationReason::Normal);
+    assert_eq!(ended(&mut page), VisitEnding::Completed);
     // Whoever was told has it on the disk: nothing is lost with the server.
     server.kill();
     server = serve();
     let mut page = Page::open(&server, &token);
-    assert_eq!(ended(&mut page), TerminationReason::Normal);
+    assert_eq!(ended(&mut page), VisitEnding::Completed);
     advance(&mut page, "you", answers([("age", json!(99))]));
 
     let kept = Reader::open(&data).unwrap().answers().unwrap();

@@ -10,8 +10,10 @@ use store::Reader;
 use tempfile::TempDir;
 use wire::batch::{BatchAcknowledgement, FrameRecord, RecordBatch};
 use wire::control::{
-    ClientMessage, Cut, GameStart, Hex, PauseNotice, PauseReason, SceneKind, ServerMessage, TerminationReason,
+    ClientMessage, Cut, GameStart, Hex, PauseNotice, PauseReason, SceneKind, ServerMessage,
+    TerminationReason, VisitEnding,
 };
+use wire::form::Answers;
 use wire::lane::Cause;
 
 use crate::support::{Page, Server, interplay};
@@ -97,7 +99,18 @@ fn resume_of(message: ServerMessage) -> Option<(u32, Frame, u32)> {
     }
 }
 
-fn end_of(message: ServerMessage) -> Option<TerminationReason> {
+/// How a game has ended early, once the page is told to send what it has.
+#[expect(clippy::needless_pass_by_value, reason = "all of these are used alike")]
+fn over_of(message: ServerMessage) -> Option<TerminationReason> {
+    match message {
+        ServerMessage::TriggerDataExport { termination_reason, is_partial: true, .. } => {
+            Some(termination_reason)
+        }
+        _ => None,
+    }
+}
+
+fn end_of(message: ServerMessage) -> Option<VisitEnding> {
     match message {
         ServerMessage::ActivateScene { scene } => match scene.kind {
             SceneKind::End { reason, .. } => Some(reason),
@@ -248,7 +261,7 @@ impl World {
         for at in 0..2 {
             self.say(at, &finished);
         }
-        assert_eq!(self.hear(end_of), [TerminationReason::Normal; 2]);
+        assert_eq!(self.hear(end_of), [VisitEnding::Completed; 2]);
     }
 
     /// A table of an export, each row by its columns' names; for tables without quotes.
@@ -399,7 +412,7 @@ fn a_game_outlives_a_server_that_is_killed_in_the_middle_of_it_and_in_the_middle
 
     // It is over for the next server too.
     world.restart();
-    assert_eq!(world.hear(end_of), [TerminationReason::Normal; 2]);
+    assert_eq!(world.hear(end_of), [VisitEnding::Completed; 2]);
 }
 
 #[test]
@@ -434,7 +447,7 @@ fn a_deadline_that_passes_ends_the_game_once_for_everyone() {
         match page.hear().unwrap() {
             ServerMessage::P2pGameEnded { reason, missing, .. } => ended.push((reason, missing)),
             message => {
-                if let Some(reason) = end_of(message) {
+                if let Some(reason) = over_of(message) {
                     break reason;
                 }
             }
@@ -443,8 +456,11 @@ fn a_deadline_that_passes_ends_the_game_once_for_everyone() {
     let waited = began.elapsed();
     assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
     assert_eq!((reason, ended), (TerminationReason::ReconnectTimeout, vec![(reason, SeatSet(2))]));
+    let on = ClientMessage::AdvanceScene { scene_id: "play".into(), answers: Answers::new() };
+    page.say(&on);
+    assert_eq!(page.hear_until(end_of), VisitEnding::ReconnectTimeout);
     let mut late = Page::open(&world.server, &gone);
-    assert_eq!(late.hear_until(end_of), TerminationReason::ReconnectTimeout);
+    assert_eq!(late.hear_until(over_of), TerminationReason::ReconnectTimeout);
     let sessions = world.exported("sessions");
     let columns = ["is_partial", "termination_reason", "terminated_at_frame", "disconnections"];
     assert_eq!(sessions[0].get(columns), ["true", "reconnect_timeout", "70", "0"]);
@@ -456,7 +472,9 @@ fn a_deadline_that_passes_ends_the_game_once_for_everyone() {
     world.server.kill();
     world.server = serve(world.folder.path());
     let mut later = Page::open(&world.server, &gone);
-    assert_eq!(later.hear_until(end_of), TerminationReason::ReconnectTimeout);
+    assert_eq!(later.hear_until(over_of), TerminationReason::ReconnectTimeout);
+    later.say(&on);
+    assert_eq!(later.hear_until(end_of), VisitEnding::ReconnectTimeout);
     assert!(world.server.get("/metrics").1.contains("interplay_games 0"));
 }
 
@@ -483,7 +501,7 @@ fn a_game_that_cannot_go_on_is_over_and_its_people_are_not_stranded() {
     for player in &mut world.players {
         player.page = Page::open(&world.server, &player.token);
     }
-    assert_eq!(world.hear(end_of), [TerminationReason::Server; 2]);
+    assert_eq!(world.hear(over_of), [TerminationReason::Server; 2]);
 }
 
 /// Another process keeps the database for itself, for longer than the server waits; a full disk looks the same.

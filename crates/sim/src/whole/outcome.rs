@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use base::{Frame, Input, StateHash};
+use wire::control::{TerminationReason, VisitEnding};
 
 use super::check::Violation;
 use super::plan::Plan;
@@ -25,7 +26,7 @@ pub(super) struct Seen {
 #[expect(dead_code, reason = "a violation shows all of it")]
 pub(super) struct LastPage {
     pub(super) connected: bool,
-    pub(super) ended: Option<wire::control::TerminationReason>,
+    pub(super) ended: Option<VisitEnding>,
     /// How many frames this page load has confirmed.
     pub(super) confirmed: Frame,
     /// Whether a game is on, and how far the record of one that is over has got.
@@ -63,11 +64,23 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Why the game ended, for each seat in order for which it has.
+    #[must_use]
+    pub fn endings(&self) -> Vec<TerminationReason> {
+        self.store.endings.values().flatten().map(|ending| ending.reason).collect()
+    }
+
+    /// How many events of a kind the server wrote down.
+    #[must_use]
+    pub fn count_of(&self, kind: &str) -> usize {
+        self.store.events.iter().filter(|(_, known, _)| *known == kind).count()
+    }
+
     /// Pauses, resumes, reloads, repairs, server restarts, frames and states taken from a peer, for whoever wants to know
     /// that something happened.
     #[must_use]
     pub fn counts(&self) -> [u64; 7] {
-        let of = |kind: &str| self.store.events.iter().filter(|(_, known, _)| *known == kind).count() as u64;
+        let of = |kind| self.count_of(kind) as u64;
         let frames = self.store.reported.values().map(|reported| reported.frames.len() as u64).sum();
         [
             of("p2p_pause"),

@@ -9,8 +9,7 @@ use session::{SeatPhase, Session, SessionEvent, Setup};
 use wire::batch::BatchAcknowledgement;
 use wire::close::CloseCode;
 use wire::control::{
-    ClientMessage, Cut, GameStart, PauseNotice, SceneKind, ServerMessage, TerminationReason, place_of,
-    with_counter,
+    ClientMessage, Cut, GameStart, PauseNotice, SceneKind, ServerMessage, VisitEnding, place_of, with_counter,
 };
 use wire::lane::Cause;
 use wire::transfer::StateTransfer;
@@ -61,6 +60,9 @@ const HURRIED_SILENCE: Duration = Duration::from_millis(1_500);
 const BEAT: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(250);
 
+/// A measurement of the way to the server that is too slow, in milliseconds.
+pub(super) const SLOW_PING: u32 = 400;
+
 #[derive(Debug)]
 struct Control {
     socket: Option<usize>,
@@ -89,7 +91,11 @@ pub(super) struct Page {
     replayed: usize,
     control: Control,
     pub(super) scene: Option<String>,
-    pub(super) ended: Option<TerminationReason>,
+    pub(super) ended: Option<VisitEnding>,
+    /// The scene whose game has ended early, until its data are saved.
+    over: Option<String>,
+    /// How many more measurements are too slow.
+    pub(super) slow_pings: u32,
     pub(super) play: Option<Play>,
     /// A game that is over and whose record is still on its way.
     pub(super) ending: Option<Play>,
@@ -160,6 +166,8 @@ impl Page {
             },
             scene: None,
             ended: None,
+            over: None,
+            slow_pings: 0,
             play: None,
             ending: None,
             out: Vec::new(),
@@ -239,7 +247,15 @@ impl Page {
             }
             Some(_) if now > self.control.heard + silence => self.lost(now),
             Some(socket) if self.control.welcomed => {
-                let ping = ClientMessage::Ping { time: 0.0, sequence: self.control.sequence };
+                let slow = self.slow_pings > 0;
+                self.slow_pings -= u32::from(slow);
+                let rtt_millis = Some(if slow { SLOW_PING as f32 } else { 20.0 });
+                let ping = ClientMessage::Ping {
+                    time: 0.0,
+                    sequence: self.control.sequence,
+                    rtt_millis,
+                    frame: None,
+                };
                 self.out.push(Out::Text(socket, json(&ping)));
             }
             _ => {}
@@ -365,6 +381,7 @@ impl Page {
                 if self.scene.as_ref().is_some_and(|old| *old != scene.id) {
                     self.leave_game(time);
                 }
+                self.over = None;
                 if let SceneKind::End { reason, .. } = scene.kind {
                     self.ended = Some(reason);
                 }
@@ -416,13 +433,17 @@ impl Page {
                     session.handle_resume(pause_id, Duration::from_millis(countdown_ms.into()), time);
                 }
             }
-            ServerMessage::P2pGameEnded { .. } => {
-                if let Some(play) = &mut self.play {
-                    play.stop(time);
-                }
+            ServerMessage::TriggerDataExport { .. } => {
+                self.leave_game(time);
+                self.over.clone_from(&self.scene);
             }
             _ => {}
         }
+    }
+
+    /// The participant has had enough.
+    pub(super) fn leave_study(&mut self) {
+        self.say(&ClientMessage::LeaveStudy);
     }
 
     fn leave_game(&mut self, time: Timestamp) {
@@ -607,6 +628,11 @@ impl Page {
     fn tick(&mut self, now: Duration) {
         let time = self.clock.read(now);
         let connected = self.is_connected();
+        if self.ending.is_none()
+            && let Some(scene_id) = self.over.take()
+        {
+            self.say(&ClientMessage::AdvanceScene { scene_id, answers: Default::default() });
+        }
         let mut said = Vec::new();
         let mut id = self.next_id;
         if let Some(play) = &mut self.ending

@@ -80,6 +80,10 @@ pub enum Fault {
     SlowDisk,
     /// A page's state is changed once.
     Corrupt(u8),
+    /// The next five measurements of a page's way to the server are too slow.
+    SlowPing(u8),
+    /// A participant leaves the study.
+    Leaves(u8),
 }
 
 /// A machine that is broken on purpose, to see that a checker finds it.
@@ -236,6 +240,17 @@ impl Plan {
         }
         if within(0, 2) == 0 {
             plan.replayed = within(1, 4) as usize;
+        }
+        if within(0, 7) == 0 {
+            let at = within(FIRST_TROUBLE, 14_000);
+            let both = within(0, 1) == 0;
+            for seat in 0..if both { seats } else { 1 } {
+                plan = plan.with(at, 0, Fault::SlowPing(seat));
+            }
+        }
+        if within(0, 9) == 0 {
+            let seat = within(0, u64::from(seats) - 1) as u8;
+            plan = plan.with(within(FIRST_TROUBLE, 14_000), 0, Fault::Leaves(seat));
         }
         plan
     }

@@ -247,7 +247,8 @@ impl World<'_> {
     fn is_over(&self) -> bool {
         let seats = self.pages.len();
         self.now >= self.plan.faults_end()
-            && self.store.progress.values().filter(|(_, ended)| ended.is_some()).count() == seats
+            && self.store.progress.values().filter(|done| done.ended.is_some() || done.over.is_some()).count()
+                == seats
             && self.server.as_ref().is_some_and(|server| server.committing.is_none())
             && self.pages.iter().enumerate().all(|(seat, page)| {
                 page.as_ref().is_none_or(|page| {
@@ -368,6 +369,15 @@ impl World<'_> {
             Fault::ServerDown => self.kill_server(),
             Fault::Corrupt(seat) if self.pages[usize::from(seat)].as_mut().is_some_and(Page::corrupt) => {
                 self.outcome.corrupted.push((seat, self.now));
+            }
+            Fault::SlowPing(seat) => {
+                if let Some(page) = &mut self.pages[usize::from(seat)] {
+                    page.slow_pings = 5;
+                }
+            }
+            Fault::Leaves(seat) => {
+                let number = self.page_numbers[usize::from(seat)];
+                self.with_page(usize::from(seat), number, |page, _| page.leave_study());
             }
             _ => {}
         }

@@ -4,13 +4,17 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use base::{GameId, ParticipantId, Rng, Timestamp, VisitId, derive_seed};
-use room::{Effect, EndScene, Experiment, GameScene, Identity, Restored, SceneSpec, SceneSpecKind, Stager};
+use room::{
+    After, Effect, EndScene, Experiment, GameScene, Identity, LobbyRules, MonitorRules, Restored, SceneSpec,
+    SceneSpecKind, Stager,
+};
 use serde::Deserialize;
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, EnvironmentRef, ServerMessage};
 use wire::room::{Epoch, Fence, Resume};
 
 use super::channel::Channel;
+use super::page::SLOW_PING;
 use super::plan::{Plan, Sabotage};
 use super::store::{Store, Write};
 
@@ -58,13 +62,18 @@ fn experiment(plan: &Plan) -> Experiment {
         keys: BTreeMap::new(),
         ice_servers: Vec::new(),
         texts: BTreeMap::new(),
+        lobby: LobbyRules::default(),
+        monitor: MonitorRules { max_ping_millis: Some(SLOW_PING / 2), ..MonitorRules::default() },
+        on_partner_lost: After::Next,
+        on_excluded: After::Next,
     };
     let scene = |id: &str, kind| SceneSpec { id: id.into(), kind };
     Experiment {
+        version: "chaos".into(),
         title: "Chaos".into(),
         scenes: vec![
             scene("play", SceneSpecKind::Game(Box::new(game))),
-            scene("thanks", SceneSpecKind::End(EndScene { texts: BTreeMap::new() })),
+            scene("thanks", SceneSpecKind::End(EndScene::default())),
         ],
     }
 }
@@ -85,9 +94,12 @@ impl Server {
         };
         for (state, saved) in store.live.values() {
             let lived = store.alive.saturating_sub(*saved);
+            let known = store.progress.iter().map(|(&visit, progress)| {
+                (visit, Restored { progress: progress.clone(), ..Restored::default() })
+            });
             server
                 .stager
-                .restore(state, lived, Timestamp::default())
+                .restore(state, known.collect(), lived, Timestamp::default())
                 .expect("what was saved can be restored");
         }
         store.alive = now;
@@ -190,13 +202,13 @@ impl Server {
         if self.stager.knows(visit) {
             return Restored::default();
         }
-        let (scene, ended) = store.progress.get(&visit).copied().unwrap_or_default();
+        let progress = store.progress.get(&visit).cloned().unwrap_or_default();
         let open = store.games.values().find_map(|game| {
             let seat = game.seats.iter().position(|&other| other == visit)?;
             let open = !store.endings.contains_key(&(seat as u8));
             open.then(|| (game.game, base::Seat::new(seat as u8).expect("a seat")))
         });
-        Restored { scene, ended, open_game: open }
+        Restored { version: String::new(), progress, open_game: open }
     }
 
     /// Takes what the stager wants done: writes are committed first, all together.
@@ -205,7 +217,7 @@ impl Server {
         let mut effects = Vec::new();
         while let Some(effect) = self.stager.poll_effect() {
             match effect {
-                Effect::Progress { visit, scene, ended } => writes.push(Write::Progress(visit, scene, ended)),
+                Effect::Progress { visit, progress } => writes.push(Write::Progress(visit, progress)),
                 Effect::Answers { .. } => {}
                 Effect::CreateGame(new) => writes.push(Write::CreateGame(new)),
                 Effect::EndSeat { seat, ending, .. } => {

@@ -4,14 +4,13 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use base::{Frame, GameId, VisitId};
-use room::{History, NewGame, SeatEnding};
+use room::{History, NewGame, Progress, SeatEnding};
 use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, RecordBatch};
-use wire::control::TerminationReason;
 
 /// A write of the server's machines; those of one call are committed together.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
-    Progress(VisitId, u32, Option<TerminationReason>),
+    Progress(VisitId, Progress),
     CreateGame(Box<NewGame>),
     EndSeat(u8, SeatEnding),
     SaveGame(GameId, Option<String>),
@@ -31,7 +30,7 @@ pub(super) struct Reported {
 /// Everything that survives the server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Store {
-    pub(super) progress: BTreeMap<VisitId, (u32, Option<TerminationReason>)>,
+    pub(super) progress: BTreeMap<VisitId, Progress>,
     pub(super) live: BTreeMap<GameId, (String, Duration)>,
     pub(super) games: BTreeMap<GameId, NewGame>,
     pub(super) endings: BTreeMap<u8, Vec<SeatEnding>>,
@@ -48,8 +47,8 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn apply(&mut self, write: Write, now: Duration) {
         match write {
-            Write::Progress(visit, scene, ended) => {
-                self.progress.insert(visit, (scene, ended));
+            Write::Progress(visit, progress) => {
+                self.progress.insert(visit, progress);
             }
             Write::CreateGame(new) => {
                 self.games.insert(new.game, *new);

@@ -4,6 +4,7 @@ use base::Frame;
 use room::SeatEnding;
 use wire::control::{OnPlayerLost, TerminationReason};
 
+use super::endings::is_own;
 use super::{Violation, demand};
 use crate::whole::Outcome;
 
@@ -24,7 +25,9 @@ pub(super) fn data(outcome: &Outcome) -> Result<(), Violation> {
             format!("seat {seat} has {} frames that are not durable", page.pending)
         })?;
         // Who was given up may have gone on for itself, and its frames are void.
-        let given_up = |ending: &SeatEnding| ending.reason == TerminationReason::ReconnectTimeout;
+        let given_up = |ending: &SeatEnding| {
+            ending.reason == TerminationReason::ReconnectTimeout || is_own(ending.reason)
+        };
         let alone = outcome.plan.rules.on_player_lost == OnPlayerLost::Continue;
         if alone && store.endings.get(&seat).is_some_and(|endings| endings.iter().any(given_up)) {
             continue;

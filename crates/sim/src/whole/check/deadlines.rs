@@ -29,8 +29,10 @@ pub(super) fn deadlines(outcome: &Outcome) -> Result<(), Violation> {
             })?;
         }
     }
-    // Waiting for what others have left behind is nobody's loss.
-    let counts = |detail: &serde_json::Value| detail["reason"] != "finishing";
+    // Waiting for what others have left behind is nobody's loss, nor is agreeing without somebody.
+    let counts = |detail: &serde_json::Value| {
+        !["finishing", "player_left"].iter().any(|reason| detail["reason"] == *reason)
+    };
     let pauses_of = outcome.store.events.iter().filter(|(_, kind, _)| *kind == "p2p_pause");
     let count = pauses_of.filter(|(_, _, detail)| counts(detail)).count();
     demand(count <= pauses.most as usize, PROPERTY, || format!("{count} pauses, {} at most", pauses.most))?;

@@ -1,182 +1,15 @@
-//! What happens to visits, lobbies and games.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Games, from a complete group to their ends.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash, Timestamp, VisitId};
-use room::{
-    Effect, EndScene, Experiment, GameScene, History, Identity, Restored, SceneSpec, SceneSpecKind, Stager,
-};
+use base::{Frame, GameId, ParticipantId, Rng, Seat, SeatSet, StateHash};
+use room::{After, Effect, History, Identity, MonitorRules, OnHidden, Progress, Restored, SceneSpecKind};
 use wire::control::{
-    ClientMessage, Cut, EnvironmentRef, GameRules, Hex, OnPlayerLost, PauseNotice, PauseReason, SceneKind,
-    ServerMessage, Sheet, Signal, TerminationReason,
+    ClientMessage, Hex, OnPlayerLost, PauseReason, ServerMessage, Signal, TerminationReason, VisitEnding,
 };
-use wire::form::Answers;
-use wire::lane::Cause;
 
-fn experiment(players: u8) -> Experiment {
-    experiment_with(players, OnPlayerLost::End)
-}
-
-fn experiment_with(players: u8, on_player_lost: OnPlayerLost) -> Experiment {
-    let scene = |id: &str, kind| SceneSpec { id: id.into(), kind };
-    let game = GameScene {
-        players,
-        rules: GameRules { on_player_lost, ..GameRules::default() },
-        seed: None,
-        environment: EnvironmentRef { url: "/e.wasm".into(), sha256: "e".into() },
-        input_size: 1,
-        keys: BTreeMap::new(),
-        ice_servers: vec![],
-        texts: BTreeMap::new(),
-    };
-    Experiment {
-        title: "Tag".into(),
-        scenes: vec![
-            scene("welcome", SceneSpecKind::Start(Sheet::default())),
-            scene("play", SceneSpecKind::Game(Box::new(game))),
-            scene("thanks", SceneSpecKind::End(EndScene { texts: BTreeMap::new() })),
-        ],
-    }
-}
-
-/// A stager, a clock, and what everyone was told.
-struct World {
-    stager: Stager,
-    players: u8,
-    now: Timestamp,
-    told: BTreeMap<VisitId, Vec<ServerMessage>>,
-    effects: Vec<Effect>,
-    /// What is durable of the game.
-    history: History,
-    /// What is written down of every game that is on.
-    saved: BTreeMap<GameId, String>,
-}
-
-fn advance(scene_id: impl Into<String>) -> ClientMessage {
-    ClientMessage::AdvanceScene { scene_id: scene_id.into(), answers: Answers::new() }
-}
-
-fn visit(number: u8) -> VisitId {
-    VisitId::from_random([number; 16])
-}
-
-impl World {
-    fn new(players: u8) -> Self {
-        let stager = Stager::new(experiment(players), 1);
-        Self {
-            stager,
-            players,
-            now: Timestamp::from_millis(0),
-            told: BTreeMap::new(),
-            effects: vec![],
-            history: History::default(),
-            saved: BTreeMap::new(),
-        }
-    }
-
-    /// The server is killed, and another takes up what was written down.
-    fn restart(&mut self, lived: Duration) {
-        self.stager = Stager::new(experiment(self.players), self.effects.len() as u64);
-        for state in self.saved.values() {
-            self.stager.restore(state, lived, self.now).unwrap();
-        }
-    }
-
-    fn settle(&mut self) {
-        while let Some(effect) = self.stager.poll_effect() {
-            match &effect {
-                Effect::Send { visit, message } => {
-                    self.told.entry(*visit).or_default().push(message.clone());
-                }
-                Effect::SaveGame { game, state: Some(state) } => {
-                    self.saved.insert(*game, state.clone());
-                }
-                Effect::SaveGame { game, state: None } => {
-                    self.saved.remove(game);
-                }
-                Effect::AskHistory { game } => {
-                    let game = *game;
-                    self.stager.handle_history(game, &self.history, self.now);
-                }
-                _ => {}
-            }
-            self.effects.push(effect);
-        }
-    }
-
-    fn join(&mut self, number: u8, page: u64) {
-        let identity =
-            Identity { visit: visit(number), participant: ParticipantId::from_random([number; 16]) };
-        self.stager.handle_joined(identity, page, Restored::default(), self.now);
-        self.settle();
-    }
-
-    fn say(&mut self, number: u8, message: ClientMessage) {
-        self.stager.handle_message(visit(number), message, self.now);
-        self.settle();
-    }
-
-    fn drop(&mut self, number: u8) {
-        self.stager.handle_dropped(visit(number), self.now);
-        self.settle();
-    }
-
-    fn wait(&mut self, seconds: u64) {
-        let until = self.now + Duration::from_secs(seconds);
-        while let Some(due) = self.stager.poll_timeout().filter(|due| due.at <= until) {
-            self.now = self.now.max(due.at);
-            self.stager.handle_timeout(self.now);
-            self.settle();
-        }
-        self.now = until;
-    }
-
-    fn start(&mut self, number: u8) {
-        self.join(number, u64::from(number));
-        self.say(number, advance("welcome"));
-    }
-
-    fn game(&self, number: u8) -> Option<(GameId, Seat)> {
-        self.told.get(&visit(number))?.iter().rev().find_map(|message| match message {
-            ServerMessage::GameStart(start) => Some((start.game_id, start.seat)),
-            _ => None,
-        })
-    }
-
-    fn scene(&self, number: u8) -> Option<(String, Option<TerminationReason>)> {
-        self.told.get(&visit(number))?.iter().rev().find_map(|message| match message {
-            ServerMessage::ActivateScene { scene } => Some((
-                scene.id.clone(),
-                match scene.kind {
-                    SceneKind::End { reason, .. } => Some(reason),
-                    _ => None,
-                },
-            )),
-            _ => None,
-        })
-    }
-
-    fn ended(&self, number: u8) -> Option<TerminationReason> {
-        self.scene(number)?.1
-    }
-
-    fn two_playing() -> (Self, GameId) {
-        let mut world = Self::new(2);
-        world.start(1);
-        world.start(2);
-        let (game_id, _) = world.game(1).unwrap();
-        world.say(1, ClientMessage::GameReady { game_id });
-        world.say(2, ClientMessage::GameReady { game_id });
-        (world, game_id)
-    }
-
-    fn finish(&mut self, number: u8, game_id: GameId) {
-        let hash = StateHash(0);
-        self.say(number, ClientMessage::GameFinished { game_id, frames: 1350, hash });
-    }
-}
+use crate::world::{World, advance, experiment_with, seats, visit};
 
 #[test]
 fn two_visits_are_matched() {
@@ -204,11 +37,11 @@ fn whoever_waits_is_told_how_many_there_are() {
     let mut world = World::new(3);
     world.start(1);
     world.start(2);
-    let status = ServerMessage::LobbyStatus { waiting: 2, needed: 3 };
+    let status = ServerMessage::LobbyStatus { waiting: 2, needed: 3, remaining_ms: 120_000 };
     assert_eq!(world.told[&visit(1)].last(), Some(&status));
     world.drop(2);
     world.wait(11);
-    let status = ServerMessage::LobbyStatus { waiting: 1, needed: 3 };
+    let status = ServerMessage::LobbyStatus { waiting: 1, needed: 3, remaining_ms: 110_000 };
     assert_eq!(world.told[&visit(1)].last(), Some(&status));
 }
 
@@ -218,7 +51,7 @@ fn a_late_or_repeated_advance_changes_nothing() {
     world.start(1);
     for scene in ["welcome", "play", "thanks", "nowhere"] {
         world.say(1, advance(scene));
-        assert_eq!(world.scene(1).unwrap().0, "play");
+        assert_eq!(world.scene(1).as_deref(), Some("play"));
     }
 }
 
@@ -241,93 +74,14 @@ fn signals_pass_only_between_seats_of_one_game_and_carry_the_senders_seat() {
 fn everyone_who_finishes_goes_on_and_nobody_is_told_of_a_later_drop() {
     let (mut world, game) = World::two_playing();
     world.finish(1, game);
-    assert_eq!(world.ended(1), Some(TerminationReason::Normal));
-    assert_eq!(world.scene(2).unwrap().0, "play");
+    assert_eq!(world.ended(1), Some(VisitEnding::Completed));
+    assert_eq!(world.scene(2).as_deref(), Some("play"));
     world.drop(1);
     world.finish(2, game);
-    assert_eq!(world.ended(2), Some(TerminationReason::Normal));
+    assert_eq!(world.ended(2), Some(VisitEnding::Completed));
     world.wait(30);
     let ended = world.told[&visit(2)].iter().any(|told| matches!(told, ServerMessage::P2pGameEnded { .. }));
     assert!(!ended);
-}
-
-impl World {
-    fn lost(&mut self, number: u8, peer: u8, pause_id: u32) {
-        let (game_id, _) = self.game(number).unwrap();
-        let lost = ClientMessage::P2pConnectionLost {
-            game_id,
-            frame: 50,
-            lost_peer: Seat::new(peer).unwrap(),
-            ice_state: "disconnected".into(),
-            dc_state: "open".into(),
-            cause: Cause::Silence,
-            timestamp: 0.0,
-            pause_id,
-        };
-        self.say(number, lost);
-    }
-
-    /// Reports of one byte an input: each seat's inputs from 32 frames before the confirmed one on.
-    fn report(&mut self, number: u8, (pause_id, round): (u32, u32), confirmed_frame: Frame, ends: &[Frame]) {
-        let (game_id, _) = self.game(number).unwrap();
-        let first = confirmed_frame.saturating_sub(32);
-        let inputs = (1..).zip(ends).map(|(value, end)| Hex(vec![value; (end - first) as usize])).collect();
-        self.say(
-            number,
-            ClientMessage::P2pPauseReport { game_id, pause_id, round, confirmed_frame, first, inputs },
-        );
-    }
-
-    fn success(&mut self, number: u8, (pause_id, round): (u32, u32), confirmed_frame: Frame, hash: u64) {
-        let (game_id, _) = self.game(number).unwrap();
-        let hash = StateHash(hash);
-        self.say(
-            number,
-            ClientMessage::P2pReconnectionSuccess { game_id, pause_id, round, confirmed_frame, hash },
-        );
-    }
-
-    fn pause(&self, number: u8) -> Option<&PauseNotice> {
-        self.told[&visit(number)].iter().rev().find_map(|message| match message {
-            ServerMessage::P2pPause(notice) => Some(notice),
-            _ => None,
-        })
-    }
-
-    fn cut(&self, number: u8) -> Option<&Cut> {
-        self.told[&visit(number)].iter().rev().find_map(|message| match message {
-            ServerMessage::P2pCut(cut) => Some(cut),
-            _ => None,
-        })
-    }
-
-    fn resumes(&self, number: u8) -> Vec<(u32, Frame)> {
-        let resumed = |message: &ServerMessage| match message {
-            ServerMessage::P2pResume { pause_id, frame, .. } => Some((*pause_id, *frame)),
-            _ => None,
-        };
-        self.told[&visit(number)].iter().filter_map(resumed).collect()
-    }
-
-    fn endings(&self) -> Vec<(u8, TerminationReason, bool)> {
-        let ending = |effect: &Effect| match effect {
-            Effect::EndSeat { seat, ending, .. } => Some((seat.number(), ending.reason, ending.is_partial)),
-            _ => None,
-        };
-        self.effects.iter().filter_map(ending).collect()
-    }
-
-    /// Both have reported and said that they are equal.
-    fn come_back(&mut self, at: (u32, u32)) {
-        self.report(1, at, 50, &[54, 52]);
-        self.report(2, at, 50, &[52, 54]);
-        self.success(1, at, 54, 7);
-        self.success(2, at, 54, 7);
-    }
-}
-
-fn seats(numbers: &[u8]) -> SeatSet {
-    numbers.iter().filter_map(|&number| Seat::new(number)).collect()
 }
 
 #[test]
@@ -361,7 +115,7 @@ fn who_does_not_come_back_in_time_ends_the_game_for_everyone_once() {
     assert_eq!(world.ended(1), None, "it may yet come back");
     world.wait(2);
     for number in [1, 2] {
-        assert_eq!(world.ended(number), Some(TerminationReason::ReconnectTimeout));
+        assert_eq!(world.ended(number), Some(VisitEnding::ReconnectTimeout));
     }
     world.finish(1, game_id);
     world.join(2, 2);
@@ -573,7 +327,7 @@ fn states_that_differ_are_made_anew_once_and_then_the_game_ends() {
     world.report(2, (1, 2), 50, &[52, 54]);
     assert_eq!(world.cut(1).unwrap().rebuild, seats(&[0, 1]));
     differ(&mut world, (1, 2));
-    assert_eq!(world.ended(1), Some(TerminationReason::Server));
+    assert_eq!(world.ended(1), Some(VisitEnding::Server));
 }
 
 #[test]
@@ -585,7 +339,7 @@ fn a_fourth_pause_and_a_third_minute_end_the_game() {
         assert_eq!(world.resumes(1).len(), pause as usize);
     }
     world.lost(1, 1, 3);
-    assert_eq!(world.ended(2), Some(TerminationReason::ReconnectTimeout));
+    assert_eq!(world.ended(2), Some(VisitEnding::ReconnectTimeout));
 }
 
 #[test]
@@ -599,7 +353,7 @@ fn who_is_gone_with_everyone_else_has_the_usual_time() {
     world.wait(28);
     assert_eq!(world.ended(1), None);
     world.wait(2);
-    assert_eq!(world.ended(1), Some(TerminationReason::ReconnectTimeout));
+    assert_eq!(world.ended(1), Some(VisitEnding::ReconnectTimeout));
 }
 
 #[test]
@@ -629,8 +383,7 @@ fn a_partner_who_finished_and_left_leaves_its_inputs_with_the_server() {
 
 #[test]
 fn the_others_play_on_without_one_who_does_not_come_back() {
-    let mut world = World::new(3);
-    world.stager = Stager::new(experiment_with(3, OnPlayerLost::Continue), 1);
+    let mut world = World::of(experiment_with(3, OnPlayerLost::Continue), 3);
     (1..=3).for_each(|number| world.start(number));
     let (game_id, _) = world.game(1).unwrap();
     (1..=3).for_each(|number| world.say(number, ClientMessage::GameReady { game_id }));
@@ -642,7 +395,7 @@ fn the_others_play_on_without_one_who_does_not_come_back() {
     world.drop(2);
     world.join(2, 2);
     world.wait(31);
-    assert_eq!(world.ended(3), Some(TerminationReason::ReconnectTimeout));
+    assert_eq!(world.ended(3), Some(VisitEnding::ReconnectTimeout));
     let notice = world.pause(1).unwrap();
     assert_eq!((notice.round, notice.playing), (2, seats(&[0, 1])));
     world.report(1, (1, 2), 50, &[54, 52, 51]);
@@ -661,7 +414,7 @@ fn the_others_play_on_without_one_who_does_not_come_back() {
     world.finish(2, game_id);
     let endings = world.endings();
     assert_eq!(endings.len(), 3);
-    assert_eq!(world.ended(1), Some(TerminationReason::Normal));
+    assert_eq!(world.ended(1), Some(VisitEnding::Completed));
 }
 
 #[test]
@@ -717,7 +470,7 @@ fn who_says_to_have_finished_and_has_not_strands_nobody() {
     world.wait(59);
     assert_eq!(world.ended(2), None);
     world.wait(2);
-    assert_eq!(world.ended(2), Some(TerminationReason::PartnerLost));
+    assert_eq!(world.ended(2), Some(VisitEnding::PartnerLost));
 }
 
 #[test]
@@ -737,7 +490,7 @@ fn inputs_that_cannot_all_be_true_end_the_game_and_fence_nothing() {
         inputs,
     };
     world.say(1, report);
-    assert_eq!(world.ended(2), Some(TerminationReason::Server));
+    assert_eq!(world.ended(2), Some(VisitEnding::Server));
     assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Fence { .. })));
 }
 
@@ -758,7 +511,7 @@ fn a_group_that_cannot_connect_is_not_left_waiting() {
     world.say(1, ClientMessage::GameReady { game_id });
     world.wait(31);
     for number in [1, 2] {
-        assert_eq!(world.ended(number), Some(TerminationReason::PartnerLost));
+        assert_eq!(world.ended(number), Some(VisitEnding::PartnerLost));
     }
 }
 
@@ -766,7 +519,7 @@ fn a_group_that_cannot_connect_is_not_left_waiting() {
 fn a_failed_environment_ends_the_game_and_is_written_down() {
     let (mut world, game_id) = World::two_playing();
     world.say(1, ClientMessage::GameFailed { game_id, frame: 30, reason: "x".repeat(5000) });
-    assert_eq!(world.ended(2), Some(TerminationReason::Server));
+    assert_eq!(world.ended(2), Some(VisitEnding::Server));
     let failure = world.effects.iter().find_map(|effect| match effect {
         Effect::Record { kind: "game_failed", detail, .. } => Some(detail.clone()),
         _ => None,
@@ -778,21 +531,39 @@ fn a_failed_environment_ends_the_game_and_is_written_down() {
 fn a_visit_that_sat_in_a_game_before_the_server_restarted_is_taken_on() {
     let mut world = World::new(2);
     let identity = Identity { visit: visit(1), participant: ParticipantId::from_random([1; 16]) };
+    let progress = Progress { scene: 1, ..Progress::default() };
     let open_game = Some((GameId::from_random([5; 16]), Seat::default()));
-    world.stager.handle_joined(identity, 1, Restored { scene: 1, ended: None, open_game }, world.now);
+    world.stager.handle_joined(
+        identity,
+        1,
+        Restored { progress, open_game, ..Restored::default() },
+        world.now,
+    );
     world.settle();
-    assert_eq!(world.ended(1), Some(TerminationReason::Server));
+    assert_eq!(world.ended(1), Some(VisitEnding::Server));
 }
 
 #[test]
 fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
     for seed in 0..2_000 {
         let mut rng = Rng::from_seed(seed);
-        let mut world = World::new(2 + rng.below(3) as u8);
-        for _ in 0..150 {
+        let players = 2 + rng.below(3) as u8;
+        let monitor = MonitorRules {
+            max_ping_millis: Some(200),
+            on_hidden: OnHidden::Exclude,
+            ..MonitorRules::default()
+        };
+        let on_player_lost = if rng.below(2) == 0 { OnPlayerLost::End } else { OnPlayerLost::Continue };
+        let mut experiment = experiment_with(players, on_player_lost);
+        if let SceneSpecKind::Game(game) = &mut experiment.scenes[1].kind {
+            game.monitor = monitor;
+            game.on_partner_lost = if rng.below(2) == 0 { After::Next } else { After::Lobby };
+        }
+        let mut world = World::of(experiment, players);
+        for _ in 0..200 {
             let number = 1 + rng.below(7) as u8;
             let game = world.game(1 + rng.below(7) as u8).map_or(GameId::from_random([9; 16]), |(id, _)| id);
-            match rng.below(11) {
+            match rng.below(15) {
                 0 | 1 => world.join(number, rng.below(2)),
                 2 => world.drop(number),
                 3 => world.say(number, advance("welcome")),
@@ -812,7 +583,16 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
                         world.success(number, at, 53, rng.below(2));
                     }
                 }
-                9 => {
+                9 => world.say(number, advance("play")),
+                10 => world.say(number, ClientMessage::LeaveLobby { scene_id: "play".into() }),
+                11 => world.say(number, ClientMessage::LeaveStudy),
+                12 => {
+                    let rtt_millis = Some(rng.below(400) as f32);
+                    let ping = ClientMessage::Ping { time: 0.0, sequence: 0, rtt_millis, frame: None };
+                    (0..4).for_each(|_| world.say(number, ping.clone()));
+                    world.say(number, ClientMessage::Visibility { hidden: rng.below(2) == 0 });
+                }
+                13 => {
                     let lived = Duration::from_secs(rng.below(40));
                     world.restart(lived);
                 }
@@ -834,7 +614,10 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
                     ServerMessage::Signal { game_id, .. }
                     | ServerMessage::GameGo { game_id }
                     | ServerMessage::P2pResume { game_id, .. }
-                    | ServerMessage::P2pGameEnded { game_id, .. } => {
+                    | ServerMessage::P2pGameEnded { game_id, .. }
+                    | ServerMessage::MidGameExclusion { game_id, .. }
+                    | ServerMessage::PartnerExcluded { game_id, .. }
+                    | ServerMessage::TriggerDataExport { game_id, .. } => {
                         assert!(own.contains(game_id), "seed {seed}: {id} heard of another's game");
                     }
                     _ => {}
@@ -859,5 +642,15 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
         }
         world.wait(60);
         assert_eq!(world.stager.counts(), (0, 0), "seed {seed}: something is left when all are gone");
+        // Whoever comes back finds a place to be: nobody is left in a game that is over.
+        for number in 1..8 {
+            let Some(progress) = world.progress.get(&visit(number)).cloned() else { continue };
+            world.join(number, 50);
+            world.wait(11);
+            let over = world.progress[&visit(number)].over;
+            assert_eq!(over, None, "seed {seed}: {number} had {progress:?}");
+            world.drop(number);
+            world.wait(60);
+        }
     }
 }

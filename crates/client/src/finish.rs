@@ -1,0 +1,151 @@
+//! What comes after: a game that has ended early, the end of the visit, and the way out. Nobody is sent away, and nothing is
+//! called saved, before the server has it (X3, S5).
+
+use std::collections::BTreeMap;
+
+use wasm_bindgen::prelude::*;
+use wire::control::{ExclusionReason, Exit, TerminationReason};
+
+use crate::view::{element, focus, set_hidden, set_text};
+use crate::words;
+
+/// What there is to read when a game has ended early.
+pub(crate) struct Over {
+    title: String,
+    text: String,
+    is_shown: bool,
+    is_saved: bool,
+}
+
+impl Over {
+    /// As the server says; `is_own` when it was this page that was missing.
+    pub(crate) fn ended(texts: &BTreeMap<String, String>, reason: TerminationReason, is_own: bool) -> Self {
+        Self::new(words::ended(texts, reason, is_own))
+    }
+
+    pub(crate) fn excluded(texts: &BTreeMap<String, String>, reason: ExclusionReason) -> Self {
+        Self::new(words::excluded(texts, reason))
+    }
+
+    /// `message` is the server's.
+    pub(crate) fn partner_excluded(message: String) -> Self {
+        Self::new((words::ENDED, message))
+    }
+
+    fn new((title, text): (&str, String)) -> Self {
+        Self { title: title.to_owned(), text, is_shown: false, is_saved: false }
+    }
+
+    pub(crate) fn show(&mut self) {
+        set_text("over-title", &self.title);
+        set_text("over-text", &self.text);
+        crate::view::show("over");
+        focus("over-title");
+        crate::view::announce(&[&self.title, ". ", &self.text].concat());
+        self.is_shown = true;
+        self.is_saved = false;
+        tell_saved("over-saved", false, words::SAVED);
+        set_hidden("over-button", true);
+    }
+
+    /// Whether the server has everything.
+    pub(crate) fn set_saved(&mut self, is_saved: bool) {
+        if self.is_shown && is_saved && !self.is_saved {
+            self.is_saved = true;
+            tell_saved("over-saved", true, words::SAVED);
+            set_hidden("over-button", false);
+            focus("over-button");
+        }
+    }
+}
+
+fn tell_saved(id: &str, is_saved: bool, words: &str) {
+    set_text(id, if is_saved { words } else { words::SAVING });
+    if let Some(line) = element(id) {
+        line.class_list().toggle_with_force("done", is_saved).ok();
+    }
+}
+
+/// The way out.
+pub(crate) struct Way {
+    exit: Option<Exit>,
+    /// How often it was looked at since everything is saved.
+    looks: u32,
+}
+
+impl Way {
+    /// The end is shown; its way out is not yet.
+    pub(crate) fn new(exit: Option<Exit>) -> Self {
+        for id in ["end-code", "end-link"] {
+            set_hidden(id, true);
+        }
+        tell_saved("end-saved", false, "");
+        Self { exit, looks: 0 }
+    }
+
+    /// Whether the server has everything: called about once a second.
+    pub(crate) fn look(&mut self, is_saved: bool) {
+        if !is_saved {
+            return;
+        }
+        self.looks += 1;
+        let Exit { code, redirect } = self.exit.clone().unwrap_or_default();
+        let words = match (&code, &redirect) {
+            (Some(_), _) => words::SAVED_CODE,
+            (_, Some(_)) => words::SAVED_REDIRECT,
+            (None, None) => words::SAVED_ALL,
+        };
+        if self.looks == 1 {
+            tell_saved("end-saved", true, words);
+        }
+        if let Some(code) = code {
+            set_text("end-code-text", &code);
+            set_hidden("end-code", false);
+        }
+        if let Some(redirect) = redirect {
+            if let Some(link) = element("end-link") {
+                link.set_attribute("href", &redirect).ok();
+                link.set_hidden(false);
+            }
+            // Not at once, so that the words can be read, and once.
+            if self.looks == 3
+                && let Some(window) = web_sys::window()
+            {
+                window.location().replace(&redirect).ok();
+            }
+        }
+    }
+}
+
+/// Puts the code where it can be pasted from.
+pub(crate) fn copy_code() {
+    let Some(code) = element("end-code-text").and_then(|code| code.text_content()) else { return };
+    let Some(window) = web_sys::window() else { return };
+    // Pages without https have no clipboard.
+    let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into());
+    if let Ok(clipboard) = clipboard
+        && let Ok(write) = js_sys::Reflect::get(&clipboard, &"writeText".into())
+        && let Some(write) = write.dyn_ref::<js_sys::Function>()
+        && write.call1(&clipboard, &code.into()).is_ok()
+    {
+        set_text("end-copy", "Copied");
+    } else if let (Ok(Some(selection)), Some(code)) = (window.get_selection(), element("end-code-text")) {
+        selection.select_all_children(&code).ok();
+    }
+}
+
+/// How long one may still wait in the lobby.
+pub(crate) fn show_left(seconds: u64) {
+    set_text("lobby-left", &words::lobby_left(seconds));
+}
+
+/// Asks whether the participant really wants to leave.
+pub(crate) fn ask(open: bool) {
+    let Some(dialog) = element("leaving") else { return };
+    let method = if open { "showModal" } else { "close" };
+    if let Ok(method) = js_sys::Reflect::get(&dialog, &method.into())
+        && let Some(method) = method.dyn_ref::<js_sys::Function>()
+    {
+        method.call0(&dialog).ok();
+    }
+}

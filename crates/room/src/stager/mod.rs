@@ -1,0 +1,526 @@
+//! Takes every visit through its scenes.
+
+mod games;
+mod scenes;
+mod waiting;
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use base::{Deadline, GameId, ParticipantId, Rng, Seat, Timestamp, VisitId};
+use serde_json::json;
+use wire::PROTOCOL_VERSION;
+use wire::close::CloseCode;
+use wire::control::{
+    ClientMessage, ExclusionReason, HEARTBEAT_MILLIS, ServerMessage, TerminationReason, VisitEnding,
+};
+
+use crate::effect::{Effect, SeatEnding};
+use crate::experiment::{Experiment, GameScene};
+use crate::game::{Game, History, Output, Saved};
+use crate::lobby::{Lobbies, Place};
+use crate::monitor::Monitor;
+use crate::visit::{Outcome, Over, Progress};
+
+/// How long a visit may be away before it loses its place in a lobby.
+const AWAY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Who a visit is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The visit.
+    pub visit: VisitId,
+    /// The person.
+    pub participant: ParticipantId,
+}
+
+/// How far a visit had come, from the store.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Restored {
+    /// The version of the experiment that it began with.
+    pub version: String,
+    /// What was written down of it.
+    pub progress: Progress,
+    /// A game of its scene that it sits in and has not ended: this stager does not know it, because it was
+    /// started since.
+    pub open_game: Option<(GameId, Seat)>,
+}
+
+/// Why the stager wants to be woken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// A visit has been away for too long.
+    Away(VisitId),
+    /// A visit has waited in a lobby for too long.
+    Waited(VisitId),
+    /// A visit has had a game that ended early before it for long enough.
+    Over(VisitId),
+    /// A visit's page has been in the background for too long.
+    Hidden(VisitId),
+    /// A game has waited for something for too long.
+    Game(GameId),
+}
+
+/// A visit that this stager knows.
+#[derive(Debug)]
+struct Visit {
+    experiment: Arc<Experiment>,
+    progress: Progress,
+    game: Option<GameId>,
+    presence: Presence,
+    monitor: Monitor,
+    /// Until when a game that has ended early is shown.
+    over_until: Option<Timestamp>,
+}
+
+impl Visit {
+    /// The index of its scene.
+    fn index(&self) -> usize {
+        self.progress.scene as usize
+    }
+
+    /// Its scene's lobby, if it has one.
+    fn place(&self) -> Place {
+        (self.experiment.version.clone(), self.index())
+    }
+
+    /// The game's scene that it is in.
+    fn game_scene(&self) -> Option<&GameScene> {
+        self.experiment.game(self.index())
+    }
+
+    const fn is_here(&self) -> bool {
+        matches!(self.presence, Presence::Here { .. })
+    }
+
+    /// Something went wrong in its scene: what was first counts.
+    fn note(&mut self, ending: VisitEnding) {
+        self.progress.outcome.get_or_insert(Outcome { scene: self.progress.scene, ending });
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Presence {
+    Here { page: u64 },
+    Away { page: u64, since: Timestamp },
+}
+
+impl Presence {
+    const fn page(self) -> u64 {
+        match self {
+            Self::Here { page } | Self::Away { page, .. } => page,
+        }
+    }
+}
+
+/// Takes every visit through its scenes. See the crate's documentation.
+#[derive(Debug)]
+pub struct Stager {
+    /// By version.
+    experiments: BTreeMap<String, Arc<Experiment>>,
+    /// What new visits get.
+    current: Arc<Experiment>,
+    rng: Rng,
+    visits: BTreeMap<VisitId, Visit>,
+    lobbies: Lobbies,
+    games: BTreeMap<GameId, Game>,
+    effects: VecDeque<Effect>,
+}
+
+impl Stager {
+    /// A stager for an experiment. `entropy` seeds identifiers and games: it must be random, and secret enough
+    /// that nobody guesses another game's number.
+    #[must_use]
+    pub fn new(experiment: Experiment, entropy: u64) -> Self {
+        let current = Arc::new(experiment);
+        Self {
+            experiments: BTreeMap::from([(current.version.clone(), Arc::clone(&current))]),
+            current,
+            rng: Rng::from_seed(entropy),
+            visits: BTreeMap::new(),
+            lobbies: Lobbies::default(),
+            games: BTreeMap::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Whether a version of the experiment is known.
+    #[must_use]
+    pub fn knows_version(&self, version: &str) -> bool {
+        self.experiments.contains_key(version)
+    }
+
+    /// Another version of the experiment, for the visits that began with it (S2).
+    pub fn add_version(&mut self, experiment: Experiment) {
+        self.experiments.entry(experiment.version.clone()).or_insert_with(|| Arc::new(experiment));
+    }
+
+    /// A visit as it was written down. One whose version of the experiment is not to be had goes on in this one.
+    fn restored(&self, restored: Restored, presence: Presence) -> Visit {
+        let Restored { version, mut progress, .. } = restored;
+        let experiment = self.experiments.get(&version).unwrap_or_else(|| {
+            let last = self.current.scenes.len() - 1;
+            let same = self.current.index_of(&progress.scene_id);
+            progress.scene = same.unwrap_or((progress.scene as usize).min(last)) as u32;
+            &self.current
+        });
+        let experiment = Arc::clone(experiment);
+        if let Some(scene) = experiment.scenes.get(progress.scene as usize) {
+            progress.scene_id.clone_from(&scene.id);
+        }
+        Visit { experiment, progress, game: None, presence, monitor: Monitor::default(), over_until: None }
+    }
+
+    /// Whether a visit is known, so that it need not be restored.
+    #[must_use]
+    pub fn knows(&self, visit: VisitId) -> bool {
+        self.visits.contains_key(&visit)
+    }
+
+    /// How many visits are connected, and how many games are on.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let here = self.visits.values().filter(|visit| matches!(visit.presence, Presence::Here { .. }));
+        (here.count(), self.games.len())
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Stager::handle_timeout`]. Changes with every `handle_*` call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline<Reason>> {
+        let due = |at, reason| Deadline { at, reason };
+        let visits = self.visits.iter().flat_map(|(&id, visit)| {
+            let away = match visit.presence {
+                Presence::Away { since, .. } if visit.game.is_none() => {
+                    Some(due(since + AWAY_LIMIT, Reason::Away(id)))
+                }
+                Presence::Away { .. } | Presence::Here { .. } => None,
+            };
+            let over = visit.over_until.map(|at| due(at, Reason::Over(id)));
+            let watched = visit.game.is_some() || visit.progress.over.is_some();
+            let rules = visit.game_scene().filter(|_| watched).map(|scene| &scene.monitor);
+            let hidden = rules.and_then(|rules| visit.monitor.poll_timeout(rules));
+            away.into_iter().chain(over).chain(hidden.map(|at| due(at, Reason::Hidden(id))))
+        });
+        let waiting = self.lobbies.all().filter_map(|(place, waiting)| {
+            Some(due(self.wait_ends(place, waiting)?, Reason::Waited(waiting.visit)))
+        });
+        let games =
+            self.games.iter().filter_map(|(&id, game)| Some(due(game.poll_timeout()?, Reason::Game(id))));
+        visits.chain(waiting).chain(games).min_by_key(|deadline| (deadline.at, deadline.reason))
+    }
+
+    /// How many games stand still.
+    #[must_use]
+    pub fn paused(&self) -> usize {
+        self.games.values().filter(|game| game.is_paused()).count()
+    }
+
+    /// A game that was written down by a server that was killed; it then lived on for so long. Comes before all else,
+    /// with what was written down of the visits that sit in it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the experiment does not have its scene any more.
+    pub fn restore(
+        &mut self,
+        state: &str,
+        mut visits: BTreeMap<VisitId, Restored>,
+        lived: Duration,
+        now: Timestamp,
+    ) -> Result<(), serde_json::Error> {
+        let saved: Saved = serde_json::from_str(state)?;
+        let (id, game) = Game::restore(saved, lived, now);
+        let mut sitting = Vec::new();
+        for (seat, visit) in game.remaining() {
+            let presence = Presence::Away { page: game.page(seat), since: now };
+            let known = self.restored(visits.remove(&visit).unwrap_or_default(), presence);
+            if known.index() != game.scene || known.game_scene().is_none() {
+                return Err(serde::de::Error::custom(
+                    "the experiment does not have this game's scene any more",
+                ));
+            }
+            sitting.push((visit, Visit { game: Some(id), ..known }));
+        }
+        self.visits.extend(sitting);
+        self.games.insert(id, game);
+        Ok(())
+    }
+
+    /// A connection has said who it is. `restored` is how far the visit had come, for a visit that is not known.
+    pub fn handle_joined(&mut self, identity: Identity, page: u64, restored: Restored, now: Timestamp) {
+        let id = identity.visit;
+        let open_game = restored.open_game.filter(|_| !self.knows(id));
+        if !self.knows(id) {
+            let visit = self.restored(restored, Presence::Here { page });
+            self.visits.insert(id, visit);
+        }
+        let Some(visit) = self.visits.get_mut(&id) else { return };
+        visit.presence = Presence::Here { page };
+        // The page says so if it is.
+        visit.monitor.set_hidden(false, now);
+        let game = visit.game;
+        // The driver puts in where the channel goes on; it is the same with `pong`.
+        self.send(
+            id,
+            ServerMessage::Welcome {
+                protocol: PROTOCOL_VERSION,
+                participant: identity.participant,
+                visit: id,
+                heartbeat_millis: HEARTBEAT_MILLIS,
+                epoch: String::new(),
+            },
+        );
+        match open_game {
+            // Of a game that could not be restored.
+            Some((game, seat)) => {
+                let (reason, frame) = (TerminationReason::Server, 0);
+                let ending = SeatEnding { reason, frame, is_partial: true };
+                self.effects.push_back(Effect::EndSeat { game, seat, ending });
+                let missing = base::SeatSet::EMPTY;
+                self.set_over(id, Over { game, seat, reason, exclusion: None, frame, missing }, now);
+            }
+            None => self.show_scene(id, now),
+        }
+        if let Some(game) = game {
+            self.in_game(game, id, now, |game, seat| game.handle_page(seat, page, now));
+        }
+    }
+
+    /// A visit's connection is gone. That is not leaving.
+    pub fn handle_dropped(&mut self, visit: VisitId, now: Timestamp) {
+        let Some(known) = self.visits.get_mut(&visit) else { return };
+        if let Presence::Here { page } = known.presence {
+            known.presence = Presence::Away { page, since: now };
+        }
+        known.over_until = None;
+        known.monitor.set_hidden(false, now);
+        if let Some(game) = known.game {
+            self.in_game(game, visit, now, |game, seat| game.handle_away(seat, now));
+        }
+    }
+
+    /// The durable record's end, as [`Effect::AskHistory`] asked.
+    pub fn handle_history(&mut self, game: GameId, history: &History, now: Timestamp) {
+        if let Some(known) = self.games.get_mut(&game) {
+            known.handle_history(history);
+            self.take_outputs(game, now);
+        }
+    }
+
+    /// What is due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some(Deadline { reason, .. }) = self.poll_timeout().filter(|due| due.at <= now) {
+            match reason {
+                Reason::Away(visit) => self.forget(visit, now),
+                Reason::Waited(visit) => self.stop_waiting(visit, VisitEnding::WaitroomTimeout, now),
+                Reason::Over(visit) => self.leave_over(visit, now),
+                Reason::Hidden(visit) => self.hidden_for_long(visit, now),
+                Reason::Game(id) => {
+                    if let Some(game) = self.games.get_mut(&id) {
+                        game.handle_timeout(now);
+                        self.take_outputs(id, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A message of a visit.
+    pub fn handle_message(&mut self, from: VisitId, message: ClientMessage, now: Timestamp) {
+        match message {
+            ClientMessage::Hello { .. } => {
+                self.effects.push_back(Effect::Close { visit: from, code: CloseCode::BadMessage });
+            }
+            ClientMessage::Ping { time, rtt_millis, frame, .. } => {
+                self.send(from, ServerMessage::Pong { time, accepted: 0 });
+                let game = self.visits.get(&from).and_then(|visit| self.games.get_mut(&visit.game?));
+                if let (Some(game), Some(frame)) = (game, frame) {
+                    game.tell_frame(frame);
+                }
+                if let Some(rtt_millis) = rtt_millis {
+                    self.measured(from, rtt_millis, now);
+                }
+            }
+            ClientMessage::Visibility { hidden } => {
+                if let Some(visit) = self.visits.get_mut(&from) {
+                    visit.monitor.set_hidden(hidden, now);
+                    if let Some(game) = visit.game {
+                        let kind = if hidden { "tab_hidden" } else { "tab_shown" };
+                        let frame = self.games.get(&game).map(|game| game.frame);
+                        self.record(from, game, kind, json!({ "frame": frame }));
+                    }
+                }
+            }
+            ClientMessage::LeaveLobby { scene_id } => {
+                let here = self.visits.get(&from).is_some_and(|visit| visit.progress.scene_id == scene_id);
+                if here {
+                    self.stop_waiting(from, VisitEnding::Left, now);
+                }
+            }
+            ClientMessage::LeaveStudy => self.leave_study(from, now),
+            ClientMessage::AdvanceScene { scene_id, answers } => {
+                self.advance_scene(from, &scene_id, &answers, now);
+            }
+            ClientMessage::Signal { game_id, to, signal } => self.signal(from, game_id, to, signal),
+            ClientMessage::GameReady { game_id } => {
+                self.in_game(game_id, from, now, Game::make_ready);
+            }
+            ClientMessage::P2pPauseReport { game_id, pause_id, round, confirmed_frame, first, inputs } => {
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_report(seat, (pause_id, round), confirmed_frame, first, &inputs);
+                });
+            }
+            ClientMessage::P2pStateRequest { game_id, pause_id, round } => {
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_state_request(seat, (pause_id, round));
+                });
+            }
+            ClientMessage::P2pReconnectionSuccess { game_id, pause_id, round, confirmed_frame, hash } => {
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_success(seat, (pause_id, round), confirmed_frame, hash, now);
+                });
+            }
+            ClientMessage::P2pConnectionType { game_id, peer, connection } => {
+                let detail = json!({ "peer": peer, "connection": connection });
+                self.record(from, game_id, "p2p_connection_type", detail);
+            }
+            ClientMessage::P2pDesync { game_id, peer, frame, own, theirs } => {
+                let detail = json!({ "peer": peer, "frame": frame, "own": own, "theirs": theirs });
+                self.record(from, game_id, "p2p_desync", detail);
+                self.in_game(game_id, from, now, |game, seat| game.handle_desync(seat, frame, now));
+            }
+            ClientMessage::P2pConnectionLost {
+                game_id,
+                frame,
+                lost_peer,
+                ice_state,
+                dc_state,
+                cause,
+                timestamp,
+                pause_id,
+            } => {
+                let detail = json!({
+                    "frame": frame, "lostPeer": lost_peer, "iceState": short(&ice_state),
+                    "dcState": short(&dc_state), "cause": cause, "timestamp": timestamp, "pauseId": pause_id,
+                });
+                self.record(from, game_id, "p2p_connection_lost", detail);
+                self.in_game(game_id, from, now, |game, seat| {
+                    game.handle_lost(seat, lost_peer, frame, pause_id, now);
+                });
+            }
+            ClientMessage::P2pConnectionRestored { game_id, frame, peer } => {
+                let detail = json!({ "frame": frame, "peer": peer });
+                self.record(from, game_id, "p2p_connection_restored", detail);
+            }
+            ClientMessage::P2pQuality { game_id, peer, quality, rtt_millis, lane } => {
+                let detail =
+                    json!({ "peer": peer, "quality": quality, "rttMillis": rtt_millis, "lane": lane });
+                self.record(from, game_id, "p2p_quality", detail);
+            }
+            ClientMessage::RenewIce => self.renew_ice(from),
+            ClientMessage::GameFinished { game_id, frames, hash } => {
+                self.game_finished(from, game_id, (frames, hash), now);
+            }
+            ClientMessage::GameFailed { game_id, frame, reason } => {
+                self.game_failed(from, game_id, frame, &reason, now);
+            }
+        }
+    }
+
+    fn send(&mut self, visit: VisitId, message: ServerMessage) {
+        self.effects.push_back(Effect::Send { visit, message });
+    }
+
+    fn seat(&self, visit: VisitId, game: GameId) -> Option<Seat> {
+        self.games.get(&game)?.seat_of(visit)
+    }
+
+    fn record(&mut self, visit: VisitId, game: GameId, kind: &'static str, detail: serde_json::Value) {
+        if let Some(seat) = self.seat(visit, game) {
+            self.effects.push_back(Effect::Record { game, seat: Some(seat), kind, detail });
+        }
+    }
+
+    /// Does something with the game that a visit sits in, and what the game then wants done.
+    fn in_game(&mut self, id: GameId, visit: VisitId, now: Timestamp, act: impl FnOnce(&mut Game, Seat)) {
+        let Some(game) = self.games.get_mut(&id) else { return };
+        let Some(seat) = game.seat_of(visit) else { return };
+        act(game, seat);
+        self.take_outputs(id, now);
+    }
+
+    fn take_outputs(&mut self, id: GameId, now: Timestamp) {
+        let Some(game) = self.games.get_mut(&id) else { return };
+        let outputs = game.take_outputs();
+        if game.take_changed() {
+            let state = serde_json::to_string(&game.save(now)).ok();
+            self.effects.push_back(Effect::SaveGame { game: id, state });
+        }
+        for output in outputs {
+            let Some(game) = self.games.get(&id) else { return };
+            match output {
+                Output::Tell(seat, mut message) => {
+                    if let ServerMessage::P2pPause(notice) = &mut message {
+                        notice.remaining_ms =
+                            u32::try_from(game.remaining_time(now).as_millis()).unwrap_or(u32::MAX);
+                    }
+                    if let Some(visit) = game.visit_at(seat) {
+                        self.send(visit, message);
+                    }
+                }
+                Output::Record(seat, kind, detail) => {
+                    self.effects.push_back(Effect::Record { game: id, seat, kind, detail });
+                }
+                Output::Fence { seat, incarnation, cut_frame } => {
+                    self.effects.push_back(Effect::Fence { game: id, seat, incarnation, cut_frame });
+                }
+                Output::AskHistory => self.effects.push_back(Effect::AskHistory { game: id }),
+                Output::End(reason, missing) => self.end_game(id, reason, missing, now),
+                Output::Drop(seat, reason, exclusion) => self.drop_seat(id, seat, (reason, exclusion), now),
+            }
+        }
+    }
+
+    // Monitoring.
+
+    /// A page has measured its way to the server (X2). What it measures while the game stands still says nothing.
+    fn measured(&mut self, from: VisitId, rtt_millis: f32, now: Timestamp) {
+        let Some(visit) = self.visits.get_mut(&from) else { return };
+        let is_playing = visit.game.and_then(|game| self.games.get(&game)).is_some_and(Game::is_playing);
+        if !is_playing && visit.progress.over.is_none() {
+            return visit.monitor.clear();
+        }
+        let rules = visit.experiment.game(visit.progress.scene as usize).map(|scene| scene.monitor);
+        if rules.is_some_and(|rules| visit.monitor.measure(&rules, rtt_millis)) {
+            self.exclude(from, ExclusionReason::SustainedPing, now);
+        }
+    }
+
+    fn hidden_for_long(&mut self, id: VisitId, now: Timestamp) {
+        let Some(visit) = self.visits.get_mut(&id) else { return };
+        let is_playing = visit.game.and_then(|game| self.games.get(&game)).is_some_and(Game::is_playing);
+        if is_playing || visit.progress.over.is_some() {
+            self.exclude(id, ExclusionReason::TabHidden, now);
+        } else {
+            visit.monitor.restart(now);
+        }
+    }
+
+    /// A visit has been away for too long: it loses its place in the lobby. The store knows how far it had come, should it
+    /// return.
+    fn forget(&mut self, id: VisitId, now: Timestamp) {
+        if let Some(visit) = self.visits.remove(&id) {
+            self.leave_lobby(&visit.place(), id, now);
+        }
+    }
+}
+
+/// A browser's word for a state, and no more than that.
+fn short(word: &str) -> String {
+    word.chars().take(32).collect()
+}

@@ -1,0 +1,81 @@
+//! How far a visit has come, and how it may end.
+
+use base::{Frame, GameId, Seat, SeatSet};
+use serde::{Deserialize, Serialize};
+use wire::control::{ExclusionReason, ServerMessage, TerminationReason, VisitEnding};
+use wire::form::Answers;
+
+/// What must be remembered of a visit while nobody is connected (S2).
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Progress {
+    /// The index of its scene.
+    pub scene: u32,
+    /// That scene's id.
+    pub scene_id: String,
+    /// How it ended, if it has.
+    pub ended: Option<VisitEnding>,
+    /// How it will end when it gets to the end, if something went wrong on the way.
+    pub outcome: Option<Outcome>,
+    /// How often the scene's questions were answered wrongly, and what was answered last.
+    pub attempts: u32,
+    /// See [`Progress::attempts`].
+    pub wrong: Answers,
+    /// The scene's game has ended early, and the participant has not gone on yet.
+    pub over: Option<Over>,
+}
+
+/// What went wrong, and where: a game of that scene that is played to its end takes it away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The index of the scene.
+    pub scene: u32,
+    /// What.
+    pub ending: VisitEnding,
+}
+
+/// A game that has ended early, for one who sat in it (X5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Over {
+    /// The game.
+    pub game: GameId,
+    /// Where.
+    pub seat: Seat,
+    /// Why.
+    pub reason: TerminationReason,
+    /// The rule that was broken, of one who was taken out.
+    pub exclusion: Option<ExclusionReason>,
+    /// The frame that would have been next.
+    pub frame: Frame,
+    /// Who was lost, if it is that.
+    pub missing: SeatSet,
+}
+
+/// What partners of one who was taken out read, unless the experiment has its own words.
+const PARTNER_EXCLUDED: &str = "Your partner experienced a technical issue. The game has ended.";
+
+impl Over {
+    /// What the page is told. `own_words` are the experiment's for [`PARTNER_EXCLUDED`].
+    pub(crate) fn messages(&self, own_words: Option<&String>) -> [ServerMessage; 2] {
+        let Self { game: game_id, reason, frame, .. } = *self;
+        let why = match (self.exclusion, reason) {
+            (Some(reason), _) => ServerMessage::MidGameExclusion { game_id, reason, frame },
+            (None, TerminationReason::PartnerExclusion) => ServerMessage::PartnerExcluded {
+                game_id,
+                message: own_words.map_or(PARTNER_EXCLUDED, String::as_str).to_owned(),
+                reason,
+                frame,
+            },
+            (None, _) => {
+                ServerMessage::P2pGameEnded { game_id, seat: self.seat, reason, missing: self.missing }
+            }
+        };
+        let export = ServerMessage::TriggerDataExport {
+            game_id,
+            is_partial: true,
+            termination_reason: reason,
+            terminated_at_frame: frame,
+        };
+        [why, export]
+    }
+}

@@ -1,0 +1,6 @@
+//! What happens to visits, lobbies and games.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod games;
+mod scenes;
+mod world;

@@ -1,0 +1,299 @@
+//! A scene that is a game, as the file has it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use room::{After, GameScene, LobbyRules, MonitorRules, OnHidden};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules};
+
+use super::mistakes::{Reading, did_you_mean};
+use super::scene::SceneFile;
+use super::{Reader, hex};
+
+/// The most frames of a game: packets number them in 24 bits.
+const MOST_FRAMES: u32 = 16_777_151;
+
+/// What to do about bad connections, and about who is lost for a while (P3).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecoveryFile {
+    lanes: Option<LaneUse>,
+    on_direct_loss: Option<OnDirectLoss>,
+    grace_s: Option<f64>,
+    reconnect_timeout_s: Option<f64>,
+    max_pauses: Option<u32>,
+    max_paused_s: Option<f64>,
+    countdown_s: Option<f64>,
+    on_player_lost: Option<OnPlayerLost>,
+    on_partner_lost: Option<String>,
+}
+
+impl RecoveryFile {
+    fn pauses(&self, file: &mut Reading<'_>) -> PauseRules {
+        let usual = PauseRules::default();
+        let mut millis =
+            |name: &str, value, usual, range| file.millis(&format!("recovery.{name}"), value, usual, range);
+        PauseRules {
+            timeout_millis: millis(
+                "reconnect_timeout_s",
+                self.reconnect_timeout_s,
+                usual.timeout_millis,
+                1.0..=3600.0,
+            ),
+            total_millis: millis("max_paused_s", self.max_paused_s, usual.total_millis, 1.0..=36_000.0),
+            countdown_millis: millis("countdown_s", self.countdown_s, usual.countdown_millis, 0.0..=30.0),
+            most: file.number("recovery.max_pauses", self.max_pauses, usual.most, 1..=100),
+        }
+    }
+}
+
+/// How long to wait for others (S4).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LobbyFile {
+    max_wait_s: Option<f64>,
+    on_timeout: Option<String>,
+}
+
+impl LobbyFile {
+    fn rules(self, file: &mut Reading<'_>) -> LobbyRules {
+        let usual = LobbyRules::default().max_wait_millis;
+        let max_wait_millis = file.millis("lobby.max_wait_s", self.max_wait_s, usual, 1.0..=86_400.0);
+        LobbyRules { max_wait_millis, on_timeout: self.on_timeout }
+    }
+}
+
+/// What connections and pages must be like (X2).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MonitorFile {
+    max_ping_ms: Option<u32>,
+    window: Option<u8>,
+    violations: Option<u8>,
+    on_hidden: Option<OnHidden>,
+    tab_warning_s: Option<f64>,
+    tab_exclude_s: Option<f64>,
+    on_excluded: Option<String>,
+}
+
+impl MonitorFile {
+    fn rules(&self, file: &mut Reading<'_>) -> MonitorRules {
+        let usual = MonitorRules::default();
+        let max_ping_millis =
+            self.max_ping_ms.map(|most| file.number("monitor.max_ping_ms", Some(most), 1, 1..=60_000));
+        let window = file.number("monitor.window", self.window, usual.window, 1..=60);
+        let tab_exclude_millis =
+            file.millis("monitor.tab_exclude_s", self.tab_exclude_s, usual.tab_exclude_millis, 1.0..=3600.0);
+        let warning = usual.tab_warning_millis.min(tab_exclude_millis);
+        let latest = f64::from(tab_exclude_millis) / 1000.0;
+        MonitorRules {
+            max_ping_millis,
+            window,
+            violations: file.number(
+                "monitor.violations",
+                self.violations,
+                usual.violations.min(window),
+                1..=window,
+            ),
+            on_hidden: self.on_hidden.unwrap_or_default(),
+            tab_warning_millis: file.millis(
+                "monitor.tab_warning_s",
+                self.tab_warning_s,
+                warning,
+                0.0..=latest,
+            ),
+            tab_exclude_millis,
+        }
+    }
+}
+
+/// `next`, `lobby`, or a scene's id.
+fn after(word: Option<&str>) -> After {
+    match word {
+        None | Some("next") => After::Next,
+        Some("lobby") => After::Lobby,
+        Some(scene) => After::Scene(scene.to_owned()),
+    }
+}
+
+/// What a page says in a game's scene: the texts that an experiment may have its own words for.
+const GAME_TEXTS: [&str; 15] = [
+    "missing_one",
+    "missing_many",
+    "missing_you",
+    "reconnecting",
+    "reconnecting_you",
+    "catching_up",
+    "going_on",
+    "will_end",
+    "partner_lost",
+    "connection_lost",
+    "partner_excluded",
+    "excluded_ping",
+    "excluded_hidden",
+    "excluded",
+    "game_failed",
+];
+
+/// The longest text of [`GAME_TEXTS`], in characters: it must fit a small screen.
+const GAME_TEXT_LIMIT: usize = 500;
+
+/// A STUN or TURN server of somebody else's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IceServerFile {
+    urls: Vec<String>,
+    username: Option<String>,
+    credential: Option<String>,
+}
+
+impl Reader<'_, '_> {
+    /// A game's scene, unless something is wrong with it.
+    pub(super) fn game(&mut self, game: SceneFile) -> Option<GameScene> {
+        let overrides = self.overrides;
+        let players = self.needed("players", overrides.players.or(game.players), "game");
+        let max_frames = self.needed("max_frames", overrides.max_frames.or(game.max_frames), "game");
+        let environment = self.needed("environment", game.environment, "game");
+        let keys = game.keys.unwrap_or_default();
+        let environment = environment.and_then(|name| self.environment(&name, players, &keys));
+        let file = &mut self.file;
+        let usual = GameRules::default();
+        let recovery = game.recovery.unwrap_or_default();
+        let monitor = game.monitor.unwrap_or_default();
+        let rules = GameRules {
+            fps: file.number("fps", overrides.fps.or(game.fps), usual.fps, 1..=240),
+            episodes: file.number(
+                "episodes",
+                overrides.episodes.or(game.episodes),
+                usual.episodes,
+                1..=1_000_000,
+            ),
+            max_frames: file.number("max_frames", max_frames, 1, 1..=MOST_FRAMES),
+            input_delay: file.number("input_delay", game.input_delay, usual.input_delay, 0..=8),
+            window: file.number("window", game.window, usual.window, 1..=16),
+            prediction: game.prediction.unwrap_or_default(),
+            intermission_millis: game.intermission_ms.unwrap_or(usual.intermission_millis),
+            lanes: recovery.lanes.unwrap_or_default(),
+            on_direct_loss: recovery.on_direct_loss.unwrap_or_default(),
+            on_player_lost: recovery.on_player_lost.unwrap_or_default(),
+            grace_millis: file.millis("recovery.grace_s", recovery.grace_s, usual.grace_millis, 0.5..=60.0),
+            force_relay: game.force_relay.unwrap_or(false),
+            pauses: recovery.pauses(file),
+        };
+        let frames = u64::from(rules.episodes) * u64::from(rules.max_frames);
+        if rules.max_frames <= MOST_FRAMES && frames > u64::from(MOST_FRAMES) {
+            let text = format!("all episodes together have {frames} frames; they may have {MOST_FRAMES}");
+            file.add("max_frames", text);
+        }
+        let ice_servers = ice_servers(file, game.ice_servers.unwrap_or_default());
+        let texts = game_texts(file, game.texts.unwrap_or_default());
+        let lobby = game.lobby.unwrap_or_default().rules(file);
+        let monitor_rules = monitor.rules(file);
+        let (environment, input_size) = environment?;
+        Some(GameScene {
+            players: players?,
+            rules,
+            seed: game.seed,
+            environment,
+            input_size,
+            keys,
+            ice_servers,
+            texts,
+            lobby,
+            monitor: monitor_rules,
+            on_partner_lost: after(recovery.on_partner_lost.as_deref()),
+            on_excluded: after(monitor.on_excluded.as_deref()),
+        })
+    }
+
+    /// Prepares a module, and says whether it is for so many players and has the buttons that keys are for.
+    fn environment(
+        &mut self,
+        name: &str,
+        players: Option<u8>,
+        keys: &BTreeMap<String, String>,
+    ) -> Option<(EnvironmentRef, usize)> {
+        let prepare = || -> anyhow::Result<_> {
+            let whose = || format!("{}", self.source.name(name).display());
+            let prepared = host::prepare::prepare(&self.source.read(name)?).with_context(whose)?;
+            let module = host::Module::new(&prepared).with_context(whose)?;
+            Ok((prepared, module))
+        };
+        let made = prepare();
+        let (prepared, module) = self.file.keep("environment", made)?;
+        let manifest = module.manifest();
+        let (fewest, most) = manifest.seats;
+        if let Some(players) = players.filter(|players| !(fewest..=most).contains(players)) {
+            let text = format!("players is {players}; {} takes {fewest} to {most}", manifest.name);
+            self.file.add("players", text);
+        }
+        for (key, button) in keys.iter().filter(|(_, button)| !manifest.buttons.contains(button)) {
+            let buttons = manifest.buttons.join(", ");
+            let hint = did_you_mean(button, manifest.buttons.iter().map(String::as_str));
+            let text = format!("keys.{key} is {button:?}; {} has the buttons {buttons}{hint}", manifest.name);
+            self.file.add(&format!("keys.{key}"), text);
+        }
+        let sha256 = hex(&Sha256::digest(&prepared));
+        let input_size = manifest.input_bytes;
+        self.environments.insert(sha256.clone(), prepared);
+        Some((EnvironmentRef { url: format!("/environments/{sha256}.wasm"), sha256 }, input_size))
+    }
+}
+
+/// The scenes that a game names, and in which field.
+pub(super) fn named_scenes(game: &GameScene) -> impl Iterator<Item = (&'static str, &str)> {
+    fn after<'a>(field: &'static str, after: &'a After) -> Option<(&'static str, &'a str)> {
+        match after {
+            After::Scene(scene) => Some((field, scene)),
+            After::Next | After::Lobby => None,
+        }
+    }
+    let timeout = game.lobby.on_timeout.as_deref().map(|scene| ("lobby.on_timeout", scene));
+    let others = [
+        after("recovery.on_partner_lost", &game.on_partner_lost),
+        after("monitor.on_excluded", &game.on_excluded),
+    ];
+    timeout.into_iter().chain(others.into_iter().flatten())
+}
+
+fn game_texts(file: &mut Reading<'_>, texts: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for (name, words) in &texts {
+        let field = format!("texts.{name}");
+        let length = words.chars().count();
+        if !GAME_TEXTS.contains(&name.as_str()) {
+            let hint = did_you_mean(name, GAME_TEXTS.into_iter());
+            file.add(
+                &field,
+                format!("{field} is no text of a game; they are {}{hint}", GAME_TEXTS.join(", ")),
+            );
+        } else if length > GAME_TEXT_LIMIT {
+            file.add(
+                &field,
+                format!("{field} has {length} characters; it must have {GAME_TEXT_LIMIT} at most"),
+            );
+        }
+    }
+    texts
+}
+
+fn ice_servers(file: &mut Reading<'_>, servers: Vec<IceServerFile>) -> Vec<IceServer> {
+    let known =
+        |url: &&String| ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| url.starts_with(scheme));
+    for server in &servers {
+        for url in server.urls.iter().filter(|url| !known(url)) {
+            file.add("ice_servers", format!("{url:?} must begin with stun:, stuns:, turn: or turns:"));
+        }
+        let turn = server.urls.iter().any(|url| url.starts_with("turn"));
+        if turn && (server.username.is_none() || server.credential.is_none()) {
+            file.add("ice_servers", "a TURN server needs username and credential");
+        }
+    }
+    let server = |server: IceServerFile| IceServer {
+        urls: server.urls,
+        username: server.username,
+        credential: server.credential,
+    };
+    servers.into_iter().map(server).collect()
+}
