@@ -1,4 +1,4 @@
-// Who is who (S5): a reload and a personal link are the same participant, a new tab is a new one; platforms' ids are
+// Who is who (S5): a reload, a personal link and a platform's id are the same participant, a new tab is a new one; the ids are
 // kept, leave the address bar, and are exported only when asked for.
 import assert from "node:assert/strict";
 import { open, until } from "./lib/browser.mjs";
@@ -36,6 +36,24 @@ export default async function ({ shot }) {
     assert.equal((await arrived(two.tab)).participant, visit.participant, "the link is the same participant");
     await one.tab.getByRole("heading", { name: "Continued in another window" }).waitFor();
     await shot(one.tab, "replaced");
+
+    // A platform's id is one person: it goes on where it was, but not while it is open elsewhere.
+    const again = `${server.url}/?PROLIFIC_PID=pid-88`;
+    await two.tab.evaluate(() => sessionStorage.clear());
+    await two.tab.goto(again);
+    const person = (await arrived(two.tab)).participant;
+    await two.tab.keyboard.press("Enter");
+    await until(two.tab, "the lobby", (now) => now.scene?.kind === "game");
+    const third = await one.context.newPage();
+    await third.goto(again);
+    await third.getByRole("heading", { name: "The study is open elsewhere" }).waitFor();
+    await shot(third, "open-elsewhere");
+    await two.tab.goto("about:blank");
+    await third.waitForTimeout(500);
+    await third.getByRole("button", { name: "Load the page again" }).click();
+    const returned = await until(third, "the lobby again", (now) => now.scene?.kind === "game");
+    assert.equal(returned.participant, person, "the same id is another person");
+    assert.equal(await third.evaluate(() => location.search), "");
 
     const plain = await exported(server.data);
     assert.ok(!JSON.stringify(plain.tables).includes("pid-77"), "platforms' ids are exported unasked");

@@ -2,6 +2,7 @@
 // game, the end. In every scene a page is loaded anew, and the server is killed on the way (S1–S3, S5).
 import assert from "node:assert/strict";
 import { open, snapshot } from "./lib/browser.mjs";
+import { accessible } from "./lib/axe.mjs";
 import { exported, serve } from "./lib/server.mjs";
 import { playing, press, scene, study } from "./lib/study.mjs";
 
@@ -43,15 +44,18 @@ export default async function ({ say, shot }) {
   try {
     await Promise.all(tabs.map((tab) => tab.goto(server.url)));
     await shot(one, "welcome");
+    await accessible(one, "the start");
     await answer(one, "31");
     await scene(one, "first-game");
     await one.getByRole("heading", { name: "Waiting for one more player" }).waitFor();
     await reload(one);
     await one.getByText(/At most \d:\d\d more/).waitFor();
     await shot(one, "lobby");
+    await accessible(one, "the lobby");
     await answer(two, "32");
     await play(tabs, "in-between", async () => {
       await shot(one, "game");
+      await accessible(one, "the game");
       await server.killAndRestart();
     });
     for (const [at, tab] of tabs.entries()) {
@@ -68,6 +72,7 @@ export default async function ({ say, shot }) {
       assert.equal(await tab.getByRole("button", { name: "Leave the study" }).isVisible(), false);
     }
     await shot(one, "thanks");
+    await accessible(one, "the end");
 
     const { tables } = await exported(server.data);
     const answers = (field) => tables.answers.filter((row) => row.field === field).map((row) => row.answer).sort();

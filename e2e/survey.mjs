@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { open, snapshot, until } from "./lib/browser.mjs";
+import { accessible } from "./lib/axe.mjs";
 import { exported, serve } from "./lib/server.mjs";
 
 const scene = (tab, id) => until(tab, `the scene ${id}`, (now) => now.scene?.id === id);
@@ -38,6 +39,7 @@ export default async function ({ say, shot }) {
     assert.equal(await tab.evaluate(() => document.activeElement.id), "field-age", "the first mistake is gone to");
     assert.equal(await tab.getByText("Please answer this question.").count(), 2);
     await shot(tab, "mistakes");
+    await accessible(tab, "a form with mistakes");
 
     // With the keyboard alone from here on.
     await tab.keyboard.press("Control+A");

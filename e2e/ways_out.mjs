@@ -2,13 +2,15 @@
 // stranded, and nothing is called saved, and no code given, before the server has it (P9, S4, S5, S7, X3).
 import assert from "node:assert/strict";
 import { open, snapshot, until } from "./lib/browser.mjs";
+import { accessible } from "./lib/axe.mjs";
 import { exported, serve } from "./lib/server.mjs";
 import { enterStudy, playing, press, scene, study } from "./lib/study.mjs";
 
 async function leave(tab, shot) {
   await press(tab, "Leave the study");
   await tab.getByRole("heading", { name: "Leave the study?" }).waitFor();
-  await shot?.(tab, "leaving");
+  await shot(tab, "leaving");
+  await accessible(tab, "the question whether to leave");
   await press(tab, "Leave");
 }
 
@@ -20,7 +22,7 @@ export default async function ({ say, shot }) {
     ["max_frames = 450", "max_frames = 9000"],
   ]);
   const server = await serve([], { folder });
-  const browsers = await Promise.all([open(), open()]);
+  const browsers = await Promise.all([open(), open({ page: { colorScheme: "dark" } })]);
   const [one, two] = browsers.map(({ tab }) => tab);
   const fresh = async (tab) => {
     await tab.evaluate(() => sessionStorage.clear()).catch(() => {});
@@ -59,6 +61,7 @@ export default async function ({ say, shot }) {
 
     // The partner reads that the game has ended, and goes on.
     await shot(two, "over");
+    await accessible(two, "a game that has ended early");
     await two.getByText("The connection to the other player was lost", { exact: false }).first().waitFor();
     await press(two, "Continue");
     await scene(two, "in-between");

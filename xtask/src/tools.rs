@@ -107,7 +107,7 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
     )?;
     let modules = root().join("e2e/node_modules");
     let installed = |name: &str| modules.join(name).join("package.json").is_file();
-    if !["playwright-core", "ws"].into_iter().all(installed) {
+    if !["axe-core", "playwright-core", "ws"].into_iter().all(installed) {
         say("Installing", "the journeys' npm packages, from their lockfile");
         run(program("npm").args(["ci", "--silent"]).current_dir(root().join("e2e")))?;
     }

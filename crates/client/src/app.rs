@@ -72,7 +72,11 @@ pub(crate) fn start() -> Result<(), JsValue> {
     snapshot::install()?;
     listen()?;
     spawn_local(async {
-        let Ok(token) = entry::token().await else { return show_unreachable() };
+        let token = match entry::token().await {
+            Ok(token) => token,
+            Err(error) if error == entry::IS_OPEN => return show_open(),
+            Err(_) => return show_unreachable(),
+        };
         // Before the server hears of this page, so that it puts the last page's record together with all others; but
         // not for long.
         let (later, window) = (token.clone(), web_sys::window());
@@ -112,6 +116,14 @@ fn begin(token: String) {
             Err(_) => show_unreachable(),
         }
     });
+}
+
+fn show_open() {
+    view::show_notice(
+        "The study is open elsewhere",
+        "You have opened it in another window, or on another device. Please go on there; or close it there, and load this page again.",
+        true,
+    );
 }
 
 fn show_unreachable() {

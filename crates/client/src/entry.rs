@@ -10,6 +10,9 @@ use crate::http;
 
 const STORED: &str = "interplay.token";
 const LINK: &str = "#visit=";
+
+/// Why there is no token: this person has the study open elsewhere.
+pub(crate) const IS_OPEN: &str = "open";
 const PLATFORM_IDS: [&str; 6] =
     ["PROLIFIC_PID", "STUDY_ID", "SESSION_ID", "workerId", "assignmentId", "hitId"];
 
@@ -34,15 +37,17 @@ pub(crate) async fn token() -> Result<String, JsValue> {
     let location = window()?.location();
     let linked = location.hash()?.strip_prefix(LINK).map(str::to_owned);
     let query = UrlSearchParams::new_with_str(&location.search()?)?;
-    if linked.is_some() || !location.search()?.is_empty() {
-        let path = location.pathname()?;
-        window()?.history()?.replace_state_with_url(&JsValue::NULL, "", Some(&path))?;
-    }
+    let in_link = linked.is_some() || !location.search()?.is_empty();
     let stored = || storage()?.get_item(STORED).ok().flatten();
     let token = match linked.or_else(stored) {
         Some(token) => token,
         None => new_visit(&query).await?,
     };
+    // Where that did not work the link stays, so that loading the page again tries the same again.
+    if in_link {
+        let path = location.pathname()?;
+        window()?.history()?.replace_state_with_url(&JsValue::NULL, "", Some(&path))?;
+    }
     if let Some(storage) = storage() {
         storage.set_item(STORED, &token).ok();
     }
@@ -58,6 +63,9 @@ async fn new_visit(query: &UrlSearchParams) -> Result<String, JsValue> {
     }
     let body = serde_json::json!({ "entry": entry }).to_string();
     let answer = http::post("/api/v1/visits", "application/json", None, body.as_bytes()).await?;
+    if answer.status == 409 {
+        return Err(IS_OPEN.into());
+    }
     let answer: serde_json::Value = answer.json().ok_or("the server's answer is no JSON")?;
     answer["token"].as_str().map(str::to_owned).ok_or_else(|| "the server gave no token".into())
 }

@@ -13,16 +13,16 @@ use crate::http;
 
 const PREFIX: &str = "interplay.unsent.";
 
-/// How much of a token's signature tells visits apart.
-const TAIL: usize = 16;
-
 fn storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok().flatten()
 }
 
+/// What a visit's keys begin with. A visit may have several tokens: what it is called is inside them.
 fn of_visit(token: &str) -> String {
-    let tail = token.len().saturating_sub(TAIL);
-    [PREFIX, token.get(tail..).unwrap_or_default(), "."].concat()
+    let claims = token.split('.').nth(1).unwrap_or_default().replace('-', "+").replace('_', "/");
+    let claims = web_sys::window().and_then(|window| window.atob(&claims).ok()).unwrap_or_default();
+    let visit = claims.split_once("\"visit\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    [PREFIX, visit.map_or("", |(visit, _)| visit), "."].concat()
 }
 
 /// The key of one page's batches of one game; a number comes behind it.

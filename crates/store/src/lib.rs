@@ -100,11 +100,11 @@ impl Store {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Records that somebody has come.
+    /// Records that somebody has come. A person who has a visit in the experiment gets that one, and nothing is recorded.
     ///
     /// # Errors
     /// The database's.
-    pub async fn create_visit(&self, visit: NewVisit) -> Result<(), StoreError> {
+    pub async fn create_visit(&self, visit: NewVisit) -> Result<Option<VisitRow>, StoreError> {
         self.write(move |connection| rows::insert_visit(connection, &visit)).await
     }
 

@@ -24,6 +24,8 @@ pub struct NewVisit {
     pub experiment_sha256: String,
     /// The entry link's parameters. Exported only when asked for (D4).
     pub entry: Map<String, Value>,
+    /// Who a platform says that this is: one person has one visit in an experiment (S5).
+    pub person: Option<String>,
     /// When.
     pub created: WallTime,
 }
@@ -203,18 +205,32 @@ pub(crate) fn wall_time(millis: i64) -> WallTime {
     WallTime(u64::try_from(millis).unwrap_or(0))
 }
 
-pub(crate) fn insert_visit(connection: &Connection, visit: &NewVisit) -> Result<(), StoreError> {
-    connection.prepare_cached("INSERT INTO visits VALUES (?1, ?2, ?3, ?4, ?5, 0, NULL, ?6, NULL)")?.execute(
-        params![
+/// The visit that the person has already, if there is one; nothing is written then.
+pub(crate) fn insert_visit(
+    connection: &Connection,
+    visit: &NewVisit,
+) -> Result<Option<VisitRow>, StoreError> {
+    if let Some(person) = &visit.person {
+        let sql =
+            format!("SELECT {VISIT_COLUMNS}, progress FROM visits WHERE experiment = ?1 AND person = ?2");
+        let mut found = connection.prepare_cached(&sql)?;
+        let mut rows = found.query([&visit.experiment, person])?;
+        if let Some(row) = rows.next()? {
+            return visit_from(row).map(Some);
+        }
+    }
+    connection
+        .prepare_cached("INSERT INTO visits VALUES (?1, ?2, ?3, ?4, ?5, 0, NULL, ?6, NULL, ?7)")?
+        .execute(params![
             visit.visit.to_string(),
             visit.participant.to_string(),
             visit.experiment,
             visit.experiment_sha256,
             Value::Object(visit.entry.clone()).to_string(),
             time(visit.created),
-        ],
-    )?;
-    Ok(())
+            visit.person,
+        ])?;
+    Ok(None)
 }
 
 /// The columns that every version of the schema has; [`visit_from`] wants `progress` behind them.

@@ -134,7 +134,8 @@ async fn make_the_game(store: &Store) {
     for &visit in &visits {
         let participant = ParticipantId::from_random([9; 16]);
         let (experiment, experiment_sha256, entry) = ("tag".into(), "ab".into(), serde_json::Map::new());
-        let new = NewVisit { visit, participant, experiment, experiment_sha256, entry, created: WallTime(5) };
+        let (person, created) = (None, WallTime(5));
+        let new = NewVisit { visit, participant, experiment, experiment_sha256, entry, person, created };
         store.create_visit(new).await.unwrap();
     }
     let game = NewGame {

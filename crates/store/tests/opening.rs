@@ -13,6 +13,7 @@ fn visit(number: u8) -> NewVisit {
         experiment: "tag".into(),
         experiment_sha256: "ab".into(),
         entry: serde_json::Map::new(),
+        person: None,
         created: WallTime(u64::from(number)),
     }
 }
@@ -83,4 +84,37 @@ fn there_is_nothing_to_read_where_no_server_wrote() {
     let text = error.to_string();
     assert!(text.contains(DATABASE) && text.contains("--data"), "{text}");
     assert!(!folder.path().join(DATABASE).exists(), "reading must not make a database");
+}
+
+#[tokio::test]
+async fn a_person_has_one_visit_in_an_experiment_however_many_come_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let person = |number, experiment: &str, name: &str| NewVisit {
+        experiment: experiment.into(),
+        person: Some(name.into()),
+        ..visit(number)
+    };
+    let all: Vec<_> = (1..=20)
+        .map(|number| {
+            let (store, new) = (store.clone(), person(number, "tag", "prolific:a"));
+            tokio::spawn(async move { store.create_visit(new).await.unwrap() })
+        })
+        .collect();
+    let mut found = Vec::new();
+    for one in all {
+        found.push(one.await.unwrap());
+    }
+    assert_eq!(found.iter().filter(|known| known.is_none()).count(), 1);
+    let known: Vec<_> = found.iter().flatten().map(|known| known.visit).collect();
+    assert!(known.iter().all(|visit| *visit == known[0]));
+    for (number, experiment, name) in [(30, "tag", "prolific:b"), (31, "survey", "prolific:a")] {
+        assert_eq!(store.create_visit(person(number, experiment, name)).await.unwrap(), None);
+    }
+    assert_eq!(store.create_visit(visit(32)).await.unwrap(), None);
+    assert_eq!(
+        store.create_visit(visit(33)).await.unwrap(),
+        None,
+        "without an id everybody is somebody else"
+    );
 }

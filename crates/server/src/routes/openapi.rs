@@ -113,6 +113,8 @@ refusals! {
     Foreign: "403" "The token is for another room.";
     /// Of what may not be there.
     Absent: "404" "There is no such thing.";
+    /// Of what is somebody's just now.
+    Open: "409" "The visit is open elsewhere.";
     /// Of whatever has a body.
     TooLong: "413" "The body is too long.";
     /// Of whatever has a body of one type only.

@@ -10,13 +10,16 @@ use store::NewVisit;
 use utoipa::ToSchema;
 
 use super::Play;
-use super::openapi::{Malformed, TooLong, WrongType};
+use super::openapi::{Malformed, Open, TooLong, WrongType};
 use crate::problem::{Object, Problem};
 use crate::stage::wall_time;
 use crate::token;
 
 /// The longest that the entry link's parameters may be, in bytes of JSON.
 const ENTRY_BYTES: usize = 4096;
+
+/// Platforms, and what they call a person.
+const PERSONS: [(&str, &str); 2] = [("prolific", "PROLIFIC_PID"), ("mturk", "workerId")];
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = VisitRequest)]
@@ -42,6 +45,9 @@ pub(super) struct Answer {
 }
 
 /// Begins a visit: somebody has followed the entry link.
+///
+/// Who comes with a platform's id (`PROLIFIC_PID`, or MTurk's `workerId`) has one visit: whoever comes again goes on with it,
+/// unless it is open just now, for an id alone is no proof.
 #[utoipa::path(
     post,
     path = "/api/v1/visits",
@@ -49,7 +55,8 @@ pub(super) struct Answer {
     request_body = Request,
     responses(
         (status = 201, description = "The visit, and a token for it.", body = Answer),
-        Malformed, TooLong, WrongType,
+        (status = 200, description = "The visit that this person has already, and a token for it.", body = Answer),
+        Malformed, Open, TooLong, WrongType,
     )
 )]
 pub(super) async fn create(
@@ -65,12 +72,35 @@ pub(super) async fn create(
     let internal = |error: anyhow::Error| Problem::internal(error.as_ref());
     let visit = VisitId::from_random(token::random().map_err(internal)?);
     let participant = ParticipantId::from_random(token::random().map_err(internal)?);
-    let token = play.tokens.issue(visit, participant).map_err(internal)?;
     let (experiment, experiment_sha256) = play.experiment.as_ref().clone();
-    let new = NewVisit { visit, participant, experiment, experiment_sha256, entry, created: wall_time() };
-    play.store.create_visit(new).await?;
-    counter!("interplay_visits_total").increment(1);
-    tracing::info!(%visit, "a visit begins");
+    let person = person(&entry);
+    let new =
+        NewVisit { visit, participant, experiment, experiment_sha256, entry, person, created: wall_time() };
+    let (status, visit, participant) = match play.store.create_visit(new).await? {
+        None => {
+            counter!("interplay_visits_total").increment(1);
+            tracing::info!(%visit, "a visit begins");
+            (StatusCode::CREATED, visit, participant)
+        }
+        Some(known) if play.stage.is_here(known.visit).await => {
+            counter!("interplay_refusals_total", "reason" => "open").increment(1);
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "this person's visit is open; close it there first",
+            ));
+        }
+        Some(known) => {
+            tracing::info!(visit = %known.visit, "a person comes again");
+            (StatusCode::OK, known.visit, known.participant)
+        }
+    };
+    let token = play.tokens.issue(visit, participant).map_err(internal)?;
     let link = format!("/#visit={token}");
-    Ok((StatusCode::CREATED, Json(Answer { token, visit, participant, link })))
+    Ok((status, Json(Answer { token, visit, participant, link })))
+}
+
+/// Who a platform's entry link says that this is.
+fn person(entry: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    let id = |name: &str| entry.get(name)?.as_str().map(str::trim).filter(|id| !id.is_empty());
+    PERSONS.iter().find_map(|&(platform, name)| Some(format!("{platform}:{}", id(name)?)))
 }

@@ -61,6 +61,7 @@ enum Event {
     Joined { hello: Hello, connection: Connection, answer: oneshot::Sender<Fence> },
     Message { visit: VisitId, fence: Fence, said: Said },
     Dropped { visit: VisitId, fence: Fence },
+    IsHere { visit: VisitId, answer: oneshot::Sender<bool> },
     Stop { answer: oneshot::Sender<()> },
 }
 
@@ -120,6 +121,12 @@ impl Stage {
 
     pub(crate) async fn dropped(&self, visit: VisitId, fence: Fence) {
         self.events.send(Event::Dropped { visit, fence }).await.ok();
+    }
+
+    /// Whether a visit's page is connected.
+    pub(crate) async fn is_here(&self, visit: VisitId) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.events.send(Event::IsHere { visit, answer }).await.is_ok() && answered.await.unwrap_or(false)
     }
 
     /// Closes every socket, and answers when all that was decided is durable.
@@ -251,6 +258,9 @@ impl Task {
                     self.lanes.disconnect(visit);
                     self.stager.handle_dropped(visit, now);
                 }
+            }
+            Event::IsHere { visit, answer } => {
+                answer.send(self.channels.get(&visit).is_some_and(Channel::is_open)).ok();
             }
             Event::Stop { .. } => {}
         }

@@ -24,6 +24,7 @@ pub(crate) async fn put_a_game(store: &Store) {
             experiment: "tag".into(),
             experiment_sha256: "ab".into(),
             entry: serde_json::Map::new(),
+            person: None,
             created: WallTime(5),
         };
         store.create_visit(new).await.unwrap();
