@@ -274,11 +274,14 @@ struct Check {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: interplay run experiments/tag --listen 127.0.0.1:9000")]
+#[command(after_help = "Example: interplay run my-experiment --reload")]
 struct Run {
     /// The folder with experiment.toml.
     #[arg(value_name = "EXPERIMENT_DIR")]
     folder: PathBuf,
+    /// Take up changes of the folder while serving: new visits get them, those that are on their way do not.
+    #[arg(long)]
+    reload: bool,
     #[command(flatten)]
     serving: Serving,
     #[command(flatten)]
@@ -360,7 +363,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Demo(Demo { serving, turn, players, episodes, max_frames, fps }) => {
             let loaded = experiment::demo(&Overrides { players, episodes, max_frames, fps })?;
-            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config() }))
+            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload: None }))
         }
         Command::New(New { folder, template }) => {
             let files = experiment::new::make(&folder, &template)?;
@@ -370,9 +373,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Check(Check { folder, json }) => check(&folder, json),
-        Command::Run(Run { folder, serving, turn }) => {
+        Command::Run(Run { folder, reload, serving, turn }) => {
             let loaded = experiment::load(&folder)?;
-            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config() }))
+            let reload = reload.then_some(folder);
+            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload }))
         }
         Command::Rooms(Rooms { serving }) => serve_until_stopped(&serving, None),
         Command::Export(Export { data, out, format: TableFormat::Csv, with_platform_ids }) => {

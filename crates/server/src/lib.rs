@@ -6,6 +6,7 @@
 //! | `doctor` | whether STUN and TURN work |
 //! | [`experiment`] | reads experiment folders |
 //! | [`serve`] | listens, until it is told to stop |
+//! | `reload` | takes up changes of an experiment's folder |
 //! | `accept`, `addresses` | connections, and how many an address may have |
 //! | `routes` | HTTP, a file a resource |
 //! | `socket` | one control WebSocket |
@@ -29,6 +30,7 @@ pub mod export;
 mod lanes;
 mod limits;
 mod problem;
+mod reload;
 mod rooms;
 mod routes;
 pub mod serve;

@@ -1,8 +1,8 @@
 //! Listens, until it is told to stop.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,7 +21,7 @@ use crate::routes::{App, Play, States, router};
 use crate::stage::{Context as StageContext, Stage};
 use crate::token::Tokens;
 use crate::turn::{Turn, TurnConfig};
-use crate::{accept, telemetry, token};
+use crate::{accept, reload, telemetry, token};
 
 /// How long requests that are under way may take after the server was told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -58,6 +58,8 @@ pub struct Served {
     pub loaded: Loaded,
     /// This server's STUN and TURN.
     pub turn: TurnConfig,
+    /// The folder whose changes are taken up while it is served, if they are.
+    pub reload: Option<PathBuf>,
 }
 
 /// Serves rooms, and an experiment if there is one, until SIGTERM or SIGINT; then lets everything that was promised
@@ -141,16 +143,12 @@ pub async fn serve(
 /// Makes an experiment ready.
 async fn set_up(
     listen: IpAddr,
-    Served { loaded, turn }: Served,
+    Served { loaded, turn, reload }: Served,
     (store, data): (Store, &Path),
     (app, tokens): (App, Tokens),
 ) -> anyhow::Result<(Play, Option<Turn>)> {
-    for (sha256, prepared) in &loaded.environments {
-        store.put_environment(sha256.clone(), prepared.clone()).await?;
-    }
+    loaded.keep(&store).await?;
     let version = loaded.experiment.version.clone();
-    let experiment = serde_json::to_string(&loaded.experiment).context("cannot write the experiment down")?;
-    store.put_experiment(version.clone(), experiment).await?;
     let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
     let context = StageContext { store: store.clone(), experiment: loaded.id.clone(), turn: turn_access };
@@ -160,11 +158,15 @@ async fn set_up(
         store,
         data: data.into(),
         tokens,
-        experiment: Arc::new((loaded.id, version)),
+        id: loaded.id.into(),
+        version: Arc::new(RwLock::new(version)),
         environments: Arc::new(
             loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
         ),
         states: States::default(),
     };
+    if let Some(folder) = reload {
+        tokio::spawn(reload::watch(folder, play.clone()));
+    }
     Ok((play, turn))
 }

@@ -156,6 +156,13 @@ impl Stager {
         self.experiments.entry(experiment.version.clone()).or_insert_with(|| Arc::new(experiment));
     }
 
+    /// Another version of the experiment, for visits that are to begin.
+    pub fn take_up(&mut self, experiment: Experiment) {
+        let current = Arc::new(experiment);
+        self.experiments.insert(current.version.clone(), Arc::clone(&current));
+        self.current = current;
+    }
+
     /// A visit as it was written down. One whose version of the experiment is not to be had goes on in this one.
     fn restored(&self, restored: Restored, presence: Presence) -> Visit {
         let Restored { version, mut progress, .. } = restored;

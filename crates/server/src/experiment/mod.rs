@@ -16,6 +16,7 @@ use anyhow::{Context, bail};
 use room::{Experiment, SceneSpec, SceneSpecKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use store::Store;
 use toml::Spanned;
 
 pub use self::mistakes::{Mistake, Mistakes};
@@ -36,6 +37,19 @@ pub struct Loaded {
     pub experiment: Experiment,
     /// Prepared environments by their SHA-256.
     pub environments: BTreeMap<String, Vec<u8>>,
+}
+
+impl Loaded {
+    /// Keeps it with the data: visits go on with the version that they began with, whatever becomes of the folder (S2).
+    pub(crate) async fn keep(&self, store: &Store) -> anyhow::Result<()> {
+        for (sha256, prepared) in &self.environments {
+            store.put_environment(sha256.clone(), prepared.clone()).await?;
+        }
+        let experiment =
+            serde_json::to_string(&self.experiment).context("cannot write the experiment down")?;
+        store.put_experiment(self.experiment.version.clone(), experiment).await?;
+        Ok(())
+    }
 }
 
 /// What the demo's flags change.

@@ -15,7 +15,7 @@ pub(crate) use states::States;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -64,9 +64,23 @@ pub(crate) struct Play {
     /// The folder that the store is in, for reading beside it.
     pub(crate) data: Arc<Path>,
     pub(crate) tokens: Tokens,
-    pub(crate) experiment: Arc<(String, String)>,
+    pub(crate) id: Arc<str>,
+    /// What new visits get.
+    pub(crate) version: Arc<RwLock<String>>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
     pub(crate) states: States,
+}
+
+impl Play {
+    /// The experiment's id, and the version that new visits get.
+    pub(crate) fn experiment(&self) -> (String, String) {
+        let version = self.version.read().unwrap_or_else(PoisonError::into_inner);
+        (self.id.to_string(), version.clone())
+    }
+
+    pub(crate) fn set_version(&self, version: String) {
+        *self.version.write().unwrap_or_else(PoisonError::into_inner) = version;
+    }
 }
 
 /// Nothing but what this server serves may run, and nobody may frame it (A2).

@@ -62,6 +62,7 @@ enum Event {
     Message { visit: VisitId, fence: Fence, said: Said },
     Dropped { visit: VisitId, fence: Fence },
     IsHere { visit: VisitId, answer: oneshot::Sender<bool> },
+    TakeUp { experiment: Box<Experiment>, answer: oneshot::Sender<()> },
     Stop { answer: oneshot::Sender<()> },
 }
 
@@ -127,6 +128,14 @@ impl Stage {
     pub(crate) async fn is_here(&self, visit: VisitId) -> bool {
         let (answer, answered) = oneshot::channel();
         self.events.send(Event::IsHere { visit, answer }).await.is_ok() && answered.await.unwrap_or(false)
+    }
+
+    /// Another version of the experiment, for new visits.
+    pub(crate) async fn take_up(&self, experiment: Experiment) {
+        let (answer, answered) = oneshot::channel();
+        if self.events.send(Event::TakeUp { experiment: Box::new(experiment), answer }).await.is_ok() {
+            answered.await.ok();
+        }
     }
 
     /// Closes every socket, and answers when all that was decided is durable.
@@ -261,6 +270,10 @@ impl Task {
             }
             Event::IsHere { visit, answer } => {
                 answer.send(self.channels.get(&visit).is_some_and(Channel::is_open)).ok();
+            }
+            Event::TakeUp { experiment, answer } => {
+                self.stager.take_up(*experiment);
+                answer.send(()).ok();
             }
             Event::Stop { .. } => {}
         }

@@ -143,3 +143,49 @@ fn answers_are_checked_kept_and_exported_as_they_are() {
         "{text}"
     );
 }
+
+#[test]
+fn a_change_is_for_those_who_come_after_it_and_a_mistake_is_for_nobody() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("experiment.toml");
+    fs::write(&file, EXPERIMENT).unwrap();
+    fs::write(folder.path().join("rules.md"), "# Rules").unwrap();
+    let place = folder.path().to_str().unwrap();
+    let mut server = Server::start_as(&["run", place, "--reload"], data.path());
+    let first = server.visit();
+    let mut page = Page::open(&server, &first);
+    assert_eq!(sheet(&mut page).0, "welcome");
+
+    // One that cannot be served changes nothing; the next one counts.
+    fs::write(&file, EXPERIMENT.replace("max_length = 200", "max_lenth = 200")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(sheet(&mut Page::open(&server, &server.visit())).0, "welcome");
+    let changed = EXPERIMENT.replace("id = \"welcome\"", "id = \"hello\"");
+    fs::write(&file, &changed).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let second = loop {
+        let visit = server.visit();
+        if sheet(&mut Page::open(&server, &visit)).0 == "hello" {
+            break visit;
+        }
+        assert!(std::time::Instant::now() < deadline, "the change was not taken up");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+
+    // Each has its own, also with a server that has never seen the first one.
+    advance(&mut page, "welcome", answers([("consent", json!(true))]));
+    assert_eq!(sheet(&mut page).0, "rules");
+    server.kill();
+    let server = Server::start_as(&["run", place], data.path());
+    let mut page = Page::open(&server, &first);
+    assert_eq!(sheet(&mut page).0, "rules");
+    let mut other = Page::open(&server, &second);
+    assert_eq!(sheet(&mut other).0, "hello");
+    advance(&mut other, "welcome", answers([("consent", json!(true))]));
+    advance(&mut other, "hello", answers([("consent", json!(true))]));
+    assert_eq!(sheet(&mut other).0, "rules");
+    let visits = Reader::open(data.path()).unwrap().visits().unwrap();
+    let versions: std::collections::BTreeSet<_> =
+        visits.iter().map(|visit| &visit.experiment_sha256).collect();
+    assert_eq!(versions.len(), 2);
+}

@@ -1,0 +1,73 @@
+//! Takes up changes of an experiment's folder while it is served, for whoever is writing it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::bail;
+use tokio::task::spawn_blocking;
+
+use crate::experiment::{self, Loaded};
+use crate::routes::Play;
+
+/// How often the folder is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What of a folder's files shows that one was changed.
+type Seen = Vec<(PathBuf, Option<SystemTime>, u64)>;
+
+fn look(folder: &Path) -> Seen {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut seen: Seen = files
+        .filter_map(|file| {
+            let about = file.metadata().ok()?;
+            Some((file.path(), about.modified().ok(), about.len()))
+        })
+        .collect();
+    seen.sort();
+    seen
+}
+
+/// Looks at a folder again and again. New visits get what there is, those that are on their way keep what they have (S2).
+/// What cannot be served is told in the log, and what was there before goes on.
+pub(crate) async fn watch(folder: PathBuf, play: Play) {
+    let mut known = look(&folder);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let seen = look(&folder);
+        if seen == known {
+            continue;
+        }
+        known = seen;
+        let place = folder.clone();
+        let Ok(loaded) = spawn_blocking(move || experiment::load(&place)).await else { return };
+        let taken = match loaded {
+            Ok(loaded) => take_up(loaded, &play).await,
+            Err(error) => Err(error),
+        };
+        match taken {
+            Ok(version) => {
+                tracing::info!(version, "the experiment was changed; new visits get it as it is now");
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "the experiment was changed and cannot be served so; it goes on as it was\n{error:#}"
+                );
+            }
+        }
+    }
+}
+
+async fn take_up(loaded: Loaded, play: &Play) -> anyhow::Result<String> {
+    let (id, before) = play.experiment();
+    if loaded.id != id {
+        bail!("its id was {id:?} and is {:?}; stop the server to serve another experiment", loaded.id);
+    }
+    let version = loaded.experiment.version.clone();
+    if version != before {
+        loaded.keep(&play.store).await?;
+        play.stage.take_up(loaded.experiment).await;
+        play.set_version(version.clone());
+    }
+    Ok(version)
+}
