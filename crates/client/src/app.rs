@@ -219,18 +219,20 @@ impl App {
         if let Some(until) = self.wait_until {
             finish::show_left(until.saturating_since(now).as_secs());
         }
-        let is_saved = self.ending.is_none();
-        if let Some(over) = &mut self.over {
-            over.set_saved(is_saved);
-        }
-        if let Some(way) = &mut self.way {
+        if self.over.is_some() || self.way.is_some() {
             // What an earlier page has left is sent when a page begins; here again, in case that did not work.
             let leftovers = unsent::is_any(self.control.token());
-            if is_saved && leftovers {
+            if leftovers {
                 let token = self.control.token().to_owned();
                 spawn_local(async move { unsent::send(&token).await });
             }
-            way.look(is_saved && !leftovers);
+            let is_saved = self.ending.is_none() && !leftovers;
+            if let Some(over) = &mut self.over {
+                over.set_saved(is_saved);
+            }
+            if let Some(way) = &mut self.way {
+                way.look(is_saved);
+            }
         }
         let warning = match &self.scene {
             Some(Scene { kind: SceneKind::Game { tab_warning_millis, .. }, .. }) => *tab_warning_millis,
@@ -496,6 +498,10 @@ impl App {
         let Some(mut play) = self.play.take() else { return };
         play.stop();
         view::pause(None);
+        if let Some(older) = &self.ending {
+            // It is sent from there.
+            older.keep_unsent();
+        }
         self.ending = Some(play).filter(|play| !play.is_saved());
         self.tick();
     }

@@ -11,6 +11,10 @@ use crate::http;
 const STORED: &str = "interplay.token";
 const LINK: &str = "#visit=";
 
+/// Whose link the token came with, and what platforms call that.
+const PERSON: &str = "interplay.person";
+const PERSONS: [&str; 2] = ["PROLIFIC_PID", "workerId"];
+
 /// Why there is no token: this person has the study open elsewhere.
 pub(crate) const IS_OPEN: &str = "open";
 const PLATFORM_IDS: [&str; 6] =
@@ -38,8 +42,11 @@ pub(crate) async fn token() -> Result<String, JsValue> {
     let linked = location.hash()?.strip_prefix(LINK).map(str::to_owned);
     let query = UrlSearchParams::new_with_str(&location.search()?)?;
     let in_link = linked.is_some() || !location.search()?.is_empty();
-    let stored = || storage()?.get_item(STORED).ok().flatten();
-    let token = match linked.or_else(stored) {
+    let kept = |name: &str| storage()?.get_item(name).ok().flatten();
+    // Whose link it is: somebody else who sits down at the same tab is not who sat there before.
+    let person = PERSONS.iter().find_map(|name| query.get(name));
+    let is_same = person.is_none() || person == kept(PERSON);
+    let token = match linked.or_else(|| kept(STORED).filter(|_| is_same)) {
         Some(token) => token,
         None => new_visit(&query).await?,
     };
@@ -50,6 +57,9 @@ pub(crate) async fn token() -> Result<String, JsValue> {
     }
     if let Some(storage) = storage() {
         storage.set_item(STORED, &token).ok();
+        if let Some(person) = person {
+            storage.set_item(PERSON, &person).ok();
+        }
     }
     Ok(token)
 }

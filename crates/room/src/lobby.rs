@@ -37,6 +37,13 @@ impl Lobbies {
         waiting.len() < before
     }
 
+    /// Takes a visit away wherever it waits.
+    pub(crate) fn forget(&mut self, visit: VisitId) {
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|other| other.visit != visit);
+        }
+    }
+
     pub(crate) fn waiting(&self, place: &Place) -> &[Waiting] {
         self.waiting.get(place).map_or(&[], Vec::as_slice)
     }

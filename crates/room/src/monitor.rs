@@ -83,6 +83,11 @@ impl Monitor {
         }
     }
 
+    /// Whether the page was in the background so long before a moment.
+    pub(crate) fn was_hidden_at(&self, moment: Timestamp, before: Duration) -> bool {
+        self.hidden.is_some_and(|since| since + before <= moment)
+    }
+
     /// When the page has been in the background for too long.
     pub(crate) fn poll_timeout(&self, rules: &MonitorRules) -> Option<Timestamp> {
         let since = self.hidden.filter(|_| rules.on_hidden == OnHidden::Exclude)?;

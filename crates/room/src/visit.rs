@@ -49,6 +49,9 @@ pub struct Over {
     pub frame: Frame,
     /// Who was lost, if it is that.
     pub missing: SeatSet,
+    /// Somebody left before the game began: it is tried again, with others.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// What partners of one who was taken out read, unless the experiment has its own words.

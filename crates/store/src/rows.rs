@@ -371,7 +371,10 @@ pub(crate) fn put_answers(
     answers: &Answers,
     at: WallTime,
 ) -> Result<(), StoreError> {
-    let mut put = connection.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    connection
+        .prepare_cached("DELETE FROM answers WHERE visit = ?1 AND scene = ?2")?
+        .execute(params![visit.to_string(), scene])?;
+    let mut put = connection.prepare_cached("INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (field, answer) in answers {
         put.execute(params![visit.to_string(), scene, field, answer.to_string(), time(at)])?;
     }

@@ -279,6 +279,11 @@ impl Game {
         &self.start.ice_servers
     }
 
+    /// Whether it has not begun yet.
+    pub(crate) const fn is_gathering(&self) -> bool {
+        matches!(self.phase, Phase::Gathering { .. })
+    }
+
     /// Whether everyone plays.
     pub(crate) const fn is_playing(&self) -> bool {
         matches!(self.phase, Phase::Playing)
@@ -353,8 +358,11 @@ impl Game {
         if !can_go_on || self.left.contains(seat) || matches!(self.phase, Phase::Gathering { .. }) {
             return false;
         }
-        if !self.is_paused() {
-            self.pause(PauseReason::PlayerLeft, SeatSet::EMPTY, self.frame, now);
+        let timeout = Duration::from_millis(self.start.rules.pauses.timeout_millis.into());
+        match &mut self.phase {
+            // The others have as long again to agree without it.
+            Phase::Paused(pause) => pause.deadline = pause.deadline.max(now + timeout),
+            _ => self.pause(PauseReason::PlayerLeft, SeatSet::EMPTY, self.frame, now),
         }
         self.go_on_without([seat].into_iter().collect(), reason, exclusion);
         true
@@ -534,11 +542,13 @@ impl Game {
             Phase::Playing => {
                 self.pause(PauseReason::ConnectionLost, [peer].into_iter().collect(), frame, now);
             }
+            // Nobody waits for one who has left.
+            Phase::Paused(_) if self.left.contains(peer) => {}
             Phase::Paused(pause) => {
                 // Whatever the two have said before, they do not hear each other now.
                 pause.successes[from.index()] = None;
                 pause.successes[peer.index()] = None;
-                if !self.left.contains(peer) && !pause.missing.contains(peer) {
+                if !pause.missing.contains(peer) {
                     pause.missing.insert(peer);
                     self.tell_pause();
                 }

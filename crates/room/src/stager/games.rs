@@ -185,7 +185,7 @@ impl Stager {
         let Some(game) = self.games.get(&id) else { return };
         let (frame, missing) = (game.frame, [seat].into_iter().collect());
         let Some(visit) = game.visit_at(seat) else { return };
-        self.end_seat(id, (seat, visit), ending, (frame, missing), now);
+        self.end_seat(id, (seat, visit), ending, (frame, missing, false), now);
     }
 
     fn end_seat(
@@ -193,12 +193,12 @@ impl Stager {
         game: GameId,
         (seat, visit): (Seat, VisitId),
         (reason, exclusion): Ending,
-        (frame, missing): (Frame, SeatSet),
+        (frame, missing, again): (Frame, SeatSet, bool),
         now: Timestamp,
     ) {
         let ending = SeatEnding { reason, frame, is_partial: true };
         self.effects.push_back(Effect::EndSeat { game, seat, ending });
-        self.set_over(visit, Over { game, seat, reason, exclusion, frame, missing }, now);
+        self.set_over(visit, Over { game, seat, reason, exclusion, frame, missing, again }, now);
     }
 
     /// Takes a game away; a pause that it was in ends with it.
@@ -241,8 +241,10 @@ impl Stager {
         ending: impl Fn(Seat) -> Ending,
     ) {
         let Some(game) = self.close_game(id, reason, now) else { return };
+        // A group in which all were there and could not connect would not do so the next time.
+        let again = game.is_gathering() && !missing.is_empty();
         for (seat, visit) in game.remaining() {
-            self.end_seat(id, (seat, visit), ending(seat), (game.frame, missing), now);
+            self.end_seat(id, (seat, visit), ending(seat), (game.frame, missing, again), now);
         }
         debug_assert!(self.visits.values().all(|visit| visit.game != Some(id)));
     }

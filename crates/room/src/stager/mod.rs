@@ -22,6 +22,7 @@ use crate::game::{Game, History, Output, Saved};
 use crate::lobby::{Lobbies, Place};
 use crate::monitor::Monitor;
 use crate::visit::{Outcome, Over, Progress};
+use scenes::OVER_LIMIT;
 
 /// How long a visit may be away before it loses its place in a lobby.
 const AWAY_LIMIT: Duration = Duration::from_secs(10);
@@ -72,6 +73,8 @@ struct Visit {
     monitor: Monitor,
     /// Until when a game that has ended early is shown.
     over_until: Option<Timestamp>,
+    /// Since when it has waited for a game of its scene to begin, groups that did not come about included.
+    waits_since: Option<Timestamp>,
 }
 
 impl Visit {
@@ -94,9 +97,12 @@ impl Visit {
         matches!(self.presence, Presence::Here { .. })
     }
 
-    /// Something went wrong in its scene: what was first counts.
+    /// A game of its scene went wrong: of several scenes the first counts, of one the last.
     fn note(&mut self, ending: VisitEnding) {
-        self.progress.outcome.get_or_insert(Outcome { scene: self.progress.scene, ending });
+        let scene = self.progress.scene;
+        if self.progress.outcome.is_none_or(|known| known.scene == scene) {
+            self.progress.outcome = Some(Outcome { scene, ending });
+        }
     }
 }
 
@@ -176,7 +182,8 @@ impl Stager {
         if let Some(scene) = experiment.scenes.get(progress.scene as usize) {
             progress.scene_id.clone_from(&scene.id);
         }
-        Visit { experiment, progress, game: None, presence, monitor: Monitor::default(), over_until: None }
+        let monitor = Monitor::default();
+        Visit { experiment, progress, game: None, presence, monitor, over_until: None, waits_since: None }
     }
 
     /// Whether a visit is known, so that it need not be restored.
@@ -289,7 +296,11 @@ impl Stager {
                 let ending = SeatEnding { reason, frame, is_partial: true };
                 self.effects.push_back(Effect::EndSeat { game, seat, ending });
                 let missing = base::SeatSet::EMPTY;
-                self.set_over(id, Over { game, seat, reason, exclusion: None, frame, missing }, now);
+                self.set_over(
+                    id,
+                    Over { game, seat, reason, exclusion: None, frame, missing, again: false },
+                    now,
+                );
             }
             None => self.show_scene(id, now),
         }
@@ -306,7 +317,11 @@ impl Stager {
         }
         known.over_until = None;
         known.monitor.set_hidden(false, now);
-        if let Some(game) = known.game {
+        let (game, place) = (known.game, known.place());
+        if self.lobbies.waiting(&place).iter().any(|waiting| waiting.visit == visit) {
+            self.tell_lobby(&place, now);
+        }
+        if let Some(game) = game {
             self.in_game(game, visit, now, |game, seat| game.handle_away(seat, now));
         }
     }
@@ -476,8 +491,15 @@ impl Stager {
                         notice.remaining_ms =
                             u32::try_from(game.remaining_time(now).as_millis()).unwrap_or(u32::MAX);
                     }
-                    if let Some(visit) = game.visit_at(seat) {
-                        self.send(visit, message);
+                    if let Some(id) = game.visit_at(seat) {
+                        let goes_on =
+                            matches!(message, ServerMessage::GameGo { .. } | ServerMessage::P2pResume { .. });
+                        if let Some(visit) = self.visits.get_mut(&id).filter(|_| goes_on) {
+                            // What was before says nothing of this game, nor of how it is after a pause.
+                            visit.monitor.restart(now);
+                            visit.waits_since = None;
+                        }
+                        self.send(id, message);
                     }
                 }
                 Output::Record(seat, kind, detail) => {
@@ -511,7 +533,10 @@ impl Stager {
     fn hidden_for_long(&mut self, id: VisitId, now: Timestamp) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
         let is_playing = visit.game.and_then(|game| self.games.get(&game)).is_some_and(Game::is_playing);
-        if is_playing || visit.progress.over.is_some() {
+        // A page that went into the background when the game was over has done nothing to it.
+        let was_playing =
+            visit.over_until.is_some_and(|until| visit.monitor.was_hidden_at(until, OVER_LIMIT));
+        if is_playing || was_playing {
             self.exclude(id, ExclusionReason::TabHidden, now);
         } else {
             visit.monitor.restart(now);

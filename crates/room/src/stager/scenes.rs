@@ -13,7 +13,7 @@ use crate::experiment::{After, SceneSpecKind};
 use crate::visit::{Outcome, Over};
 
 /// After so long whoever has a game that ended early before them is taken on, whether or not their data are saved (X3).
-const OVER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const OVER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the number of tries is called among the answers.
 const ATTEMPTS: &str = "attempts";
@@ -101,7 +101,7 @@ impl Stager {
         let Some(visit) = self.visits.get_mut(&id) else { return };
         match to.and_then(|scene| visit.experiment.index_of(scene)) {
             Some(index) => {
-                visit.note(why);
+                visit.progress.outcome = Some(Outcome { scene: visit.progress.scene, ending: why });
                 self.go_to(id, index, now);
             }
             None => self.end_visit(id, why, now),
@@ -125,6 +125,9 @@ impl Stager {
         let scene = &visit.experiment.scenes[index];
         visit.game = None;
         visit.progress.over = None;
+        if visit.index() != index {
+            visit.waits_since = None;
+        }
         visit.progress.attempts = 0;
         visit.progress.wrong.clear();
         visit.progress.scene = index as u32;
@@ -157,13 +160,14 @@ impl Stager {
     /// The participant has read that the game has ended, and its data are saved.
     pub(super) fn leave_over(&mut self, id: VisitId, now: Timestamp) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        let Some(over) = visit.progress.over.take() else { return };
         visit.over_until = None;
+        let Some(over) = visit.progress.over.take() else { return };
         let index = visit.index();
         let after = visit.experiment.game(index).map_or(&After::Next, |game| {
             if over.reason.is_exclusion() { &game.on_excluded } else { &game.on_partner_lost }
         });
         let to = match after {
+            _ if over.again => index,
             // What failed here would fail again.
             After::Lobby if over.reason != TerminationReason::Server => index,
             After::Next | After::Lobby => index + 1,

@@ -20,7 +20,8 @@ impl Stager {
 
     pub(super) fn enter_lobby(&mut self, id: VisitId, now: Timestamp) {
         let Some(place) = self.visits.get(&id).map(super::Visit::place) else { return };
-        self.lobbies.enter(place.clone(), id, now);
+        let since = self.visits.get_mut(&id).map_or(now, |visit| *visit.waits_since.get_or_insert(now));
+        self.lobbies.enter(place.clone(), id, since);
         let here =
             |id| self.visits.get(&id).is_some_and(|visit| matches!(visit.presence, Presence::Here { .. }));
         let Some(players) = self.game_scene(&place).map(|scene| scene.players) else { return };
@@ -36,7 +37,9 @@ impl Stager {
             return;
         };
         let everyone = self.lobbies.waiting(place).to_vec();
-        let waiting = u8::try_from(everyone.len()).unwrap_or(u8::MAX);
+        let here =
+            everyone.iter().filter(|one| self.visits.get(&one.visit).is_some_and(super::Visit::is_here));
+        let waiting = u8::try_from(here.count()).unwrap_or(u8::MAX);
         for Waiting { visit, since } in everyone {
             let left = (since + limit).saturating_since(now).as_millis();
             let remaining_ms = u32::try_from(left).unwrap_or(u32::MAX);
@@ -60,10 +63,12 @@ impl Stager {
 
     /// A visit does not wait any longer.
     pub(super) fn stop_waiting(&mut self, id: VisitId, why: VisitEnding, now: Timestamp) {
-        let Some(place) = self.visits.get(&id).map(super::Visit::place) else { return };
-        if !self.leave_lobby(&place, id, now) {
-            return;
-        }
+        let place = self.visits.get(&id).map(super::Visit::place);
+        let Some(place) = place.filter(|place| self.lobbies.leave(place, id)) else {
+            // Nobody waits who is not there: its deadline would come again and again.
+            return self.lobbies.forget(id);
+        };
+        self.tell_lobby(&place, now);
         let to = self.game_scene(&place).and_then(|scene| scene.lobby.on_timeout.clone());
         self.turn_away(id, why, to.as_deref(), now);
     }

@@ -52,6 +52,14 @@ impl World {
         (1..=players).for_each(|number| self.say(number, ClientMessage::GameReady { game_id }));
     }
 
+    /// Those who sit in a participant's game are ready.
+    fn ready_with(&mut self, number: u8, numbers: &[u8]) {
+        let (game_id, _) = self.game(number).unwrap();
+        for &number in numbers {
+            self.say(number, ClientMessage::GameReady { game_id });
+        }
+    }
+
     fn ping(&mut self, number: u8, rtt_millis: f32) {
         self.say(
             number,
@@ -392,4 +400,77 @@ fn a_visit_keeps_the_version_that_it_began_with() {
     world.restart(core::time::Duration::ZERO);
     world.join(1, 1);
     assert_eq!((world.scene(1).as_deref(), world.ended(1)), (Some("thanks"), Some(VisitEnding::Withdrawn)));
+}
+
+#[test]
+fn who_is_left_alone_before_the_game_begins_waits_for_another() {
+    let mut world = two_games(&game_scene(2));
+    world.start(1);
+    world.wait(50);
+    world.start(2);
+    world.say(2, ClientMessage::LeaveStudy);
+    assert_eq!(world.over(1).1, TerminationReason::PartnerLost);
+    world.say(1, advance("one"));
+    let ServerMessage::LobbyStatus { waiting, remaining_ms, .. } = world.told[&visit(1)].last().unwrap()
+    else {
+        panic!("{:?}", world.told[&visit(1)].last());
+    };
+    assert_eq!((*waiting, *remaining_ms), (1, 70_000), "what it has waited counts");
+    world.start(3);
+    world.ready_with(1, &[1, 3]);
+    let (game_id, _) = world.game(1).unwrap();
+    world.finish(1, game_id);
+    world.say(1, advance("between"));
+    assert_eq!(world.progress[&visit(1)].outcome, None, "a game that was played makes it good");
+}
+
+#[test]
+fn two_who_cannot_connect_do_not_try_for_ever() {
+    let mut world = two_games(&GameScene { on_partner_lost: After::Lobby, ..game_scene(2) });
+    world.start(1);
+    world.start(2);
+    // Nobody says to be ready: 30 s for each try, 10 s to read of it, two minutes in all.
+    world.wait(170);
+    for number in [1, 2] {
+        assert_eq!(world.ended(number), Some(VisitEnding::WaitroomTimeout));
+    }
+}
+
+#[test]
+fn time_in_the_background_before_a_game_goes_on_does_not_count() {
+    let monitor = MonitorRules { on_hidden: OnHidden::Exclude, ..MonitorRules::default() };
+    let mut world = World::begin(&GameScene { monitor, ..game_scene(2) });
+    world.say(1, ClientMessage::Visibility { hidden: true });
+    world.wait(1);
+    world.lost(2, 0, 0);
+    world.wait(8);
+    world.come_back((1, 1));
+    world.wait(9);
+    assert_eq!(world.ended(1), None, "9 s of play in the background");
+    world.wait(2);
+    assert_eq!(world.over(1).1, TerminationReason::FocusTimeout);
+    // A page that goes into the background when all is over has done nothing.
+    world.say(2, ClientMessage::Visibility { hidden: true });
+    world.wait(9);
+    assert_eq!(world.recorded("mid_game_exclusion").len(), 1);
+}
+
+#[test]
+fn of_two_games_of_a_scene_the_last_counts_and_of_two_scenes_the_first() {
+    let monitor = MonitorRules { max_ping_millis: Some(200), ..MonitorRules::default() };
+    let mut world = World::begin(&GameScene { monitor, on_partner_lost: After::Lobby, ..game_scene(2) });
+    world.say(2, ClientMessage::LeaveStudy);
+    world.say(1, advance("one"));
+    world.start(3);
+    world.ready_with(1, &[1, 3]);
+    (0..3).for_each(|_| world.ping(1, 900.0));
+    let outcome = |world: &World| world.progress[&visit(1)].outcome.map(|outcome| outcome.ending);
+    assert_eq!(outcome(&world), Some(VisitEnding::SelfExclusion));
+    world.say(1, advance("one"));
+    world.say(1, advance("between"));
+    world.start(4);
+    world.say(3, advance("one"));
+    world.say(3, ClientMessage::LeaveStudy);
+    world.wait(130);
+    assert_eq!(world.ended(1), Some(VisitEnding::WaitroomTimeout), "who is turned away is told why");
 }

@@ -79,6 +79,12 @@ pub(super) fn fields(
             Some(field)
         }));
     }
+    if !correct.is_empty() && ids.iter().any(|id| id == "attempts") {
+        file.add(
+            "field",
+            "\"attempts\" is what the number of tries is called in the data; give that field another id",
+        );
+    }
     (fields.len() == count).then_some((fields, correct))
 }
 
@@ -141,12 +147,6 @@ impl About<'_, '_> {
 
     /// The right answer, which must be one that can be given.
     fn correct(&mut self, field: &Field, right: toml::Value) -> Option<Value> {
-        if field.id == "attempts" {
-            self.add(
-                "id",
-                "\"attempts\" is what the number of tries is called in the data; choose another id",
-            );
-        }
         let right = serde_json::to_value(right).ok()?;
         let answers = [(field.id.clone(), right.clone())].into();
         match form::check(std::slice::from_ref(field), &answers) {

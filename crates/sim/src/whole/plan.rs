@@ -268,6 +268,14 @@ impl Plan {
         self.troubles.iter().any(|trouble| trouble.lasts == Duration::MAX)
     }
 
+    /// Whether a seat is gone and never comes back.
+    pub(super) fn stays_away(&self, seat: usize, now: Duration) -> bool {
+        let seat = seat as u8;
+        let gone = [Fault::Reload(seat), Fault::Offline(seat)];
+        let forever = |trouble: &Trouble| trouble.lasts == Duration::MAX && trouble.at <= now;
+        self.troubles.iter().any(|trouble| forever(trouble) && gone.contains(&trouble.fault))
+    }
+
     /// By when everyone must have reached the end.
     #[must_use]
     pub fn bound(&self) -> Duration {

@@ -15,7 +15,7 @@ use super::check::{Together, Violation};
 use super::outcome::{LastPage, Outcome, Seen};
 use super::page::{Out, Page};
 use super::plan::{Fault, Plan, Sabotage};
-use super::server::{Input, Server, Tell, resume};
+use super::server::{Input, Server, Tell, resume, visit};
 use super::store::Store;
 
 /// The server closes a socket from which it has heard nothing for so long.
@@ -245,10 +245,14 @@ impl World<'_> {
 
     /// Everyone has reached the end, and everything that can become durable is.
     fn is_over(&self) -> bool {
-        let seats = self.pages.len();
+        // Whoever never comes back is somewhere, and in no game.
+        let is_done = |seat: usize| {
+            let done = self.store.progress.get(&visit(seat));
+            done.is_some_and(|done| done.ended.is_some() || done.over.is_some())
+                || self.plan.stays_away(seat, self.now) && self.store.live.is_empty()
+        };
         self.now >= self.plan.faults_end()
-            && self.store.progress.values().filter(|done| done.ended.is_some() || done.over.is_some()).count()
-                == seats
+            && (0..self.pages.len()).all(is_done)
             && self.server.as_ref().is_some_and(|server| server.committing.is_none())
             && self.pages.iter().enumerate().all(|(seat, page)| {
                 page.as_ref().is_none_or(|page| {

@@ -9,6 +9,8 @@ use crate::whole::{Fault, Outcome};
 const PROPERTY: &str = "one ending, the same for all";
 
 pub(super) fn endings(outcome: &Outcome) -> Result<(), Violation> {
+    let someone_leaves =
+        outcome.plan.troubles.iter().any(|trouble| matches!(trouble.fault, Fault::Leaves(_)));
     let leaves = |seat| outcome.plan.troubles.iter().any(|trouble| trouble.fault == Fault::Leaves(seat));
     let endings = &outcome.store.endings;
     for (seat, endings) in endings {
@@ -33,8 +35,11 @@ pub(super) fn endings(outcome: &Outcome) -> Result<(), Violation> {
     for (seat, page) in (0..).zip(&outcome.pages) {
         let Some(page) = page.as_ref().filter(|page| page.connected) else { continue };
         let written = endings.get(&seat).and_then(|endings| endings.first()).map(|ending| ending.reason);
-        let expected = |reason: TerminationReason| {
-            page.ended == Some(reason.into()) || page.ended == Some(VisitEnding::Withdrawn) && leaves(seat)
+        let expected = |reason: TerminationReason| match page.ended {
+            Some(VisitEnding::Withdrawn) => leaves(seat),
+            // Who is left alone before the game has begun waits for somebody else, who does not come here.
+            Some(VisitEnding::WaitroomTimeout) => reason == PartnerLost && someone_leaves,
+            ended => ended == Some(reason.into()),
         };
         let fits = page.ended.is_none() || written.is_none_or(expected);
         demand(fits, PROPERTY, || {
