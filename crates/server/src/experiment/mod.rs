@@ -475,6 +475,25 @@ mod tests {
         assert_eq!(scenes.len(), 4);
         let SceneSpecKind::Static(sheet) = &scenes[1].kind else { panic!("{:?}", scenes[1]) };
         assert_eq!(sheet.body, "<p><em>Read</em></p>\n");
+        // The others are a scene, or keys of a game.
+        let sorry = "\n[[scene]]\nkind = \"end\"\nid = \"sorry\"\n";
+        let documents = [document, include_str!("../../../../docs/reliability.md")];
+        let others = documents.iter().flat_map(|text| text.split("```toml\n").skip(1)).skip(1);
+        let mut count = 0;
+        for shown in others.map(|rest| rest.split("```").next().unwrap()) {
+            let text = match shown.strip_prefix("[[scene]]") {
+                Some(_) if shown.contains("id = \"thanks\"") => {
+                    demo_with("[[scene]]\nkind = \"end\"\nid = \"thanks\"", shown)
+                }
+                Some(_) => {
+                    demo_with("[[scene]]\nkind = \"game\"", &format!("{shown}\n[[scene]]\nkind = \"game\""))
+                }
+                None => demo_with("fps = 30", &format!("fps = 30\n{shown}")),
+            };
+            load_text(&(text + sorry)).unwrap_or_else(|error| panic!("{shown}{error:#}"));
+            count += 1;
+        }
+        assert!(count >= 6, "{count} are shown");
     }
 
     /// What is said of a form with one field.
