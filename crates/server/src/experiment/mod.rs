@@ -477,7 +477,11 @@ mod tests {
         assert_eq!(sheet.body, "<p><em>Read</em></p>\n");
         // The others are a scene, or keys of a game.
         let sorry = "\n[[scene]]\nkind = \"end\"\nid = \"sorry\"\n";
-        let documents = [document, include_str!("../../../../docs/reliability.md")];
+        let documents = [
+            document,
+            include_str!("../../../../docs/reliability.md"),
+            include_str!("../../../../docs/networks.md"),
+        ];
         let others = documents.iter().flat_map(|text| text.split("```toml\n").skip(1)).skip(1);
         let mut count = 0;
         for shown in others.map(|rest| rest.split("```").next().unwrap()) {
@@ -493,7 +497,7 @@ mod tests {
             load_text(&(text + sorry)).unwrap_or_else(|error| panic!("{shown}{error:#}"));
             count += 1;
         }
-        assert!(count >= 6, "{count} are shown");
+        assert!(count >= 7, "{count} are shown");
     }
 
     /// What is said of a form with one field.
