@@ -223,9 +223,7 @@ impl Task {
                 // What a visit that comes is told of where it was must be durable.
                 self.carry_out().await;
                 let restored = match self.restored(identity.visit).await {
-                    Ok(Some(restored)) => restored,
-                    // Of another experiment that was served from this folder: the page begins anew.
-                    Ok(None) => return close(&connection, CloseCode::Unauthorized),
+                    Ok(restored) => restored,
                     Err(error) => {
                         // Where it was is not to be guessed: it comes back when the store can tell.
                         tracing::error!(visit = %identity.visit, %error, "cannot read how far a visit had come");
@@ -288,15 +286,11 @@ impl Task {
     }
 
     /// How far a visit had come, if this stager does not know it.
-    /// None for a visit of another experiment.
-    async fn restored(&mut self, visit: VisitId) -> Result<Option<Restored>, StoreError> {
+    async fn restored(&mut self, visit: VisitId) -> Result<Restored, StoreError> {
         if self.stager.knows(visit) {
-            return Ok(Some(Restored::default()));
+            return Ok(Restored::default());
         }
-        let Some(row) = self.context.store.visit(visit).await? else { return Ok(Some(Restored::default())) };
-        if row.experiment != self.context.experiment {
-            return Ok(None);
-        }
+        let Some(row) = self.context.store.visit(visit).await? else { return Ok(Restored::default()) };
         let version = row.experiment_sha256;
         self.learn_version(&version).await?;
         // Those that were written down by servers before there was more to write have a scene and an ending.
@@ -306,11 +300,11 @@ impl Task {
             tracing::error!(%visit, %error, "what was written of a visit cannot be read");
             None
         });
-        Ok(Some(Restored {
+        Ok(Restored {
             version,
             progress: progress.unwrap_or(Progress { scene, ended, ..Progress::default() }),
             open_game: self.context.store.open_seat(visit).await?,
-        }))
+        })
     }
 
     /// Visits go on with the version of the experiment that they began with (S2).

@@ -25,7 +25,7 @@ impl Task {
             let restored = if experiment == self.context.experiment {
                 let mut visits = BTreeMap::new();
                 for &visit in seats.iter().flatten() {
-                    visits.extend(self.restored(visit).await?.map(|restored| (visit, restored)));
+                    visits.insert(visit, self.restored(visit).await?);
                 }
                 self.stager.restore(&state, visits, lived, self.now()).map_err(|error| error.to_string())
             } else {
