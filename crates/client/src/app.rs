@@ -399,13 +399,13 @@ impl App {
                 self.tick();
             }
             ServerMessage::P2pGameEnded { seat, reason, missing, .. } => {
-                self.over = Some(Over::ended(self.texts(), reason, missing.contains(seat)));
+                self.over = Some(Over::new(words::ended(self.texts(), reason, missing.contains(seat))));
             }
             ServerMessage::MidGameExclusion { reason, .. } => {
-                self.over = Some(Over::excluded(self.texts(), reason));
+                self.over = Some(Over::new(words::excluded(self.texts(), reason)));
             }
             ServerMessage::PartnerExcluded { message, .. } => {
-                self.over = Some(Over::partner_excluded(message));
+                self.over = Some(Over::new(message));
             }
             ServerMessage::TriggerDataExport { .. } => {
                 self.leave_game();

@@ -1,47 +1,31 @@
 //! What comes after: a game that has ended early, the end of the visit, and the way out. Nobody is sent away, and nothing is
 //! called saved, before the server has it (X3, S5).
 
-use std::collections::BTreeMap;
-
 use wasm_bindgen::prelude::*;
-use wire::control::{ExclusionReason, Exit, TerminationReason};
+use wire::control::Exit;
 
+use crate::peers::call;
 use crate::view::{element, focus, set_hidden, set_text};
 use crate::words;
 
 /// What there is to read when a game has ended early.
 pub(crate) struct Over {
-    title: String,
     text: String,
     is_shown: bool,
     is_saved: bool,
 }
 
 impl Over {
-    /// As the server says; `is_own` when it was this page that was missing.
-    pub(crate) fn ended(texts: &BTreeMap<String, String>, reason: TerminationReason, is_own: bool) -> Self {
-        Self::new(words::ended(texts, reason, is_own))
-    }
-
-    pub(crate) fn excluded(texts: &BTreeMap<String, String>, reason: ExclusionReason) -> Self {
-        Self::new(words::excluded(texts, reason))
-    }
-
-    /// `message` is the server's.
-    pub(crate) fn partner_excluded(message: String) -> Self {
-        Self::new((words::ENDED, message))
-    }
-
-    fn new((title, text): (&str, String)) -> Self {
-        Self { title: title.to_owned(), text, is_shown: false, is_saved: false }
+    pub(crate) const fn new(text: String) -> Self {
+        Self { text, is_shown: false, is_saved: false }
     }
 
     pub(crate) fn show(&mut self) {
-        set_text("over-title", &self.title);
+        set_text("over-title", words::ENDED);
         set_text("over-text", &self.text);
         crate::view::show("over");
         focus("over-title");
-        crate::view::announce(&[&self.title, ". ", &self.text].concat());
+        crate::view::announce(&[words::ENDED, ". ", &self.text].concat());
         self.is_shown = true;
         self.is_saved = false;
         tell_saved("over-saved", false, words::SAVED);
@@ -122,12 +106,8 @@ pub(crate) fn copy_code() {
     let Some(code) = element("end-code-text").and_then(|code| code.text_content()) else { return };
     let Some(window) = web_sys::window() else { return };
     // Pages without https have no clipboard.
-    let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into());
-    if let Ok(clipboard) = clipboard
-        && let Ok(write) = js_sys::Reflect::get(&clipboard, &"writeText".into())
-        && let Some(write) = write.dyn_ref::<js_sys::Function>()
-        && write.call1(&clipboard, &code.into()).is_ok()
-    {
+    let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into()).unwrap_or_default();
+    if call(&clipboard, "writeText", &code.into()).is_ok() {
         set_text("end-copy", "Copied");
     } else if let (Ok(Some(selection)), Some(code)) = (window.get_selection(), element("end-code-text")) {
         selection.select_all_children(&code).ok();
@@ -141,11 +121,7 @@ pub(crate) fn show_left(seconds: u64) {
 
 /// Asks whether the participant really wants to leave.
 pub(crate) fn ask(open: bool) {
-    let Some(dialog) = element("leaving") else { return };
-    let method = if open { "showModal" } else { "close" };
-    if let Ok(method) = js_sys::Reflect::get(&dialog, &method.into())
-        && let Some(method) = method.dyn_ref::<js_sys::Function>()
-    {
-        method.call0(&dialog).ok();
+    if let Some(dialog) = element("leaving") {
+        call(&dialog, if open { "showModal" } else { "close" }, &JsValue::UNDEFINED).ok();
     }
 }

@@ -283,9 +283,9 @@ async fn set_local_description(connection: &RtcPeerConnection) -> Result<(), JsV
 }
 
 /// Calls a method that `web-sys` does not have, or not like that.
-fn call(connection: &RtcPeerConnection, method: &str, argument: &JsValue) -> Result<JsValue, JsValue> {
-    let method: Function = Reflect::get(connection, &method.into())?.dyn_into()?;
-    method.call1(connection, argument)
+pub(crate) fn call(object: &JsValue, method: &str, argument: &JsValue) -> Result<JsValue, JsValue> {
+    let method: Function = Reflect::get(object, &method.into())?.dyn_into()?;
+    method.call1(object, argument)
 }
 
 fn send_description(seat: Seat, attempt: u32, connection: &RtcPeerConnection) {

@@ -130,28 +130,24 @@ pub(crate) fn lobby_left(seconds: u64) -> String {
     ["At most ", &clock(seconds), " more."].concat()
 }
 
-/// The title and the text of a game that has ended early; `is_own` when it was this page that was missing.
-pub(crate) fn ended(
-    texts: &BTreeMap<String, String>,
-    reason: TerminationReason,
-    is_own: bool,
-) -> (&'static str, String) {
+/// What there is to read of a game that has ended early; `is_own` when it was this page that was missing.
+pub(crate) fn ended(texts: &BTreeMap<String, String>, reason: TerminationReason, is_own: bool) -> String {
     let words = match reason {
         TerminationReason::Server => GAME_FAILED,
         _ if is_own => CONNECTION_LOST,
         _ => PARTNER_LOST,
     };
-    (ENDED, say(texts, words).to_owned())
+    say(texts, words).to_owned()
 }
 
-/// The title and the text for one who was taken out of a game.
-pub(crate) fn excluded(texts: &BTreeMap<String, String>, reason: ExclusionReason) -> (&'static str, String) {
+/// What there is to read for one who was taken out of a game.
+pub(crate) fn excluded(texts: &BTreeMap<String, String>, reason: ExclusionReason) -> String {
     let words = match reason {
         ExclusionReason::SustainedPing => EXCLUDED_PING,
         ExclusionReason::TabHidden => EXCLUDED_HIDDEN,
         ExclusionReason::Custom => EXCLUDED,
     };
-    (ENDED, say(texts, words).to_owned())
+    say(texts, words).to_owned()
 }
 
 /// The title of a scene that ends the visit.

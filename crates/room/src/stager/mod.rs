@@ -195,8 +195,7 @@ impl Stager {
     /// How many visits are connected, and how many games are on.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        let here = self.visits.values().filter(|visit| matches!(visit.presence, Presence::Here { .. }));
-        (here.count(), self.games.len())
+        (self.visits.values().filter(|visit| visit.is_here()).count(), self.games.len())
     }
 
     /// The next thing to do, until there is none.
@@ -517,22 +516,28 @@ impl Stager {
 
     // Monitoring.
 
+    /// Whether a visit sits in a game that is on and does not stand still.
+    fn is_playing(&self, id: VisitId) -> bool {
+        let game = self.visits.get(&id).and_then(|visit| self.games.get(&visit.game?));
+        game.is_some_and(Game::is_playing)
+    }
+
     /// A page has measured its way to the server (X2). What it measures while the game stands still says nothing.
     fn measured(&mut self, from: VisitId, rtt_millis: f32, now: Timestamp) {
+        let is_playing = self.is_playing(from);
         let Some(visit) = self.visits.get_mut(&from) else { return };
-        let is_playing = visit.game.and_then(|game| self.games.get(&game)).is_some_and(Game::is_playing);
         if !is_playing && visit.progress.over.is_none() {
             return visit.monitor.clear();
         }
-        let rules = visit.experiment.game(visit.progress.scene as usize).map(|scene| scene.monitor);
+        let rules = visit.game_scene().map(|scene| scene.monitor);
         if rules.is_some_and(|rules| visit.monitor.measure(&rules, rtt_millis)) {
             self.exclude(from, ExclusionReason::SustainedPing, now);
         }
     }
 
     fn hidden_for_long(&mut self, id: VisitId, now: Timestamp) {
+        let is_playing = self.is_playing(id);
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        let is_playing = visit.game.and_then(|game| self.games.get(&game)).is_some_and(Game::is_playing);
         // A page that went into the background when the game was over has done nothing to it.
         let was_playing =
             visit.over_until.is_some_and(|until| visit.monitor.was_hidden_at(until, OVER_LIMIT));

@@ -1,4 +1,9 @@
 //! From scene to scene (S1, S2, P9).
+//!
+//! A game that is played to its end takes its visits on at once. One that ends early does not: the visit stays in the scene,
+//! with [`Over`] in what is written down of it, because the page must first send what it has recorded, and the participant
+//! must be able to read what happened, also one who was away and comes back later. `advance_scene` takes it on, or
+//! [`OVER_LIMIT`], which only runs while somebody is there to read.
 
 use core::time::Duration;
 

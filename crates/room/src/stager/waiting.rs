@@ -5,7 +5,7 @@ use core::time::Duration;
 use base::{Timestamp, VisitId};
 use wire::control::{ServerMessage, VisitEnding};
 
-use super::{Presence, Stager};
+use super::{Stager, Visit};
 use crate::experiment::GameScene;
 use crate::lobby::{Place, Waiting};
 
@@ -19,11 +19,10 @@ impl Stager {
     }
 
     pub(super) fn enter_lobby(&mut self, id: VisitId, now: Timestamp) {
-        let Some(place) = self.visits.get(&id).map(super::Visit::place) else { return };
-        let since = self.visits.get_mut(&id).map_or(now, |visit| *visit.waits_since.get_or_insert(now));
+        let Some(visit) = self.visits.get_mut(&id) else { return };
+        let (place, since) = (visit.place(), *visit.waits_since.get_or_insert(now));
         self.lobbies.enter(place.clone(), id, since);
-        let here =
-            |id| self.visits.get(&id).is_some_and(|visit| matches!(visit.presence, Presence::Here { .. }));
+        let here = |id| self.visits.get(&id).is_some_and(Visit::is_here);
         let Some(players) = self.game_scene(&place).map(|scene| scene.players) else { return };
         match self.lobbies.group(&place, players, here) {
             Some(group) => self.begin_game(&place, group, now),
@@ -37,8 +36,7 @@ impl Stager {
             return;
         };
         let everyone = self.lobbies.waiting(place).to_vec();
-        let here =
-            everyone.iter().filter(|one| self.visits.get(&one.visit).is_some_and(super::Visit::is_here));
+        let here = everyone.iter().filter(|one| self.visits.get(&one.visit).is_some_and(Visit::is_here));
         let waiting = u8::try_from(here.count()).unwrap_or(u8::MAX);
         for Waiting { visit, since } in everyone {
             let left = (since + limit).saturating_since(now).as_millis();
@@ -63,7 +61,7 @@ impl Stager {
 
     /// A visit does not wait any longer.
     pub(super) fn stop_waiting(&mut self, id: VisitId, why: VisitEnding, now: Timestamp) {
-        let place = self.visits.get(&id).map(super::Visit::place);
+        let place = self.visits.get(&id).map(Visit::place);
         let Some(place) = place.filter(|place| self.lobbies.leave(place, id)) else {
             // Nobody waits who is not there: its deadline would come again and again.
             return self.lobbies.forget(id);

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules};
 
+use super::Reader;
 use super::mistakes::{Reading, did_you_mean};
 use super::scene::SceneFile;
-use super::{Reader, hex};
+use crate::token::hex;
 
 /// The most frames of a game: packets number them in 24 bits.
 const MOST_FRAMES: u32 = 16_777_151;

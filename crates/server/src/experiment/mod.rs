@@ -24,6 +24,7 @@ use self::mistakes::{Reading, did_you_mean};
 use self::scene::SceneFile;
 pub(crate) use self::text::is_web_address;
 use crate::assets;
+use crate::token::hex;
 
 /// The experiment's file within its folder.
 const FILE: &str = "experiment.toml";
@@ -221,10 +222,6 @@ impl Reader<'_, '_> {
 /// Whether a character may be in a name in the data.
 const fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
