@@ -36,6 +36,17 @@ export async function lab(topology, { seed = 1, hosts = 2 } = {}) {
 
   const within = (host) => [...root, "ip", "netns", "exec", about[host].namespace];
 
+  // There is no multicast DNS here by which browsers tell each other addresses that they would rather hide.
+  const flags = ["--disable-features=WebRtcHideLocalIpsWithMdns"];
+
+  /** A program that runs Chromium, or another, in a host. */
+  async function executable(host, program = "/usr/bin/chromium") {
+    const path = join(folder, `${host}.sh`);
+    await writeFile(path, `#!/bin/sh\nexec ${within(host).join(" ")} ${program} "$@"\n`);
+    await chmod(path, 0o755);
+    return path;
+  }
+
   return {
     tell,
     within,
@@ -49,14 +60,10 @@ export async function lab(topology, { seed = 1, hosts = 2 } = {}) {
     /** A browser in a host. */
     async browser(host, { kind = "chromium", ...options } = {}) {
       if (kind === "firefox") return openFirefox({ within: within(host) });
-      const path = join(folder, `${host}.sh`);
-      const program = options.executable ?? "/usr/bin/chromium";
-      await writeFile(path, `#!/bin/sh\nexec ${within(host).join(" ")} ${program} "$@"\n`);
-      await chmod(path, 0o755);
-      // There is no multicast DNS here by which browsers tell each other addresses that they would rather hide.
-      const flags = ["--disable-features=WebRtcHideLocalIpsWithMdns"];
-      return open({ ...options, executable: path, flags });
+      return open({ ...options, executable: await executable(host, options.executable), flags });
     },
+    executable,
+    flags,
     async remove() {
       child.stdin.end();
       await ended;

@@ -348,7 +348,7 @@ impl App {
             }
             ServerMessage::TerminateScene { scene_id } => self.terminate(&scene_id),
             ServerMessage::LobbyStatus { waiting, needed, remaining_ms } => {
-                if self.play.is_none() {
+                if self.play.as_ref().is_none_or(|play| !play.begun) {
                     view::show_lobby(waiting, needed);
                     self.wait_until = Some(now() + core::time::Duration::from_millis(remaining_ms.into()));
                     view::set_hidden("lobby-button", false);
@@ -356,6 +356,10 @@ impl App {
                 }
             }
             ServerMessage::GameStart(start) => self.start_game(*start),
+            // Nothing of it is worth keeping.
+            ServerMessage::GameCancelled { game_id } => {
+                self.play.take_if(|play| play.start.game_id == game_id);
+            }
             ServerMessage::Signal { game_id, from, signal } => {
                 if let Some(play) = self.game(game_id) {
                     play.signal(from, signal);
@@ -368,8 +372,11 @@ impl App {
             }
             ServerMessage::GameGo { game_id } => {
                 if self.game(game_id).is_some_and(Play::begin) {
+                    self.wait_until = None;
+                    view::show("game");
                     view::overlay(None);
                     view::focus("field");
+                    view::announce("The game begins.");
                 }
                 self.tick();
             }
@@ -518,11 +525,10 @@ impl App {
         }
         match Play::new(start, self.control.token()) {
             Ok(play) => {
-                self.wait_until = None;
-                view::show("game");
-                if !play.has_been_replaced() {
-                    view::overlay(Some(words::GATHERING));
-                    view::announce("The game is about to begin.");
+                // Before it begins, this is the lobby still.
+                if play.start.begun {
+                    self.wait_until = None;
+                    view::show("game");
                 }
                 self.play = Some(play);
             }
@@ -631,7 +637,9 @@ impl App {
             if !ticked.lane.is_empty() {
                 self.control.send_lane(ticked.lane.as_bytes());
             }
-            for message in ticked.messages.into_iter().chain(play.ready_message()) {
+            let mut messages = ticked.messages;
+            play.check(&mut messages);
+            for message in messages {
                 self.control.send(&message);
             }
             for message in ticked.live {
@@ -659,8 +667,6 @@ impl App {
         view::pause(card.as_ref());
         if card.is_some() {
             view::overlay(None);
-        } else if !play.begun {
-            view::overlay(Some(words::GATHERING));
         }
         let Some(status) = status else { return };
         let rules = &play.start.rules;

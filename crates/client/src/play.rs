@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use base::{Frame, MAX_SEATS, Seat, StateHash, Timestamp};
-use link::{Direct, Lane, LinkEvent};
+use link::{Checked, Direct, Lane, LinkEvent};
 use session::{SeatPhase, Session, SessionEvent, Setup, Status};
 use wasm_bindgen_futures::spawn_local;
 use wire::batch::{BatchAcknowledgement, RecordBatch};
@@ -31,6 +31,8 @@ pub(crate) struct Play {
     pub(crate) peers: Vec<Peer>,
     pub(crate) connection_types: Vec<(Seat, ConnectionType)>,
     loaded: Option<Loaded>,
+    /// The links that the server was told of: with whom, and what was measured.
+    checked: Vec<(Seat, Checked)>,
     ready: bool,
     /// The server said that everyone is ready, or that they were before.
     pub(crate) begun: bool,
@@ -102,6 +104,7 @@ impl Play {
             peers,
             connection_types: Vec::new(),
             loaded: None,
+            checked: Vec::new(),
             ready: false,
             begun: false,
             pause: Pause::default(),
@@ -167,6 +170,7 @@ impl Play {
             if *known < incarnation && seat != self.start.seat {
                 *known = incarnation;
                 self.ready = false;
+                self.checked.retain(|(peer, _)| *peer != seat);
                 self.pause.restore(seat);
                 self.rebuild(seat, first_attempt(&self.start, seat), self.start.seat < seat);
             }
@@ -226,17 +230,31 @@ impl Play {
             return None;
         }
         self.ready &= self.begun;
+        self.checked.clear();
         let (frames, hash) = self.finished?;
         Some(ClientMessage::GameFinished { game_id: self.start.game_id, frames, hash })
     }
 
-    /// Says once that this seat is ready: the environment is loaded and every link can be used.
-    pub(crate) fn ready_message(&mut self) -> Option<ClientMessage> {
-        let ready = self.loaded.as_ref().is_some_and(|loaded| loaded.session.is_ready(now()));
-        if !ready || std::mem::replace(&mut self.ready, true) {
-            return None;
+    /// What the server must know before the game begins: each link that could be used, and then that all can (S4).
+    pub(crate) fn check(&mut self, messages: &mut Vec<ClientMessage>) {
+        let Some(session) = self.loaded.as_ref().map(|loaded| &loaded.session).filter(|_| !self.begun) else {
+            return;
+        };
+        let game_id = self.start.game_id;
+        for (peer, checked) in session.checked_links(now()) {
+            let known = self.checked.iter_mut().find(|(known, _)| *known == peer);
+            match known {
+                Some((_, known)) if !checked.is_news_after(known) => continue,
+                Some((_, known)) => *known = checked,
+                None => self.checked.push((peer, checked)),
+            }
+            let Checked { lane, round_trip, is_final } = checked;
+            let rtt_millis = round_trip.as_secs_f32() * 1000.0;
+            messages.push(ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final });
         }
-        Some(ClientMessage::GameReady { game_id: self.start.game_id })
+        if session.is_ready(now()) && !std::mem::replace(&mut self.ready, true) {
+            messages.push(ClientMessage::GameReady { game_id });
+        }
     }
 
     /// Everyone is ready. False when that is not new.

@@ -141,6 +141,8 @@ pub(crate) fn show_lobby(waiting: u8, needed: u8) {
     let missing = needed.saturating_sub(waiting);
     let (title, status) = if waiting == 0 {
         ("Just a moment".to_owned(), String::new())
+    } else if missing == 0 {
+        ("Everyone is here".to_owned(), "Your connection to each other is being checked.".to_owned())
     } else if missing == 1 {
         ("Waiting for one more player".to_owned(), format!("{waiting} of {needed} are here."))
     } else {

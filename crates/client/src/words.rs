@@ -44,9 +44,6 @@ pub(crate) const SAVED_REDIRECT: &str = "Everything is saved. You are being take
 /// The title of a page in the background whose player is wanted.
 pub(crate) const COME_BACK: &str = "Please come back to the game";
 
-/// Before everyone is ready.
-pub(crate) const GATHERING: &str = "Connecting you to each other…";
-
 /// A text with something in the place of the name in braces.
 fn fill(text: &str, value: &str) -> String {
     match text.split_once('{') {

@@ -48,7 +48,7 @@ mod outage;
 mod path;
 mod quality;
 
-pub use link::{Direct, Ends, Lanes, Link, LinkEvent, Received, Refusal, Rules};
+pub use link::{Checked, Direct, Ends, Lanes, Link, LinkEvent, Received, Refusal, Rules};
 pub use outage::MAX_RESTARTS;
 pub use quality::{PathQuality, Sample};
 pub use wire::lane::{Cause, Lane, Quality};

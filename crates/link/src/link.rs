@@ -100,6 +100,25 @@ pub struct Rules {
     pub leads: bool,
 }
 
+/// What was measured of a link before its game begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Checked {
+    /// Over which lane.
+    pub lane: Lane,
+    /// The round trip: of the middle one of five after one another, the least.
+    pub round_trip: Duration,
+    /// Whether it stays at that; else it may yet be found shorter.
+    pub is_final: bool,
+}
+
+impl Checked {
+    /// Whether this is worth telling to whom that was told: another lane, the last word, or a fifth less.
+    #[must_use]
+    pub fn is_news_after(&self, told: &Self) -> bool {
+        self.lane != told.lane || self.is_final != told.is_final || self.round_trip * 5 < told.round_trip * 4
+    }
+}
+
 /// What the browser says of the data channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direct {
@@ -567,11 +586,19 @@ impl Link {
         self.events.pop()
     }
 
-    /// Whether a game can begin over this link: the channel is open, or was waited for and the server lane carries.
+    /// The lane over which a game could begin, and what was measured over it: the channel is open, or was waited for and the
+    /// server lane carries (S4).
     #[must_use]
-    pub fn is_usable(&self, now: Timestamp) -> bool {
+    pub fn checked(&self, now: Timestamp) -> Option<Checked> {
+        let of = |lane, path: &Path| {
+            let (round_trip, is_final) = path.checked()?;
+            Some(Checked { lane, round_trip, is_final })
+        };
+        if self.state == Direct::Open {
+            return of(Lane::Direct, &self.direct);
+        }
         let waited = now.saturating_since(self.made) >= DIRECT_WAIT;
-        self.state == Direct::Open || (waited && self.server.last_heard().is_some())
+        of(Lane::Server, &self.server).filter(|_| waited)
     }
 
     /// Whether something has come from the peer of late, over any lane.

@@ -21,6 +21,14 @@ const JUMP: u32 = 4096;
 const ROUND_TRIP_GAIN: f64 = 1.0 / 8.0;
 const JITTER_GAIN: f64 = 1.0 / 16.0;
 
+/// Of so many round trips one after another the middle one counts.
+const CHECKED: usize = 5;
+
+/// When so long was measured, and so many round trips, a path is not taken for a better one any more: a page that was busy,
+/// as it is when it has just been loaded, has had its time.
+const CHECK_LENGTH: Duration = Duration::from_secs(3);
+const CHECKED_AT_LEAST: u32 = 30;
+
 /// The state of one path, both directions.
 #[derive(Debug)]
 pub(crate) struct Path {
@@ -32,6 +40,7 @@ pub(crate) struct Path {
     /// How many packets there could have been, up to a full window.
     span: u32,
     round_trip_micros: Option<f64>,
+    check: Check,
     spacing: Spacing,
 }
 
@@ -39,6 +48,18 @@ pub(crate) struct Path {
 struct Received {
     sequence: u32,
     at: Timestamp,
+}
+
+/// How long a path is, whatever pages do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Check {
+    last: [Duration; CHECKED],
+    count: u32,
+    /// When the first one was measured.
+    since: Option<Timestamp>,
+    is_final: bool,
+    /// The least of what was the middle one of the last round trips.
+    best: Option<Duration>,
 }
 
 /// The time between packets, and how much it varies.
@@ -57,6 +78,7 @@ impl Default for Path {
             seen: 0,
             span: 0,
             round_trip_micros: None,
+            check: Check::default(),
             spacing: Spacing::default(),
         }
     }
@@ -66,6 +88,7 @@ impl Path {
     /// Another path begins: what was measured says nothing about it. Sequence numbers go on.
     pub(crate) fn forget_measurements(&mut self) {
         self.round_trip_micros = None;
+        self.check = Check::default();
         self.spacing = Spacing::default();
     }
 
@@ -124,9 +147,15 @@ impl Path {
         let sent_at = self.sent_at[echo.sequence as usize % REMEMBERED];
         let held = Duration::from_micros(u64::from(echo.held_micros));
         let Some(round_trip) = now.saturating_since(sent_at).checked_sub(held) else { return };
+        self.check.add(round_trip, now);
         let micros = round_trip.as_secs_f64() * 1e6;
         let smoothed = self.round_trip_micros.unwrap_or(micros);
         self.round_trip_micros = Some(smoothed + ROUND_TRIP_GAIN * (micros - smoothed));
+    }
+
+    /// How long the path is, once that is known, and whether that is the last word.
+    pub(crate) fn checked(&self) -> Option<(Duration, bool)> {
+        Some((self.check.best?, self.check.is_final))
     }
 
     pub(crate) fn last_heard(&self) -> Option<Timestamp> {
@@ -149,6 +178,24 @@ impl Path {
         let window = (1_u64 << LOSS_WINDOW) - 1;
         let come = (self.seen & window).count_ones();
         Some(1.0 - f64::from(come) / f64::from(LOSS_WINDOW))
+    }
+}
+
+impl Check {
+    fn add(&mut self, round_trip: Duration, now: Timestamp) {
+        if self.is_final {
+            return;
+        }
+        let since = *self.since.get_or_insert(now);
+        self.last[self.count as usize % CHECKED] = round_trip;
+        self.count += 1;
+        self.is_final = self.count >= CHECKED_AT_LEAST && now.saturating_since(since) >= CHECK_LENGTH;
+        if self.count as usize >= CHECKED {
+            let mut sorted = self.last;
+            sorted.sort_unstable();
+            let middle = sorted[CHECKED / 2];
+            self.best = Some(self.best.map_or(middle, |best| best.min(middle)));
+        }
     }
 }
 
@@ -179,6 +226,35 @@ mod tests {
         let (sequence, _) = path.send(at(0));
         path.echoed(Echo { sequence, held_micros: 30_000 }, at(70));
         assert_eq!(path.quality().round_trip, Some(Duration::from_millis(40)));
+    }
+
+    /// Round trips, measured at a time in milliseconds.
+    fn measure(path: &mut Path, time: u64, round_trips: &[u64]) {
+        for &millis in round_trips {
+            let (sequence, _) = path.send(at(time - millis));
+            path.echoed(Echo { sequence, held_micros: 0 }, at(time));
+        }
+    }
+
+    #[test]
+    fn a_check_takes_the_middle_of_five_round_trips_and_gives_a_busy_page_its_time() {
+        let mut path = Path::default();
+        let checked = |path: &Path| path.checked().map(|(time, last)| (time.as_millis(), last));
+        measure(&mut path, 1000, &[900, 21, 300, 400]);
+        assert_eq!(checked(&path), None);
+        measure(&mut path, 1100, &[500]);
+        assert_eq!(checked(&path), Some((400, false)));
+        measure(&mut path, 3900, &[22, 20, 23, 21, 900]);
+        assert_eq!(checked(&path), Some((22, false)));
+        measure(&mut path, 4000, &[700; 10]);
+        assert_eq!(checked(&path), Some((22, false)), "too few");
+        measure(&mut path, 4100, &[700; 10]);
+        assert_eq!(checked(&path), Some((22, true)));
+        measure(&mut path, 5000, &[1; 20]);
+        assert_eq!(checked(&path), Some((22, true)), "the last word");
+        path.forget_measurements();
+        measure(&mut path, 5000, &[50; 40]);
+        assert_eq!(checked(&path), Some((50, false)), "too soon");
     }
 
     #[test]

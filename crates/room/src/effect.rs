@@ -42,6 +42,13 @@ pub enum Effect {
     },
     /// Write down a game.
     CreateGame(Box<NewGame>),
+    /// Write down that a game's group did not come about: it is no game, and nobody sits in it.
+    CancelGame {
+        /// Which.
+        game: GameId,
+        /// How many seats it had.
+        seats: u8,
+    },
     /// Write down how a seat ended.
     EndSeat {
         /// Which game.

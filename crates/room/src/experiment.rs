@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use wire::control::{EnvironmentRef, Exit, GameRules, IceServer, Scene, SceneKind, Sheet, VisitEnding};
 
 use crate::comprehension::Comprehension;
+use crate::game::LinkRules;
+use crate::lobby::MatchBy;
 use crate::monitor::{MonitorRules, OnHidden};
 
 /// An experiment.
@@ -83,9 +85,15 @@ pub struct GameScene {
     pub on_excluded: After,
 }
 
-/// How long one waits for a game.
+/// How long one waits for a game, and with whom one plays it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LobbyRules {
+    /// How groups are put together.
+    #[serde(default)]
+    pub match_by: MatchBy,
+    /// What their links must be like.
+    #[serde(default)]
+    pub links: LinkRules,
     /// In milliseconds (S4).
     pub max_wait_millis: u32,
     /// The scene to which those go who have waited so long, or do not want to wait any longer; else the end.
@@ -94,7 +102,12 @@ pub struct LobbyRules {
 
 impl Default for LobbyRules {
     fn default() -> Self {
-        Self { max_wait_millis: 120_000, on_timeout: None }
+        Self {
+            match_by: MatchBy::First,
+            links: LinkRules::default(),
+            max_wait_millis: 120_000,
+            on_timeout: None,
+        }
     }
 }
 

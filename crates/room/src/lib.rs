@@ -24,7 +24,8 @@ pub use effect::{Effect, NewGame, SeatEnding};
 pub use experiment::{
     After, EndScene, Experiment, FormScene, GameScene, LobbyRules, SceneSpec, SceneSpecKind,
 };
-pub use game::History;
+pub use game::{History, LinkRules, RequiredLane};
+pub use lobby::MatchBy;
 pub use monitor::{MonitorRules, OnHidden};
 pub use stager::{Identity, Reason, Restored, Stager};
 pub use visit::{Outcome, Over, Progress};

@@ -1,6 +1,6 @@
 //! How far a visit has come, and how it may end.
 
-use base::{Frame, GameId, Seat, SeatSet};
+use base::{Frame, GameId, Seat, SeatSet, VisitId};
 use serde::{Deserialize, Serialize};
 use wire::control::{ExclusionReason, ServerMessage, TerminationReason, VisitEnding};
 use wire::form::Answers;
@@ -23,6 +23,8 @@ pub struct Progress {
     pub wrong: Answers,
     /// The scene's game has ended early, and the participant has not gone on yet.
     pub over: Option<Over>,
+    /// With whom it has played last, itself among them.
+    pub group: Vec<VisitId>,
 }
 
 /// What went wrong, and where: a game of that scene that is played to its end takes it away.
@@ -49,9 +51,6 @@ pub struct Over {
     pub frame: Frame,
     /// Who was lost, if it is that.
     pub missing: SeatSet,
-    /// Somebody left before the game began: it is tried again, with others.
-    #[serde(default)]
-    pub again: bool,
 }
 
 /// What partners of one who was taken out read, unless the experiment has its own words.

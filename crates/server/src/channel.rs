@@ -29,6 +29,8 @@ pub(crate) struct Channel {
     log: Log,
     page: MemberId,
     connection: Option<(Fence, Connection)>,
+    /// The mark of its token, of one that was given for a platform's id alone.
+    by_id: Option<u64>,
     /// The page load that spoke last, and those before it.
     current: Option<u64>,
     replaced: VecDeque<u64>,
@@ -47,6 +49,7 @@ impl Channel {
             log,
             page: "page".parse()?,
             connection: None,
+            by_id: None,
             current: None,
             replaced: VecDeque::new(),
             position: 0,
@@ -63,6 +66,7 @@ impl Channel {
         &mut self,
         fence: Fence,
         connection: Connection,
+        by_id: Option<u64>,
         (page, resume): (u64, Resume),
         now: Timestamp,
     ) {
@@ -81,9 +85,15 @@ impl Channel {
                 tracing::info!(?gap, "a page has missed what it cannot be told any more");
             }
         }
+        self.by_id = by_id;
         if let Some((_, older)) = self.connection.replace((fence, connection)) {
             close(&older, CloseCode::Replaced);
         }
+    }
+
+    /// Whether somebody has it open, with another token than one that was given for a platform's id.
+    pub(crate) fn is_closed_to(&self, by_id: Option<u64>) -> bool {
+        self.is_open() && by_id.is_some() && self.by_id != by_id
     }
 
     /// A socket is gone. False when another has taken over.

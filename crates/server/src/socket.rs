@@ -55,7 +55,9 @@ pub(crate) async fn serve(
     let connection = Connection { outbox, close: closer, lane: Arc::clone(&lane), host };
     let visit = hello.identity.visit;
     let Some(fence) = stage.joined(hello, connection).await else {
-        return close(&mut socket, CloseCode::GoingAway).await;
+        // Turned away; without a word it is the server that stops.
+        let code = closing.borrow().unwrap_or(CloseCode::GoingAway);
+        return close(&mut socket, code).await;
     };
     let (mut sink, mut incoming) = socket.split();
     let mut writer = tokio::spawn(async move {
@@ -107,7 +109,8 @@ async fn greet(socket: &mut WebSocket, tokens: &Tokens) -> Result<Hello, CloseCo
         "" => Resume::Live,
         _ => Resume::After { epoch: Epoch::try_from(epoch).unwrap_or(Epoch(0)), sequence },
     };
-    Ok(Hello { identity: Identity { visit: claims.visit, participant: claims.participant }, page, resume })
+    let identity = Identity { visit: claims.visit, participant: claims.participant };
+    Ok(Hello { identity, by_id: claims.by_id, page, resume })
 }
 
 /// Reads until the socket ends (`None`) or must be closed.

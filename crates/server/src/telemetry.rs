@@ -35,7 +35,12 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, "interplay_games_paused", "Games that stand still until somebody is back."),
     (Kind::Counter, "interplay_visits_total", "Visits that began."),
     (Kind::Counter, "interplay_visits_ended_total", "Visits that came to an end, by how."),
-    (Kind::Counter, "interplay_games_total", "Games that began."),
+    (
+        Kind::Counter,
+        "interplay_games_cancelled_total",
+        "Groups that did not come about, of those in interplay_games_total.",
+    ),
+    (Kind::Counter, "interplay_games_total", "Groups that were formed, each for a game."),
     (Kind::Counter, "interplay_seats_ended_total", "Seats that ended, by reason."),
     (Kind::Counter, "interplay_messages_total", "Control messages received."),
     (Kind::Counter, "interplay_closes_total", "Control connections closed by the server, by code."),

@@ -94,6 +94,10 @@ pub(crate) struct Claims {
     pub(crate) participant: ParticipantId,
     /// Seconds since the Unix epoch.
     exp: u64,
+    /// A random number of a token that was given for a platform's id alone: it opens a visit that is closed, and does not
+    /// take over one that is open with another token (S5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by_id: Option<u64>,
 }
 
 /// Makes and reads tokens.
@@ -139,9 +143,19 @@ impl Tokens {
         &self.secret
     }
 
+    /// A token for whoever began a visit.
     pub(crate) fn issue(&self, visit: VisitId, participant: ParticipantId) -> anyhow::Result<String> {
+        self.sign(visit, participant, None)
+    }
+
+    /// A token for whoever says to be the person of a visit, by a platform's id.
+    pub(crate) fn issue_by_id(&self, visit: VisitId, participant: ParticipantId) -> anyhow::Result<String> {
+        self.sign(visit, participant, Some(u64::from_be_bytes(random()?)))
+    }
+
+    fn sign(&self, visit: VisitId, participant: ParticipantId, by_id: Option<u64>) -> anyhow::Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let claims = Claims { visit, participant, exp: (now + LIFETIME).as_secs() };
+        let claims = Claims { visit, participant, exp: (now + LIFETIME).as_secs(), by_id };
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)?)
     }
 
@@ -224,6 +238,7 @@ mod tests {
             visit: VisitId::from_random([1; 16]),
             participant: ParticipantId::from_random([2; 16]),
             exp: 1_000_000,
+            by_id: None,
         };
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &tokens.encoding).unwrap();
         assert_eq!(tokens.read(&token), None);

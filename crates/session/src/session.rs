@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use base::{Deadline, Frame, Input, MAX_SEATS, Seat, SeatSet, StateHash, Timestamp, derive_seed};
-use link::{Direct, Ends, Lane, Link, LinkEvent, Received, Rules};
+use link::{Checked, Direct, Ends, Lane, Link, LinkEvent, Received, Rules};
 use rollback::{Advance, Environment, Rollback};
 use wire::batch::{BatchAcknowledgement, PlayEvent, RecordBatch};
 use wire::control::{GameRules, LaneUse, OnDirectLoss};
@@ -241,7 +241,12 @@ impl Session {
     /// Whether the game could begin over every link as it is.
     #[must_use]
     pub fn is_ready(&self, now: Timestamp) -> bool {
-        self.peers.iter().all(|peer| peer.link.is_usable(now))
+        self.peers.iter().all(|peer| peer.link.checked(now).is_some())
+    }
+
+    /// The links over which the game could begin, and what was measured of them.
+    pub fn checked_links(&self, now: Timestamp) -> impl Iterator<Item = (Seat, Checked)> + '_ {
+        self.peers.iter().filter_map(move |peer| Some((peer.seat, peer.link.checked(now)?)))
     }
 
     /// The browser's word for the data channel to a peer.

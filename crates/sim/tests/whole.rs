@@ -192,6 +192,32 @@ fn a_participant_leaves_the_study_at_any_moment() {
                 let expected: Vec<_> =
                     (0..seats).map(|seat| if seat == 1 { Withdrawn } else { others }).collect();
                 assert_eq!(outcome.endings(), expected, "{plan}");
+            } else if seats == 3 && outcome.endings().contains(&Normal) {
+                // Where one has played to the end, all there is to know is known: nobody else is cut short.
+                assert!(!outcome.endings().contains(&PartnerLost), "{:?}\n{plan}", outcome.endings());
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_is_stranded_before_the_first_frame() {
+    // Everyone comes within 200 ms; then environments are loaded, and links made and checked.
+    for at in (200..1500).step_by(50) {
+        for seats in [2, 3] {
+            for (fault, lasts) in [
+                (Fault::Leaves(1), 0),
+                (Fault::Reload(1), 300),
+                (Fault::Reload(1), 8_000),
+                (Fault::Offline(1), 7_000),
+                (Fault::ServerDown, 1_000),
+            ] {
+                let plan = Plan::quiet(at, seats).with(at, lasts, fault);
+                let outcome = run(&plan, false);
+                check::all(&outcome).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
+                let away_for_good = matches!(fault, Fault::Leaves(_));
+                let normal = outcome.endings().iter().filter(|reason| **reason == Normal).count();
+                assert!(away_for_good || normal == usize::from(seats), "{:?}\n{plan}", outcome.endings());
             }
         }
     }

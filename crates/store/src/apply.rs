@@ -34,6 +34,13 @@ pub enum Write {
     },
     /// A game and who sits in it.
     CreateGame(Box<NewGame>),
+    /// A game's group did not come about: it is no game, and nobody sits in it.
+    CancelGame {
+        /// Which.
+        game: GameId,
+        /// When.
+        at: WallTime,
+    },
     /// How a seat ended; the first ending stands.
     EndSeat {
         /// Which game.
@@ -88,6 +95,7 @@ pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreE
             rows::put_answers(connection, *visit, scene, answers, *at)
         }
         Write::CreateGame(new) => rows::insert_game(connection, new),
+        Write::CancelGame { game, at } => rows::cancel_game(connection, *game, *at),
         Write::EndSeat { game, seat, ending } => rows::end_seat(connection, *game, *seat, *ending),
         Write::ServerEvent { game, seat, kind, detail, at } => {
             rows::insert_server_event(connection, *game, *seat, kind, detail, *at)

@@ -86,9 +86,12 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn games(&self) -> Result<Vec<GameRow>, StoreError> {
-        let sql = "SELECT game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules,
-                   input_size, created FROM games ORDER BY created, game";
-        let mut games = self.all(sql, [], |row| {
+        let cancelled = if self.version < 5 { "0" } else { "cancelled" };
+        let sql = format!(
+            "SELECT game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules, input_size,
+                    created, {cancelled} FROM games ORDER BY created, game"
+        );
+        let mut games = self.all(&sql, [], |row| {
             let seed: String = row.get(6)?;
             let seed = u64::from_str_radix(&seed, 16)
                 .map_err(|_| StoreError::Unreadable { what: "seed", value: seed })?;
@@ -105,7 +108,7 @@ impl Reader {
                 seats: Vec::new(),
                 created: wall_time(row.get(9)?),
             };
-            Ok(GameRow { game, endings: Vec::new() })
+            Ok(GameRow { game, endings: Vec::new(), is_cancelled: row.get(10)? })
         })?;
         let sql = "SELECT visit, reason, frame, ended, is_partial FROM seats WHERE game = ?1 ORDER BY seat";
         for game in &mut games {

@@ -87,6 +87,8 @@ pub struct GameRow {
     pub game: NewGame,
     /// How each seat ended, if it has.
     pub endings: Vec<Option<SeatEnding>>,
+    /// Its group did not come about: it is no game.
+    pub is_cancelled: bool,
 }
 
 /// What uploading needs to know of a seat.
@@ -275,7 +277,11 @@ pub(crate) fn insert_game(connection: &Connection, new: &NewGame) -> Result<(), 
     let rules = serde_json::to_string(&new.rules)
         .map_err(|error| StoreError::Unreadable { what: "rules", value: error.to_string() })?;
     connection
-        .prepare_cached("INSERT INTO games VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        .prepare_cached(
+            "INSERT INTO games (game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules,
+                                input_size, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
         .execute(params![
             game,
             new.experiment,
@@ -293,6 +299,18 @@ pub(crate) fn insert_game(connection: &Connection, new: &NewGame) -> Result<(), 
     for (seat, visit) in (0_u32..).zip(&new.seats) {
         insert.execute(params![game, seat, visit.to_string()])?;
     }
+    Ok(())
+}
+
+pub(crate) fn cancel_game(connection: &Connection, game: GameId, at: WallTime) -> Result<(), StoreError> {
+    let game = game.to_string();
+    connection.prepare_cached("UPDATE games SET cancelled = 1 WHERE game = ?1")?.execute([&game])?;
+    connection
+        .prepare_cached(
+            "UPDATE seats SET reason = 'left', frame = 0, ended = ?2, is_partial = 1
+             WHERE game = ?1 AND reason IS NULL",
+        )?
+        .execute(params![game, time(at)])?;
     Ok(())
 }
 

@@ -90,7 +90,21 @@ pub enum ClientMessage {
         /// What.
         signal: Signal,
     },
-    /// The environment is loaded and every link is open.
+    /// A game could begin over a link, and so long is the way. Said again when it is found shorter, and when it is another
+    /// connection or lane (S4).
+    LinkChecked {
+        /// The game.
+        game_id: GameId,
+        /// The seat at the other end.
+        peer: Seat,
+        /// The lane over which it was measured.
+        lane: Lane,
+        /// The round trip in milliseconds: of the middle one of five after one another, the least.
+        rtt_millis: f32,
+        /// Whether it stays at that.
+        is_final: bool,
+    },
+    /// The environment is loaded, and every link was checked.
     GameReady {
         /// The game.
         game_id: GameId,
@@ -272,8 +286,14 @@ pub enum ServerMessage {
         #[serde(default)]
         remaining_ms: u32,
     },
-    /// A group is formed: load the environment and make the links.
+    /// A group is formed: load the environment and make the links. Until `game_go` this is the lobby still.
     GameStart(Box<GameStart>),
+    /// The group did not come about: a link was not good enough, or somebody left. The receiver waits in the lobby for
+    /// another one (S4).
+    GameCancelled {
+        /// The game.
+        game_id: GameId,
+    },
     /// From another seat of the game.
     Signal {
         /// The game.
@@ -518,6 +538,9 @@ pub struct GameStart {
     /// Each seat's incarnation, raised when its page loses its memory (N5).
     #[serde(default)]
     pub incarnations: Vec<u8>,
+    /// Whether it has begun: a page that was loaded since does not show the lobby.
+    #[serde(default)]
+    pub begun: bool,
 }
 
 /// Everyone stops.
@@ -859,6 +882,7 @@ mod tests {
             ice_servers: vec![],
             ice_lifetime_millis: 0,
             incarnations: vec![0, 1],
+            begun: false,
         };
         let message = ServerMessage::GameStart(Box::new(start));
         let json = serde_json::to_string(&message).unwrap();

@@ -3,7 +3,7 @@
 //! # The algorithm
 //!
 //! ```text
-//!                all ready                somebody is missing, has lost its memory, or differs
+//!          all ready, links good         somebody is missing, has lost its memory, or differs
 //!  gathering ───────────────► playing ─────────────────────────────────────────────────────► paused
 //!                                ▲                                                             │
 //!                                │   all equal                                                 │ deadline
@@ -24,6 +24,7 @@
 //! - **Told again** is told in full: whoever connects hears where the game stands, so a message that a crash has
 //!   swallowed is not missed (C3).
 
+mod gathering;
 mod merge;
 mod saved;
 
@@ -36,15 +37,15 @@ use wire::control::{
     ServerMessage, TerminationReason,
 };
 
+pub(crate) use gathering::Measured;
+use gathering::{Gathering, Verdict};
+pub use gathering::{LinkRules, RequiredLane};
 pub use merge::History;
 use merge::Report;
 pub(crate) use saved::Saved;
 
 /// How long everyone may be away from the server before that is a pause.
 const ALL_AWAY: Duration = Duration::from_secs(10);
-
-/// How long a group has to load the environment and make its links.
-pub(crate) const GATHER_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the last of a seat's record may take to become durable.
 const LAST_RECORDS: Duration = Duration::from_secs(30);
@@ -57,6 +58,8 @@ const MOST_INCARNATIONS: u8 = 200;
 pub(crate) struct Game {
     /// What every seat was told at the beginning; the seat is each one's own.
     start: GameStart,
+    /// What its links must be like to begin with.
+    links: LinkRules,
     input_size: usize,
     /// The index of its scene.
     pub(crate) scene: usize,
@@ -106,15 +109,30 @@ pub(crate) enum Output {
     },
     /// How far does the durable record go?
     AskHistory,
+    /// Everyone is ready, and every link is good enough.
+    Begin,
+    /// The group does not come about.
+    Cancel(Cancelled),
     End(TerminationReason, SeatSet),
     /// A seat's game is over, and the others play on.
     Drop(Seat, TerminationReason, Option<ExclusionReason>),
 }
 
+/// Why a group does not come about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Cancelled {
+    /// In one word: `slow`, `time`, `away`, or how somebody left.
+    pub(crate) reason: &'static str,
+    /// Pairs whose link is not good enough.
+    pub(crate) failed: Vec<(Seat, Seat)>,
+    /// Pairs who were not ready in time.
+    pub(crate) late: Vec<(Seat, Seat)>,
+}
+
 #[derive(Debug)]
 enum Phase {
     /// Environments are loaded and links made.
-    Gathering { ready: SeatSet, deadline: Timestamp },
+    Gathering(Gathering),
     /// Everyone was ready.
     Playing,
     /// Everyone stands still, or will as soon as they hear of it.
@@ -163,6 +181,12 @@ fn begin_at(fences: &mut Vec<(u8, Frame)>, newest: u8, frame: Frame) -> bool {
     }
 }
 
+/// Whether those who stay can play on without somebody. Where one has played to the end, everyone's inputs are with the
+/// server to the last, and whoever is behind needs nobody else.
+const fn can_go_on(on_player_lost: OnPlayerLost, has_finished: bool, staying: usize) -> bool {
+    staying > 1 && matches!(on_player_lost, OnPlayerLost::Continue) || staying > 0 && has_finished
+}
+
 impl Pause {
     /// Whether there is nothing more to hear of what a seat holds.
     fn has_said(&self, seat: Seat) -> bool {
@@ -177,12 +201,14 @@ impl Pause {
 impl Game {
     pub(crate) fn new(
         start: GameStart,
+        links: LinkRules,
         input_size: usize,
         scene: usize,
         seats: Vec<(VisitId, u64)>,
         now: Timestamp,
     ) -> Self {
-        let phase = Phase::Gathering { ready: SeatSet::EMPTY, deadline: now + GATHER_LIMIT };
+        let deadline = now + Duration::from_millis(links.limit_millis.into());
+        let phase = Phase::Gathering(Gathering::new(SeatSet::EMPTY, deadline));
         let (seats, pages): (Vec<_>, Vec<_>) = seats.into_iter().unzip();
         let present = Seat::all(seats.len() as u8).collect();
         let incarnations = vec![0; seats.len()];
@@ -190,6 +216,7 @@ impl Game {
         let closed = vec![None; seats.len()];
         Self {
             start: GameStart { incarnations, ..start },
+            links,
             input_size,
             scene,
             seats,
@@ -281,7 +308,7 @@ impl Game {
 
     /// Whether it has not begun yet.
     pub(crate) const fn is_gathering(&self) -> bool {
-        matches!(self.phase, Phase::Gathering { .. })
+        matches!(self.phase, Phase::Gathering(_))
     }
 
     /// Whether everyone plays.
@@ -297,7 +324,7 @@ impl Game {
     /// When [`Game::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.phase {
-            Phase::Gathering { deadline, .. } => Some(*deadline),
+            Phase::Gathering(gathering) => Some(gathering.poll_timeout()),
             Phase::Playing => {
                 let behind = self.behind.map(|since| since + self.behind_limit());
                 self.all_away.map(|since| since + ALL_AWAY).into_iter().chain(behind).min()
@@ -311,11 +338,14 @@ impl Game {
             return;
         }
         match &self.phase {
-            Phase::Gathering { ready, .. } => {
-                let detail = json!({ "ready": ready.iter().collect::<Vec<_>>() });
-                self.outputs.push(Output::Record(None, "gathering_failed", detail));
-                self.outputs.push(Output::End(TerminationReason::PartnerLost, SeatSet::EMPTY));
+            Phase::Gathering(gathering) if gathering.is_late(now) => {
+                // Whoever is away may be back with a better connection.
+                let here = self.present.iter().filter(|seat| self.playing().contains(*seat)).collect();
+                let (refused, open) = (gathering.refused(here, self.links), gathering.open(here, self.links));
+                let late = open.into_iter().filter(|pair| !refused.contains(pair)).collect();
+                self.cancel("time", refused, late);
             }
+            Phase::Gathering(_) => self.cancel("away", Vec::new(), Vec::new()),
             Phase::Playing if self.behind.is_some_and(|since| now >= since + self.behind_limit()) => {
                 self.outputs.push(Output::End(TerminationReason::PartnerLost, SeatSet::EMPTY));
             }
@@ -333,13 +363,13 @@ impl Game {
     fn time_is_up(&mut self, now: Timestamp) {
         let (playing, present) = (self.playing(), self.present);
         let rules = self.start.rules;
+        let has_finished = self.finished.is_some();
         let Phase::Paused(pause) = &mut self.phase else { return };
         // Who is here and has said what it holds waits for the others, whoever else does not hear it.
         let here = |seat: &Seat| present.contains(*seat) && pause.has_said(*seat);
         let stay: SeatSet = playing.iter().filter(here).collect();
         let gone: SeatSet = playing.iter().filter(|seat| !stay.contains(*seat)).collect();
-        let go_on = rules.on_player_lost == OnPlayerLost::Continue && stay.len() > 1 && !gone.is_empty();
-        if !go_on {
+        if gone.is_empty() || !can_go_on(rules.on_player_lost, has_finished, stay.len()) {
             return self.end_paused(TerminationReason::ReconnectTimeout);
         }
         // The others have as long again to agree without them.
@@ -354,8 +384,9 @@ impl Game {
         (reason, exclusion): (TerminationReason, Option<ExclusionReason>),
         now: Timestamp,
     ) -> bool {
-        let can_go_on = self.start.rules.on_player_lost == OnPlayerLost::Continue && self.playing().len() > 2;
-        if !can_go_on || self.left.contains(seat) || matches!(self.phase, Phase::Gathering { .. }) {
+        let staying = self.playing().len().saturating_sub(1);
+        let can_go_on = can_go_on(self.start.rules.on_player_lost, self.finished.is_some(), staying);
+        if !can_go_on || self.left.contains(seat) || self.is_gathering() {
             return false;
         }
         let timeout = Duration::from_millis(self.start.rules.pauses.timeout_millis.into());
@@ -393,6 +424,10 @@ impl Game {
     pub(crate) fn handle_page(&mut self, seat: Seat, page: u64, now: Timestamp) {
         self.present.insert(seat);
         self.all_away = None;
+        let all_here = self.playing().iter().all(|seat| self.present.contains(seat));
+        if let Phase::Gathering(gathering) = &mut self.phase {
+            gathering.away.take_if(|_| all_here);
+        }
         let reloaded = self.pages[seat.index()] != page;
         if reloaded && !self.left.contains(seat) {
             self.pages[seat.index()] = page;
@@ -408,6 +443,9 @@ impl Game {
     /// A seat is not connected any more. That alone is no reason to stop: it may be heard all the same.
     pub(crate) fn handle_away(&mut self, seat: Seat, now: Timestamp) {
         self.present.remove(seat);
+        if let Phase::Gathering(gathering) = &mut self.phase {
+            gathering.away.get_or_insert(now);
+        }
         if let Phase::Paused(pause) = &mut self.phase {
             pause.successes[seat.index()] = None;
             if !self.left.contains(seat) {
@@ -431,10 +469,10 @@ impl Game {
             return;
         }
         let game_id = self.id();
-        let start = GameStart { seat, ..self.start.clone() };
+        let start = GameStart { seat, begun: !self.is_gathering(), ..self.start.clone() };
         self.tell(seat, ServerMessage::GameStart(Box::new(start)));
         match &self.phase {
-            Phase::Gathering { .. } => {}
+            Phase::Gathering(_) => {}
             Phase::Playing => {
                 self.tell(seat, ServerMessage::GameGo { game_id });
                 if self.pauses > 0 {
@@ -468,9 +506,8 @@ impl Game {
             return self.outputs.push(Output::End(TerminationReason::Server, SeatSet::EMPTY));
         }
         match &mut self.phase {
-            Phase::Gathering { ready, .. } => {
-                // Everybody's link to it is made anew.
-                *ready = SeatSet::EMPTY;
+            Phase::Gathering(gathering) => {
+                gathering.forget(seat);
                 for other in self.playing().iter().filter(|&other| other != seat) {
                     self.tell_all_of_it(other);
                 }
@@ -505,16 +542,45 @@ impl Game {
         self.look_for_anyone(now);
     }
 
+    // The check of the links.
+
+    /// A seat has measured its link to another.
+    pub(crate) fn handle_link(&mut self, seat: Seat, peer: Seat, measured: Measured) {
+        let Phase::Gathering(gathering) = &mut self.phase else { return };
+        let Measured { lane, rtt_millis, is_final } = measured;
+        if peer == seat || peer.index() >= self.seats.len() || !rtt_millis.is_finite() {
+            return;
+        }
+        gathering.measure(seat, peer, measured);
+        let detail = json!({ "peer": peer, "lane": lane, "rttMillis": rtt_millis, "final": is_final });
+        self.outputs.push(Output::Record(Some(seat), "link_checked", detail));
+        self.look_at_links();
+    }
+
     /// Counts a seat ready.
     pub(crate) fn make_ready(&mut self, seat: Seat) {
-        let everyone = self.seats.len();
-        let Phase::Gathering { ready, .. } = &mut self.phase else { return };
-        ready.insert(seat);
-        if ready.len() == everyone {
-            self.phase = Phase::Playing;
-            self.changed = true;
-            self.tell_everyone(&ServerMessage::GameGo { game_id: self.id() });
+        if let Phase::Gathering(gathering) = &mut self.phase {
+            gathering.ready.insert(seat);
+            self.look_at_links();
         }
+    }
+
+    fn look_at_links(&mut self) {
+        let Phase::Gathering(gathering) = &self.phase else { return };
+        match gathering.verdict(self.playing(), self.links) {
+            Verdict::Wait => {}
+            Verdict::Go => {
+                self.phase = Phase::Playing;
+                self.changed = true;
+                self.outputs.push(Output::Begin);
+                self.tell_everyone(&ServerMessage::GameGo { game_id: self.id() });
+            }
+            Verdict::Fail(pairs) => self.cancel("slow", pairs, Vec::new()),
+        }
+    }
+
+    fn cancel(&mut self, reason: &'static str, failed: Vec<(Seat, Seat)>, late: Vec<(Seat, Seat)>) {
+        self.outputs.push(Output::Cancel(Cancelled { reason, failed, late }));
     }
 
     // Pauses.
@@ -534,7 +600,7 @@ impl Game {
         }
         let frame = self.tell_frame(frame);
         match &mut self.phase {
-            Phase::Gathering { .. } => {}
+            Phase::Gathering(_) => {}
             Phase::Playing if self.served.contains(peer) => {}
             Phase::Playing if self.left.contains(peer) => {
                 self.pause(PauseReason::Finishing, SeatSet::EMPTY, frame, now);
@@ -563,7 +629,7 @@ impl Game {
         }
         let frame = self.tell_frame(frame);
         match &mut self.phase {
-            Phase::Gathering { .. } => {}
+            Phase::Gathering(_) => {}
             Phase::Playing => self.pause(PauseReason::Desync, SeatSet::EMPTY, frame, now),
             Phase::Paused(pause) => {
                 self.changed |= !pause.differs;
@@ -661,7 +727,7 @@ impl Game {
     pub(crate) fn remaining_time(&self, now: Timestamp) -> Duration {
         match &self.phase {
             Phase::Paused(pause) => pause.deadline.saturating_since(now),
-            Phase::Gathering { .. } | Phase::Playing => Duration::ZERO,
+            Phase::Gathering(_) | Phase::Playing => Duration::ZERO,
         }
     }
 

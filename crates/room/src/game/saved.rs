@@ -6,7 +6,8 @@ use base::{Frame, GameId, SeatSet, StateHash, Timestamp, VisitId};
 use serde::{Deserialize, Serialize};
 use wire::control::{Cut, GameStart, PauseReason};
 
-use super::{GATHER_LIMIT, Game, Pause, Phase};
+use super::gathering::{Gathering, LinkRules};
+use super::{Game, Pause, Phase};
 
 /// What a deadline has left at least after the server was away.
 const LEAST_LEFT: Duration = Duration::from_secs(10);
@@ -15,6 +16,8 @@ const LEAST_LEFT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Saved {
     start: GameStart,
+    #[serde(default)]
+    links: LinkRules,
     input_size: usize,
     scene: usize,
     seats: Vec<VisitId>,
@@ -63,7 +66,7 @@ impl Game {
     /// What must be written down.
     pub(crate) fn save(&self, now: Timestamp) -> Saved {
         let phase = match &self.phase {
-            Phase::Gathering { ready, .. } => SavedPhase::Gathering(*ready),
+            Phase::Gathering(gathering) => SavedPhase::Gathering(gathering.ready),
             Phase::Playing => SavedPhase::Playing,
             Phase::Paused(pause) => SavedPhase::Paused(Box::new(SavedPause {
                 round: pause.round,
@@ -81,6 +84,7 @@ impl Game {
         };
         Saved {
             start: self.start.clone(),
+            links: self.links,
             input_size: self.input_size,
             scene: self.scene,
             seats: self.seats.clone(),
@@ -103,7 +107,11 @@ impl Game {
     /// count, and at least 10 s remain (P3).
     pub(crate) fn restore(saved: Saved, lived: Duration, now: Timestamp) -> (GameId, Self) {
         let phase = match saved.phase {
-            SavedPhase::Gathering(ready) => Phase::Gathering { ready, deadline: now + GATHER_LIMIT },
+            SavedPhase::Gathering(ready) => {
+                // What was measured the pages say again.
+                let deadline = now + Duration::from_millis(saved.links.limit_millis.into());
+                Phase::Gathering(Gathering::new(ready, deadline))
+            }
             SavedPhase::Playing => Phase::Playing,
             SavedPhase::Paused(pause) => {
                 let left = Duration::from_millis(pause.left_millis).saturating_sub(lived);
@@ -130,6 +138,7 @@ impl Game {
         let id = saved.start.game_id;
         let game = Self {
             start: saved.start,
+            links: saved.links,
             input_size: saved.input_size,
             scene: saved.scene,
             seats: saved.seats,

@@ -49,20 +49,36 @@ impl Stager {
             ice_servers: scene.ice_servers.clone(),
             ice_lifetime_millis: 0,
             incarnations: Vec::new(),
+            begun: false,
         };
-        let mut seats = Vec::new();
+        let (links, mut seats) = (scene.lobby.links, Vec::new());
         for id in group {
             let Some(visit) = self.visits.get_mut(&id) else { continue };
             visit.game = Some(game_id);
             visit.monitor.clear();
             visit.monitor.restart(now);
             seats.push((id, visit.presence.page()));
+            self.tell_complete(id, now);
         }
-        let mut game = Game::new(start, scene.input_size, *index, seats, now);
+        let mut game = Game::new(start, links, scene.input_size, *index, seats, now);
         game.begin();
         self.games.insert(game_id, game);
         self.take_outputs(game_id, now);
         self.tell_lobby(place, now);
+    }
+
+    /// Everyone of a group is ready, and every link of it is good enough.
+    pub(super) fn game_begins(&mut self, id: GameId, now: Timestamp) {
+        let Some(game) = self.games.get(&id) else { return };
+        let group: Vec<_> = game.remaining().map(|(_, visit)| visit).collect();
+        for &id in &group {
+            let Some(visit) = self.visits.get_mut(&id) else { continue };
+            visit.waits_since = None;
+            visit.progress.group.clone_from(&group);
+            let place = visit.place();
+            self.leave_lobby(&place, id, now);
+            self.write_progress(id);
+        }
     }
 
     fn new_game_id(&mut self) -> GameId {
@@ -127,6 +143,17 @@ impl Stager {
         let detail = json!({ "frame": frame, "reason": reason });
         self.effects.push_back(Effect::Record { game: id, seat: Some(seat), kind: "game_failed", detail });
         let Some(game) = self.games.get_mut(&id).filter(|game| !game.has_left(seat)) else { return };
+        if game.is_gathering() {
+            // The others can play with somebody else.
+            let reason = TerminationReason::Server;
+            self.leave_group(id, from, reason, now);
+            let missing = SeatSet::EMPTY;
+            return self.set_over(
+                from,
+                Over { game: id, seat, reason, exclusion: None, frame: 0, missing },
+                now,
+            );
+        }
         game.tell_frame(frame);
         self.end_game(id, TerminationReason::Server, SeatSet::EMPTY, now);
     }
@@ -158,7 +185,10 @@ impl Stager {
 
     /// A participant leaves the study in the middle of a game.
     pub(super) fn withdraw_from_game(&mut self, visit: VisitId, id: GameId, now: Timestamp) {
-        if let Some(seat) = self.seat(visit, id) {
+        let Some((game, seat)) = self.games.get(&id).zip(self.seat(visit, id)) else { return };
+        if game.is_gathering() {
+            self.leave_group(id, visit, TerminationReason::Withdrawn, now);
+        } else {
             let own = (TerminationReason::Withdrawn, None);
             self.take_out(id, seat, own, TerminationReason::PartnerLost, now);
         }
@@ -185,7 +215,7 @@ impl Stager {
         let Some(game) = self.games.get(&id) else { return };
         let (frame, missing) = (game.frame, [seat].into_iter().collect());
         let Some(visit) = game.visit_at(seat) else { return };
-        self.end_seat(id, (seat, visit), ending, (frame, missing, false), now);
+        self.end_seat(id, (seat, visit), ending, (frame, missing), now);
     }
 
     fn end_seat(
@@ -193,12 +223,12 @@ impl Stager {
         game: GameId,
         (seat, visit): (Seat, VisitId),
         (reason, exclusion): Ending,
-        (frame, missing, again): (Frame, SeatSet, bool),
+        (frame, missing): (Frame, SeatSet),
         now: Timestamp,
     ) {
         let ending = SeatEnding { reason, frame, is_partial: true };
         self.effects.push_back(Effect::EndSeat { game, seat, ending });
-        self.set_over(visit, Over { game, seat, reason, exclusion, frame, missing, again }, now);
+        self.set_over(visit, Over { game, seat, reason, exclusion, frame, missing }, now);
     }
 
     /// Takes a game away; a pause that it was in ends with it.
@@ -241,10 +271,8 @@ impl Stager {
         ending: impl Fn(Seat) -> Ending,
     ) {
         let Some(game) = self.close_game(id, reason, now) else { return };
-        // A group in which all were there and could not connect would not do so the next time.
-        let again = game.is_gathering() && !missing.is_empty();
         for (seat, visit) in game.remaining() {
-            self.end_seat(id, (seat, visit), ending(seat), (game.frame, missing, again), now);
+            self.end_seat(id, (seat, visit), ending(seat), (game.frame, missing), now);
         }
         debug_assert!(self.visits.values().all(|visit| visit.game != Some(id)));
     }

@@ -18,7 +18,7 @@ use wire::control::{
 
 use crate::effect::{Effect, SeatEnding};
 use crate::experiment::{Experiment, GameScene};
-use crate::game::{Game, History, Output, Saved};
+use crate::game::{Game, History, Measured, Output, Saved};
 use crate::lobby::{Lobbies, Place};
 use crate::monitor::Monitor;
 use crate::visit::{Outcome, Over, Progress};
@@ -71,6 +71,8 @@ struct Visit {
     game: Option<GameId>,
     presence: Presence,
     monitor: Monitor,
+    /// How far it is from the server, as its page has measured last.
+    ping_millis: Option<f32>,
     /// Until when a game that has ended early is shown.
     over_until: Option<Timestamp>,
     /// Since when it has waited for a game of its scene to begin, groups that did not come about included.
@@ -183,7 +185,16 @@ impl Stager {
             progress.scene_id.clone_from(&scene.id);
         }
         let monitor = Monitor::default();
-        Visit { experiment, progress, game: None, presence, monitor, over_until: None, waits_since: None }
+        Visit {
+            experiment,
+            progress,
+            game: None,
+            presence,
+            monitor,
+            ping_millis: None,
+            over_until: None,
+            waits_since: None,
+        }
     }
 
     /// Whether a visit is known, so that it need not be restored.
@@ -295,11 +306,7 @@ impl Stager {
                 let ending = SeatEnding { reason, frame, is_partial: true };
                 self.effects.push_back(Effect::EndSeat { game, seat, ending });
                 let missing = base::SeatSet::EMPTY;
-                self.set_over(
-                    id,
-                    Over { game, seat, reason, exclusion: None, frame, missing, again: false },
-                    now,
-                );
+                self.set_over(id, Over { game, seat, reason, exclusion: None, frame, missing }, now);
             }
             None => self.show_scene(id, now),
         }
@@ -388,6 +395,10 @@ impl Stager {
                 self.advance_scene(from, &scene_id, &answers, now);
             }
             ClientMessage::Signal { game_id, to, signal } => self.signal(from, game_id, to, signal),
+            ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final } => {
+                let measured = Measured { lane, rtt_millis, is_final };
+                self.in_game(game_id, from, now, |game, seat| game.handle_link(seat, peer, measured));
+            }
             ClientMessage::GameReady { game_id } => {
                 self.in_game(game_id, from, now, Game::make_ready);
             }
@@ -496,7 +507,6 @@ impl Stager {
                         if let Some(visit) = self.visits.get_mut(&id).filter(|_| goes_on) {
                             // What was before says nothing of this game, nor of how it is after a pause.
                             visit.monitor.restart(now);
-                            visit.waits_since = None;
                         }
                         self.send(id, message);
                     }
@@ -507,6 +517,8 @@ impl Stager {
                 Output::Fence { seat, incarnation, cut_frame } => {
                     self.effects.push_back(Effect::Fence { game: id, seat, incarnation, cut_frame });
                 }
+                Output::Begin => self.game_begins(id, now),
+                Output::Cancel(why) => self.cancel_game(id, &why, None, now),
                 Output::AskHistory => self.effects.push_back(Effect::AskHistory { game: id }),
                 Output::End(reason, missing) => self.end_game(id, reason, missing, now),
                 Output::Drop(seat, reason, exclusion) => self.drop_seat(id, seat, (reason, exclusion), now),
@@ -526,6 +538,7 @@ impl Stager {
     fn measured(&mut self, from: VisitId, rtt_millis: f32, now: Timestamp) {
         let is_playing = self.is_playing(from);
         let Some(visit) = self.visits.get_mut(&from) else { return };
+        visit.ping_millis = Some(rtt_millis);
         if !is_playing && visit.progress.over.is_none() {
             return visit.monitor.clear();
         }

@@ -15,6 +15,7 @@ use super::Stager;
 use crate::comprehension::Comprehension;
 use crate::effect::Effect;
 use crate::experiment::{After, SceneSpecKind};
+use crate::game::Game;
 use crate::visit::{Outcome, Over};
 
 /// After so long whoever has a game that ended early before them is taken on, whether or not their data are saved (X3).
@@ -35,7 +36,11 @@ impl Stager {
         // Whoever is away is told when they come back.
         visit.over_until = over.as_ref().filter(|_| visit.is_here()).map(|_| now + OVER_LIMIT);
         let waits = visit.experiment.game(index).is_some() && visit.game.is_none() && over.is_none();
+        let gathers = visit.game.and_then(|game| self.games.get(&game)).is_some_and(Game::is_gathering);
         self.send(id, ServerMessage::ActivateScene { scene });
+        if gathers {
+            self.tell_complete(id, now);
+        }
         for message in over.into_iter().flatten() {
             self.send(id, message);
         }
@@ -139,11 +144,15 @@ impl Stager {
         visit.progress.scene_id.clone_from(&scene.id);
         visit.progress.ended = matches!(scene.kind, SceneSpecKind::End(_))
             .then(|| visit.progress.outcome.map_or(VisitEnding::Completed, |outcome| outcome.ending));
+        let has_ended = visit.progress.ended.is_some();
         self.write_progress(id);
         if let Some(scene_id) = left {
             self.send(id, ServerMessage::TerminateScene { scene_id });
         }
         self.show_scene(id, now);
+        if has_ended {
+            self.release_group(id, now);
+        }
     }
 
     pub(super) fn write_progress(&mut self, id: VisitId) {
@@ -172,7 +181,6 @@ impl Stager {
             if over.reason.is_exclusion() { &game.on_excluded } else { &game.on_partner_lost }
         });
         let to = match after {
-            _ if over.again => index,
             // What failed here would fail again.
             After::Lobby if over.reason != TerminationReason::Server => index,
             After::Next | After::Lobby => index + 1,

@@ -503,19 +503,6 @@ fn everyone_gone_while_the_server_was_away_ends_in_time() {
 }
 
 #[test]
-fn a_group_that_cannot_connect_is_not_left_waiting() {
-    let mut world = World::new(2);
-    world.start(1);
-    world.start(2);
-    let (game_id, _) = world.game(1).unwrap();
-    world.say(1, ClientMessage::GameReady { game_id });
-    world.wait(31);
-    for number in [1, 2] {
-        assert_eq!(world.ended(number), Some(VisitEnding::PartnerLost));
-    }
-}
-
-#[test]
 fn a_failed_environment_ends_the_game_and_is_written_down() {
     let (mut world, game_id) = World::two_playing();
     world.say(1, ClientMessage::GameFailed { game_id, frame: 30, reason: "x".repeat(5000) });

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod games;
+mod lobby;
 mod scenes;
 mod world;

@@ -15,7 +15,7 @@ use wire::form::{Choice, Field, Kind};
 use crate::world::{World, advance, experiment_of, experiment_with, game_scene, scene, seats, visit};
 
 /// Start, game, form, second game, an end for those who go all the way and one for those who do not.
-fn two_games(game: &GameScene) -> World {
+pub(crate) fn two_games(game: &GameScene) -> World {
     let sheet = || Sheet::default();
     let code = |code: &str| Exit { code: Some(code.into()), redirect: None };
     let exits = |exits: &[(VisitEnding, &str)]| EndScene {
@@ -38,7 +38,7 @@ fn two_games(game: &GameScene) -> World {
 
 impl World {
     /// Everyone is in the first game, and it is on.
-    fn begin(game: &GameScene) -> Self {
+    pub(crate) fn begin(game: &GameScene) -> Self {
         let mut world = two_games(game);
         for number in 1..=game.players {
             world.start(number);
@@ -47,20 +47,20 @@ impl World {
         world
     }
 
-    fn ready(&mut self, players: u8) {
+    pub(crate) fn ready(&mut self, players: u8) {
         let (game_id, _) = self.game(1).unwrap();
         (1..=players).for_each(|number| self.say(number, ClientMessage::GameReady { game_id }));
     }
 
     /// Those who sit in a participant's game are ready.
-    fn ready_with(&mut self, number: u8, numbers: &[u8]) {
+    pub(crate) fn ready_with(&mut self, number: u8, numbers: &[u8]) {
         let (game_id, _) = self.game(number).unwrap();
         for &number in numbers {
             self.say(number, ClientMessage::GameReady { game_id });
         }
     }
 
-    fn ping(&mut self, number: u8, rtt_millis: f32) {
+    pub(crate) fn ping(&mut self, number: u8, rtt_millis: f32) {
         self.say(
             number,
             ClientMessage::Ping { time: 0.0, sequence: 0, rtt_millis: Some(rtt_millis), frame: Some(50) },
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// What a page was told since a game of it ended early: the message, and the export's reason.
-    fn over(&self, number: u8) -> (&ServerMessage, TerminationReason) {
+    pub(crate) fn over(&self, number: u8) -> (&ServerMessage, TerminationReason) {
         let told = &self.told[&visit(number)];
         let is_export = |message: &ServerMessage| matches!(message, ServerMessage::TriggerDataExport { .. });
         let at = told.iter().rposition(is_export).unwrap();
@@ -88,7 +88,7 @@ impl World {
         })
     }
 
-    fn recorded(&self, wanted: &str) -> Vec<(Option<Seat>, serde_json::Value)> {
+    pub(crate) fn recorded(&self, wanted: &str) -> Vec<(Option<Seat>, serde_json::Value)> {
         let record = |effect: &Effect| match effect {
             Effect::Record { kind, seat, detail, .. } if *kind == wanted => Some((*seat, detail.clone())),
             _ => None,
@@ -100,7 +100,11 @@ impl World {
 #[test]
 fn who_waits_too_long_is_taken_on_and_the_others_wait_in_peace() {
     let mut world = two_games(&GameScene {
-        lobby: LobbyRules { max_wait_millis: 20_000, on_timeout: Some("sorry".into()) },
+        lobby: LobbyRules {
+            max_wait_millis: 20_000,
+            on_timeout: Some("sorry".into()),
+            ..LobbyRules::default()
+        },
         ..game_scene(3)
     });
     world.start(1);
@@ -400,40 +404,6 @@ fn a_visit_keeps_the_version_that_it_began_with() {
     world.restart(core::time::Duration::ZERO);
     world.join(1, 1);
     assert_eq!((world.scene(1).as_deref(), world.ended(1)), (Some("thanks"), Some(VisitEnding::Withdrawn)));
-}
-
-#[test]
-fn who_is_left_alone_before_the_game_begins_waits_for_another() {
-    let mut world = two_games(&game_scene(2));
-    world.start(1);
-    world.wait(50);
-    world.start(2);
-    world.say(2, ClientMessage::LeaveStudy);
-    assert_eq!(world.over(1).1, TerminationReason::PartnerLost);
-    world.say(1, advance("one"));
-    let ServerMessage::LobbyStatus { waiting, remaining_ms, .. } = world.told[&visit(1)].last().unwrap()
-    else {
-        panic!("{:?}", world.told[&visit(1)].last());
-    };
-    assert_eq!((*waiting, *remaining_ms), (1, 70_000), "what it has waited counts");
-    world.start(3);
-    world.ready_with(1, &[1, 3]);
-    let (game_id, _) = world.game(1).unwrap();
-    world.finish(1, game_id);
-    world.say(1, advance("between"));
-    assert_eq!(world.progress[&visit(1)].outcome, None, "a game that was played makes it good");
-}
-
-#[test]
-fn two_who_cannot_connect_do_not_try_for_ever() {
-    let mut world = two_games(&GameScene { on_partner_lost: After::Lobby, ..game_scene(2) });
-    world.start(1);
-    world.start(2);
-    // Nobody says to be ready: 30 s for each try, 10 s to read of it, two minutes in all.
-    world.wait(170);
-    for number in [1, 2] {
-        assert_eq!(world.ended(number), Some(VisitEnding::WaitroomTimeout));
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use room::{After, GameScene, LobbyRules, MonitorRules, OnHidden};
+use room::{After, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules};
@@ -50,19 +50,36 @@ impl RecoveryFile {
     }
 }
 
-/// How long to wait for others (S4).
+/// How long to wait for others, and with whom to play (S4).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LobbyFile {
+    r#match: Option<MatchBy>,
+    max_rtt_ms: Option<u32>,
+    require: Option<RequiredLane>,
+    check_s: Option<f64>,
     max_wait_s: Option<f64>,
     on_timeout: Option<String>,
 }
 
 impl LobbyFile {
     fn rules(self, file: &mut Reading<'_>) -> LobbyRules {
-        let usual = LobbyRules::default().max_wait_millis;
-        let max_wait_millis = file.millis("lobby.max_wait_s", self.max_wait_s, usual, 1.0..=86_400.0);
-        LobbyRules { max_wait_millis, on_timeout: self.on_timeout }
+        let usual = LobbyRules::default();
+        let match_by = self.r#match.unwrap_or_default();
+        if match_by == MatchBy::Rtt && self.max_rtt_ms.is_none() {
+            let text = "match = \"rtt\" needs a limit: max_rtt_ms, such as 150 for most games";
+            file.add("lobby.match", text);
+        }
+        let links = LinkRules {
+            require: self.require.unwrap_or_default(),
+            max_rtt_millis: self
+                .max_rtt_ms
+                .map(|most| file.number("lobby.max_rtt_ms", Some(most), 1, 1..=10_000)),
+            limit_millis: file.millis("lobby.check_s", self.check_s, usual.links.limit_millis, 3.0..=300.0),
+        };
+        let max_wait_millis =
+            file.millis("lobby.max_wait_s", self.max_wait_s, usual.max_wait_millis, 1.0..=86_400.0);
+        LobbyRules { match_by, links, max_wait_millis, on_timeout: self.on_timeout }
     }
 }
 

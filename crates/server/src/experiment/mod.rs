@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use room::{Experiment, SceneSpec, SceneSpecKind};
+use room::{Experiment, MatchBy, SceneSpec, SceneSpecKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::Store;
@@ -204,6 +204,7 @@ impl Reader<'_, '_> {
                 }
             }
         }
+        self.check_groups(scenes);
         match scenes.last() {
             Some((_, SceneSpec { kind: SceneSpecKind::End(_), .. })) => {}
             // What is wrong with the last scene has been said.
@@ -215,6 +216,27 @@ impl Reader<'_, '_> {
             None => {
                 self.file.add("scene", "there is no scene; an experiment has one of kind \"end\" at least");
             }
+        }
+    }
+}
+
+impl Reader<'_, '_> {
+    /// Who is to play with the same group again must have had one.
+    fn check_groups(&mut self, scenes: &[(usize, SceneSpec)]) {
+        let games = scenes.iter().filter_map(|(start, scene)| match &scene.kind {
+            SceneSpecKind::Game(game) => Some((*start, game)),
+            _ => None,
+        });
+        let mut last = None;
+        for (start, game) in games {
+            let players = game.players;
+            if game.lobby.match_by == MatchBy::Same && last != Some(players) {
+                let text = format!(
+                    "match = \"same\" needs a game of {players} before this one, whose groups stay together"
+                );
+                self.file.within(start, |file| file.add("lobby.match", text));
+            }
+            last = Some(players);
         }
     }
 }
@@ -360,7 +382,16 @@ mod tests {
                 "lobby = { on_timeout = \"thank\" }",
                 "line 15: lobby.on_timeout names \"thank\", and no scene has that id; did you mean `thanks`?",
             ),
-            ("fps = 30", "lobby = { match = \"rtt\" }", "unknown field `match`"),
+            ("fps = 30", "lobby = { match = \"rtt\" }", "line 15: match = \"rtt\" needs a limit: max_rtt_ms"),
+            ("fps = 30", "lobby = { match = \"ping\" }", "line 15: match: unknown variant `ping`"),
+            ("fps = 30", "lobby = { max_rtt_ms = 0 }", "line 15: max_rtt_ms is 0; it must be 1 to 10000"),
+            ("fps = 30", "lobby = { check_s = 1 }", "line 15: check_s is 1; it must be 3 to 300"),
+            ("fps = 30", "lobby = { require = \"dircet\" }", "did you mean `direct`?"),
+            (
+                "fps = 30",
+                "lobby = { match = \"same\" }",
+                "line 15: match = \"same\" needs a game of 2 before this one",
+            ),
             (
                 "fps = 30",
                 "recovery = { on_partner_lost = \"nowhere\" }",

@@ -96,8 +96,12 @@ impl Tables {
         files: &mut Files,
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
-        self.open_steps(reader, &game.game.environment_sha256, files)?;
         let id = game.game.game;
+        if game.is_cancelled {
+            // It has no more than what was measured.
+            return self.add_events(game, &reader.play_events(id)?, &reader.server_events(id)?);
+        }
+        self.open_steps(reader, &game.game.environment_sha256, files)?;
         let record = Record::new(reader.frames(id)?, &reader.fences(id)?, game.game.input_size);
         let played = reader.play_events(id)?;
         let told = reader.server_events(id)?;

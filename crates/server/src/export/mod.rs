@@ -63,7 +63,7 @@ pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Resul
         tables
             .add(&reader, &game, &people, &mut files, &mut summary)
             .with_context(|| format!("game {id}"))?;
-        summary.games += 1;
+        summary.games += u64::from(!game.is_cancelled);
     }
     tables.finish(&mut files)?;
 

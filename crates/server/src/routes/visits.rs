@@ -94,7 +94,12 @@ pub(super) async fn create(
             (StatusCode::OK, known.visit, known.participant)
         }
     };
-    let token = play.tokens.issue(visit, participant).map_err(internal)?;
+    let token = if status == StatusCode::CREATED {
+        play.tokens.issue(visit, participant)
+    } else {
+        play.tokens.issue_by_id(visit, participant)
+    };
+    let token = token.map_err(internal)?;
     let link = format!("/#visit={token}");
     Ok((status, Json(Answer { token, visit, participant, link })))
 }

@@ -82,6 +82,12 @@ impl Task {
                     created: wall_time(),
                 })));
             }
+            Effect::CancelGame { game, seats } => {
+                counter!("interplay_games_cancelled_total").increment(1);
+                tracing::info!(%game, "a group did not come about");
+                deeds.extend(Seat::all(seats).map(|seat| Deed::EndLanes { game, seat }));
+                writes.push(Write::CancelGame { game, at: wall_time() });
+            }
             Effect::EndSeat { game, seat, ending } => {
                 let room::SeatEnding { reason, frame, is_partial } = ending;
                 counter!("interplay_seats_ended_total", "reason" => reason.name()).increment(1);

@@ -47,6 +47,8 @@ pub(crate) struct Connection {
 /// Who a socket is, and where its page left off.
 pub(crate) struct Hello {
     pub(crate) identity: Identity,
+    /// Its token's mark, of one that was given for a platform's id alone.
+    pub(crate) by_id: Option<u64>,
     pub(crate) page: u64,
     pub(crate) resume: Resume,
 }
@@ -219,7 +221,7 @@ impl Task {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Joined { hello: Hello { identity, page, resume }, connection, answer } => {
+            Event::Joined { hello: Hello { identity, by_id, page, resume }, connection, answer } => {
                 // What a visit that comes is told of where it was must be durable.
                 self.carry_out().await;
                 let restored = match self.restored(identity.visit).await {
@@ -243,12 +245,16 @@ impl Task {
                         }
                     },
                 };
+                if channel.is_closed_to(by_id) {
+                    // An id is no proof: whoever has the visit open keeps it (S5).
+                    return close(&connection, CloseCode::Replaced);
+                }
                 if channel.has_replaced(page) {
                     // Its hello has been long under way: the page was loaded anew since (R7).
                     return close(&connection, CloseCode::Replaced);
                 }
                 self.lanes.connect(identity.visit, Arc::clone(&connection.lane));
-                channel.connect(fence, connection, (page, resume), now);
+                channel.connect(fence, connection, by_id, (page, resume), now);
                 answer.send(fence).ok();
                 self.stager.handle_joined(identity, page, restored, now);
             }

@@ -79,6 +79,34 @@ fn a_second_connection_of_a_visit_takes_over() {
 }
 
 #[test]
+fn a_platforms_id_alone_takes_no_open_visit_over() {
+    let (server, _data) = server();
+    let entry = serde_json::json!({ "PROLIFIC_PID": "5f1e" });
+    let first = server.visit_of(&entry);
+    // While nobody has it open, whoever says that id may go on with it.
+    let [second, third] = [(); 2].map(|()| server.visit_of(&entry));
+    let mut page = Page::open(&server, &first);
+    let Ok(ServerMessage::Welcome { visit, .. }) = page.hear() else { panic!("no welcome") };
+    assert_eq!(Page::load(&server, &second, 2).closed_with(), CloseCode::Replaced);
+    page.say(&ping(3.0));
+    page.hear_until(|message| matches!(message, ServerMessage::Pong { time: 3.0, .. }).then_some(()));
+    drop(page);
+    // Closed, it opens to another; which then has it, and whoever began the visit may always come back.
+    let mut page = loop {
+        let mut page = Page::load(&server, &second, 3);
+        if let Ok(ServerMessage::Welcome { visit: same, .. }) = page.hear() {
+            assert_eq!(same, visit);
+            break page;
+        }
+    };
+    assert_eq!(Page::load(&server, &third, 4).closed_with(), CloseCode::Replaced);
+    let mut reloaded = Page::load(&server, &second, 5);
+    assert!(matches!(reloaded.hear(), Ok(ServerMessage::Welcome { .. })), "the same token takes over (R7)");
+    assert_eq!(page.closed_with(), CloseCode::Replaced);
+    assert!(matches!(Page::load(&server, &first, 6).hear(), Ok(ServerMessage::Welcome { .. })));
+}
+
+#[test]
 fn who_speaks_too_fast_is_stopped() {
     let (server, _data) = server();
     let mut page = Page::open(&server, &server.visit());

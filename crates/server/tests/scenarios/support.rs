@@ -89,9 +89,14 @@ impl Server {
 
     /// A new visit's token.
     pub(crate) fn visit(&self) -> String {
+        self.visit_of(&serde_json::json!({}))
+    }
+
+    /// A token for whoever comes by an entry link with these parameters.
+    pub(crate) fn visit_of(&self, entry: &Value) -> String {
         let url = format!("http://{}/api/v1/visits", self.address);
-        let answer: Value =
-            ureq::post(&url).send_json(serde_json::json!({})).unwrap().body_mut().read_json().unwrap();
+        let request = serde_json::json!({ "entry": entry });
+        let answer: Value = ureq::post(&url).send_json(request).unwrap().body_mut().read_json().unwrap();
         answer["token"].as_str().unwrap().to_owned()
     }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use base::{Frame, Input, MAX_SEATS, Rng, Seat, SeatSet, StateHash, Timestamp, derive_seed};
-use link::{Direct, Lane, LinkEvent};
+use link::{Checked, Direct, Lane, LinkEvent};
 use session::{SeatPhase, Session, SessionEvent, Setup};
 use wire::batch::BatchAcknowledgement;
 use wire::close::CloseCode;
@@ -119,6 +119,8 @@ pub(super) struct Play {
     loaded_at: Duration,
     go: bool,
     ready: bool,
+    /// Whose links the server knows of.
+    checked: BTreeMap<Seat, Checked>,
     pause: Option<PauseNotice>,
     cut: Option<Cut>,
     lost: BTreeMap<Seat, Cause>,
@@ -367,6 +369,7 @@ impl Page {
     fn retell(&mut self) {
         if let Some(play) = &mut self.play {
             play.ready = false;
+            play.checked.clear();
             play.told_lost = SeatSet::EMPTY;
             if let Some(finished) = play.finished.clone() {
                 self.say(&finished);
@@ -392,6 +395,9 @@ impl Page {
                 self.scene = None;
             }
             ServerMessage::GameStart(start) => self.start_game(*start, now),
+            ServerMessage::GameCancelled { game_id } => {
+                self.play.take_if(|play| play.start.game_id == game_id);
+            }
             ServerMessage::GameGo { .. } => {
                 if let Some(play) = &mut self.play {
                     play.go = true;
@@ -459,13 +465,14 @@ impl Page {
             if play.start.incarnations != start.incarnations {
                 play.start.incarnations.clone_from(&start.incarnations);
                 play.ready = false;
+                play.checked.clear();
                 if let Some(session) = &mut play.session {
                     session.handle_incarnations(&start.incarnations, time);
                 }
             }
             return;
         }
-        assert_eq!(start.seat.index(), self.seat, "seats are given in the order of coming");
+        assert_eq!(start.seat.index(), self.seat, "seats are given in the order of coming, {now:?}");
         let loaded_at = now + self.load;
         let row = self.input_size * usize::from(start.seats);
         self.play = Some(Play {
@@ -475,6 +482,7 @@ impl Page {
             loaded_at,
             go: false,
             ready: false,
+            checked: BTreeMap::new(),
             pause: None,
             cut: None,
             lost: BTreeMap::new(),
@@ -738,6 +746,14 @@ impl Page {
                         timestamp: 0.0,
                         pause_id: play.last_pause,
                     });
+                }
+            }
+            for (peer, checked) in session.checked_links(time).filter(|_| !play.go) {
+                if play.checked.get(&peer).is_none_or(|told| checked.is_news_after(told)) {
+                    play.checked.insert(peer, checked);
+                    let Checked { lane, round_trip, is_final } = checked;
+                    let rtt_millis = round_trip.as_secs_f32() * 1000.0;
+                    said.push(ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final });
                 }
             }
             if session.is_ready(time) && !play.ready {

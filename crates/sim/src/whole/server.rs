@@ -220,6 +220,7 @@ impl Server {
                 Effect::Progress { visit, progress } => writes.push(Write::Progress(visit, progress)),
                 Effect::Answers { .. } => {}
                 Effect::CreateGame(new) => writes.push(Write::CreateGame(new)),
+                Effect::CancelGame { game, .. } => writes.push(Write::CancelGame(game)),
                 Effect::EndSeat { seat, ending, .. } => {
                     writes.push(Write::EndSeat(seat.number(), ending));
                     if self.sabotage == Some(Sabotage::TwoEndings) {

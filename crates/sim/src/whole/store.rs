@@ -12,6 +12,7 @@ use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, RecordBatch};
 pub(super) enum Write {
     Progress(VisitId, Progress),
     CreateGame(Box<NewGame>),
+    CancelGame(GameId),
     EndSeat(u8, SeatEnding),
     SaveGame(GameId, Option<String>),
     Fence(u8, u8, Frame),
@@ -52,6 +53,10 @@ impl Store {
             }
             Write::CreateGame(new) => {
                 self.games.insert(new.game, *new);
+            }
+            // That was no game: the next one is.
+            Write::CancelGame(game) => {
+                self.games.remove(&game);
             }
             Write::EndSeat(seat, ending) => self.endings.entry(seat).or_default().push(ending),
             Write::SaveGame(game, Some(state)) => {
