@@ -83,10 +83,16 @@ pub(crate) fn compress(file: &Path) -> anyhow::Result<usize> {
     {
         return Ok(old.len() as usize);
     }
-    let mut out = Vec::new();
-    zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, &*std::fs::read(file)?, &mut out)?;
+    let out = compressed(file)?;
     std::fs::write(&small, &out)?;
     Ok(out.len())
+}
+
+/// A file, gzipped.
+pub(crate) fn compressed(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, &*std::fs::read(file)?, &mut out)?;
+    Ok(out)
 }
 
 #[cfg(test)]

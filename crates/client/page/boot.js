@@ -3,6 +3,8 @@ import start from "./interplay.js";
 
 start({ module_or_path: new URL("interplay_bg.wasm", import.meta.url) }).catch((error) => {
   console.error(error);
-  document.querySelector("#connecting p").textContent =
-    "This browser cannot show the page. Please use a current version of Chrome, Edge, Firefox or Safari.";
+  document.querySelector("#connecting .pulse").hidden = true;
+  for (const line of document.querySelectorAll("#connecting p")) {
+    line.hidden = line.dataset.text !== "unsupported";
+  }
 });

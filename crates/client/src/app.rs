@@ -16,6 +16,8 @@ use wire::control::{
 };
 use wire::form::Answers;
 use wire::lane::read_relayed;
+use wire::text;
+use wire::texts::Texts;
 
 use crate::clock::now;
 use crate::control::Control;
@@ -23,6 +25,7 @@ use crate::environment::BrowserEnvironment;
 use crate::finish::{Over, Way};
 use crate::pause::Asked;
 use crate::play::{Play, Server};
+use crate::words::say;
 use crate::{entry, finish, form, snapshot, unsent, view, words};
 
 /// How long a page sends what the last one left before it does anything else, in milliseconds.
@@ -69,6 +72,7 @@ pub(crate) fn start() -> Result<(), JsValue> {
     std::panic::set_hook(Box::new(|info| {
         wasm_bindgen::throw_str(&info.to_string());
     }));
+    words::begin();
     snapshot::install()?;
     listen()?;
     spawn_local(async {
@@ -119,19 +123,11 @@ fn begin(token: String) {
 }
 
 fn show_open() {
-    view::show_notice(
-        "The study is open elsewhere",
-        "You have opened it in another window, or on another device. Please go on there; or close it there, and load this page again.",
-        true,
-    );
+    view::show_notice(text!("open_elsewhere_title"), text!("open_elsewhere"), true);
 }
 
 fn show_unreachable() {
-    view::show_notice(
-        "The study cannot be reached",
-        "Please check your internet connection and load the page again.",
-        true,
-    );
+    view::show_notice(text!("unreachable_title"), text!("unreachable"), true);
 }
 
 /// Listens to the page's own buttons, and to the display.
@@ -240,7 +236,7 @@ impl App {
         };
         let away = self.hidden.map_or(0, |since| now.saturating_since(since).as_millis());
         if warning > 0 && self.play.is_some() && away >= warning.into() {
-            view::set_title(words::COME_BACK);
+            view::set_title(&say!("come_back"));
         }
     }
 
@@ -298,21 +294,9 @@ impl App {
                 });
                 return;
             }
-            CloseCode::Replaced => view::show_notice(
-                "Continued in another window",
-                "You opened the study again elsewhere, and it goes on there. You can close this page.",
-                false,
-            ),
-            CloseCode::ProtocolMismatch => view::show_notice(
-                "The study was updated",
-                "Please load the page again to go on. Nothing is lost.",
-                true,
-            ),
-            _ => view::show_notice(
-                "Something went wrong",
-                "Please load the page again. If this message comes back, please tell the researcher.",
-                true,
-            ),
+            CloseCode::Replaced => view::show_notice(text!("replaced_title"), text!("replaced"), false),
+            CloseCode::ProtocolMismatch => view::show_notice(text!("updated_title"), text!("updated"), true),
+            _ => view::show_notice(text!("failed_title"), text!("failed"), true),
         }
         // What it has recorded still goes to the server, which is no control channel's business.
         self.leave_game();
@@ -340,6 +324,7 @@ impl App {
                 }
             }
             ServerMessage::Pong { .. } => {}
+            ServerMessage::Texts { id, language, words } => words::take(Texts { id, language, words }),
             ServerMessage::ActivateScene { scene } => self.activate(scene),
             ServerMessage::AnswersRefused { scene_id, problems } => {
                 if let Some((_, sheet)) = self.sheet().filter(|(scene, _)| scene.id == scene_id) {
@@ -376,7 +361,7 @@ impl App {
                     view::show("game");
                     view::overlay(None);
                     view::focus("field");
-                    view::announce("The game begins.");
+                    view::announce(&say!("game_begins"));
                 }
                 self.tick();
             }
@@ -406,10 +391,10 @@ impl App {
                 self.tick();
             }
             ServerMessage::P2pGameEnded { seat, reason, missing, .. } => {
-                self.over = Some(Over::new(words::ended(self.texts(), reason, missing.contains(seat))));
+                self.over = Some(Over::new(words::ended(reason, missing.contains(seat))));
             }
             ServerMessage::MidGameExclusion { reason, .. } => {
-                self.over = Some(Over::new(words::excluded(self.texts(), reason)));
+                self.over = Some(Over::new(words::excluded(reason)));
             }
             ServerMessage::PartnerExcluded { message, .. } => {
                 self.over = Some(Over::new(message));
@@ -421,15 +406,6 @@ impl App {
                 }
                 self.look_after();
             }
-        }
-    }
-
-    /// The experiment's own words in this scene.
-    fn texts(&self) -> &BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
-        match self.scene.as_ref().map(|scene| &scene.kind) {
-            Some(SceneKind::Game { texts, .. }) => texts,
-            _ => &NONE,
         }
     }
 
@@ -445,6 +421,10 @@ impl App {
         }
         view::set_title(&scene.title);
         (self.over, self.way, self.wait_until) = (None, None, None);
+        match &scene.kind {
+            SceneKind::Game { texts, .. } => words::take_own(texts),
+            _ => words::take_own(&BTreeMap::new()),
+        }
         match &scene.kind {
             SceneKind::Start(sheet) | SceneKind::Static(sheet) | SceneKind::Form(sheet) => {
                 view::show_sheet(&scene, sheet);
@@ -484,7 +464,7 @@ impl App {
         let Some((scene, sheet)) = self.sheet() else { return };
         let answers = form::read(&sheet.fields);
         let problems = wire::form::check(&sheet.fields, &answers).err().unwrap_or_default();
-        form::tell(&sheet.fields, &problems);
+        form::tell(&sheet.fields, &words::problems(&problems));
         if problems.is_empty() {
             let message = ClientMessage::AdvanceScene { scene_id: scene.id.clone(), answers };
             self.control.send(&message);
@@ -661,9 +641,7 @@ impl App {
         play.paint();
         let status = play.status();
         let hears = self.control.hears();
-        let texts = self.texts();
-        let Some(play) = &self.play else { return };
-        let card = words::card(play, texts, status.as_ref(), hears);
+        let card = words::card(play, status.as_ref(), hears);
         view::pause(card.as_ref());
         if card.is_some() {
             view::overlay(None);
@@ -671,40 +649,37 @@ impl App {
         let Some(status) = status else { return };
         let rules = &play.start.rules;
         let left = rules.max_frames.saturating_sub(status.step).div_ceil(rules.fps.into());
-        view::set_text("game-round", &format!("Round {} of {}", status.episode + 1, rules.episodes));
+        let round = say!(
+            "game_round",
+            round = &(status.episode + 1).to_string(),
+            rounds = &rules.episodes.to_string()
+        );
+        view::set_text("game-round", &round);
         view::set_text("game-time", &words::clock(left.into()));
-        view::set_text("game-score", &format!("{} points", status.score.round() as i64));
+        let points = (status.score.round() as i64).to_string();
+        view::set_text("game-score", &say!("game_points", points = &points));
         let worst = status.peers.iter().map(|peer| peer.grade.or_else(|| peer.path.grade())).max().flatten();
         let relayed = status.peers.iter().any(|peer| {
             let turn = play.connection_type(peer.peer).is_some_and(|kind| kind.connection_type == "relay");
             turn || peer.active == Some(Lane::Server)
         });
         let (grade, word, words) = match worst {
-            _ if card.is_some() => ("", "paused", "The game stands still until everyone can go on."),
-            None => ("", "connecting", "The connection to the other players is being made."),
-            Some(Quality::Good) if relayed => (
-                "fair",
-                "relayed",
-                "The connection goes through a server, because there is no direct way. It is good.",
-            ),
-            Some(Quality::Good) => ("good", "good", "The connection to the other players is good."),
-            Some(Quality::Fair) => {
-                ("fair", "fair", "The connection is a little slow. The game may sometimes jump.")
-            }
-            Some(Quality::Poor) => {
-                ("poor", "poor", "The connection is poor. It may help to move closer to your router.")
-            }
+            _ if card.is_some() => ("", text!("badge_paused"), text!("badge_paused_text")),
+            None => ("", text!("badge_connecting"), text!("badge_connecting_text")),
+            Some(Quality::Good) if relayed => ("fair", text!("badge_relayed"), text!("badge_relayed_text")),
+            Some(Quality::Good) => ("good", text!("badge_good"), text!("badge_good_text")),
+            Some(Quality::Fair) => ("fair", text!("badge_fair"), text!("badge_fair_text")),
+            Some(Quality::Poor) => ("poor", text!("badge_poor"), text!("badge_poor_text")),
         };
         view::badge(grade, word, words);
         if play.over || card.is_some() || !play.begun {
             return;
         }
         if let Some(left) = status.intermission {
-            let round = format!("Round {} of {}", status.episode + 1, rules.episodes);
             let text = if left.is_zero() { None } else { Some(round.as_str()) };
             view::overlay(text);
         } else if status.finished {
-            view::overlay(Some("That was the last round.\nSaving…"));
+            view::overlay(Some(&say!("game_last_round")));
         } else {
             view::overlay(None);
         }

@@ -322,6 +322,7 @@ impl Control {
             page: self.page,
             epoch: self.epoch.clone(),
             sequence: self.sequence,
+            texts: Some(crate::words::id()),
         };
         if let Some(socket) = self.socket(number) {
             transmit(&socket.socket, &json(&hello));

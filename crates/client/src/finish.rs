@@ -6,7 +6,7 @@ use wire::control::Exit;
 
 use crate::peers::call;
 use crate::view::{element, focus, set_hidden, set_text};
-use crate::words;
+use crate::words::{self, say};
 
 /// What there is to read when a game has ended early.
 pub(crate) struct Over {
@@ -21,14 +21,15 @@ impl Over {
     }
 
     pub(crate) fn show(&mut self) {
-        set_text("over-title", words::ENDED);
+        let title = say!("game_ended");
+        set_text("over-title", &title);
         set_text("over-text", &self.text);
         crate::view::show("over");
         focus("over-title");
-        crate::view::announce(&[words::ENDED, ". ", &self.text].concat());
+        crate::view::announce(&[&title, ". ", &self.text].concat());
         self.is_shown = true;
         self.is_saved = false;
-        tell_saved("over-saved", false, words::SAVED);
+        tell_saved("over-saved", false, "");
         set_hidden("over-button", true);
     }
 
@@ -36,7 +37,7 @@ impl Over {
     pub(crate) fn set_saved(&mut self, is_saved: bool) {
         if self.is_shown && is_saved && !self.is_saved {
             self.is_saved = true;
-            tell_saved("over-saved", true, words::SAVED);
+            tell_saved("over-saved", true, &say!("saved"));
             set_hidden("over-button", false);
             focus("over-button");
         }
@@ -44,7 +45,11 @@ impl Over {
 }
 
 fn tell_saved(id: &str, is_saved: bool, words: &str) {
-    set_text(id, if is_saved { words } else { words::SAVING });
+    if is_saved {
+        set_text(id, words);
+    } else {
+        set_text(id, &say!("saving"));
+    }
     if let Some(line) = element(id) {
         line.class_list().toggle_with_force("done", is_saved).ok();
     }
@@ -75,12 +80,12 @@ impl Way {
         self.looks += 1;
         let Exit { code, redirect } = self.exit.clone().unwrap_or_default();
         let words = match (&code, &redirect) {
-            (Some(_), _) => words::SAVED_CODE,
-            (_, Some(_)) => words::SAVED_REDIRECT,
-            (None, None) => words::SAVED_ALL,
+            (Some(_), _) => say!("saved_code"),
+            (_, Some(_)) => say!("saved_redirect"),
+            (None, None) => say!("saved_all"),
         };
         if self.looks == 1 {
-            tell_saved("end-saved", true, words);
+            tell_saved("end-saved", true, &words);
         }
         if let Some(code) = code {
             set_text("end-code-text", &code);
@@ -108,7 +113,7 @@ pub(crate) fn copy_code() {
     // Pages without https have no clipboard.
     let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into()).unwrap_or_default();
     if call(&clipboard, "writeText", &code.into()).is_ok() {
-        set_text("end-copy", "Copied");
+        set_text("end-copy", &say!("code_copied"));
     } else if let (Ok(Some(selection)), Some(code)) = (window.get_selection(), element("end-code-text")) {
         selection.select_all_children(&code).ok();
     }
@@ -116,7 +121,7 @@ pub(crate) fn copy_code() {
 
 /// How long one may still wait in the lobby.
 pub(crate) fn show_left(seconds: u64) {
-    set_text("lobby-left", &words::lobby_left(seconds));
+    set_text("lobby-left", &say!("lobby_left", time = &words::clock(seconds)));
 }
 
 /// Asks whether the participant really wants to leave.

@@ -10,6 +10,7 @@ use wire::form::{self, Answers, Field, Kind};
 
 use crate::entry::storage;
 use crate::view::{append, element, set_text};
+use crate::words::say;
 
 /// Where answers that are not sent yet are kept.
 const DRAFT: &str = "interplay.draft";
@@ -81,7 +82,7 @@ fn make(parent: &Element, field: &Field) {
             set(told, "for", &name(field, ""));
         }
         if !field.required {
-            append(told, "small", " (optional)");
+            append(told, "small", &[" ", &say!("optional")].concat());
         }
     }
     let mut described = name(field, "-problem");

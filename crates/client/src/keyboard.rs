@@ -111,12 +111,13 @@ fn touch_buttons<'a>(names: impl Iterator<Item = (u32, &'a str)>, held: &Rc<Held
     let (Some(pad), Some(others)) = (group("pad"), group("others")) else { return listeners };
     for (bit, name) in names {
         let Ok(button) = document.create_element("button") else { continue };
+        let called = crate::words::button(name);
         let (group, sign) = match name {
             "left" => (&pad, "◀"),
             "right" => (&pad, "▶"),
             "up" => (&pad, "▲"),
             "down" => (&pad, "▼"),
-            _ => (&others, name),
+            _ => (&others, called.as_str()),
         };
         button.set_text_content(Some(sign));
         button.set_attribute("data-button", name).ok();

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
 use web_sys::{Document, Element, HtmlElement};
 use wire::control::{Scene, SceneKind, Sheet, VisitEnding};
+use wire::text;
+use wire::texts::Name;
 
 use crate::form;
-use crate::words::{self, Card};
+use crate::words::{self, Card, say};
 
 const SECTIONS: [&str; 7] = ["connecting", "sheet", "lobby", "game", "over", "end", "notice"];
 
@@ -64,6 +66,32 @@ pub(crate) fn set_title(title: &str) {
     }
 }
 
+/// Says in which language the page is (WCAG 3.1.1).
+pub(crate) fn set_language(tag: &str) {
+    if let Some(page) = document().and_then(|document| document.document_element()) {
+        page.set_attribute("lang", tag).ok();
+    }
+}
+
+/// Puts texts in the elements that `index.html` has for them.
+pub(crate) fn label(words: &BTreeMap<String, String>) {
+    let Some(Ok(elements)) =
+        document().map(|document| document.query_selector_all("[data-text],[data-label]"))
+    else {
+        return;
+    };
+    for element in (0..elements.length()).filter_map(|at| elements.get(at)) {
+        let element: Element = element.unchecked_into();
+        let words = |attribute| words.get(&element.get_attribute(attribute)?);
+        if let Some(text) = words("data-text") {
+            element.set_text_content(Some(text));
+        }
+        if let Some(label) = words("data-label") {
+            element.set_attribute("aria-label", label).ok();
+        }
+    }
+}
+
 /// Tells screen readers.
 pub(crate) fn announce(text: &str) {
     set_text("live", text);
@@ -84,14 +112,18 @@ fn set_body(id: &str, html: &str) {
 }
 
 /// What a key is called on the page.
-fn key_name(code: &str) -> &str {
-    match code {
+fn key_name(code: &str) -> String {
+    let sign = match code {
         "ArrowLeft" => "←",
         "ArrowRight" => "→",
         "ArrowUp" => "↑",
         "ArrowDown" => "↓",
+        "Space" => return words::plain(text!("key_space")),
+        "Enter" => return words::plain(text!("key_enter")),
+        "ShiftLeft" | "ShiftRight" => return words::plain(text!("key_shift")),
         _ => code.strip_prefix("Key").or_else(|| code.strip_prefix("Digit")).unwrap_or(code),
-    }
+    };
+    sign.to_owned()
 }
 
 /// Something to read, questions, and a button.
@@ -125,12 +157,12 @@ fn show_keys(keys: &BTreeMap<String, String>) {
     let row = |codes: &[&String], meaning: &str| {
         let Some(term) = append(&list, "dt", "") else { return };
         for code in codes {
-            append(&term, "kbd", key_name(code));
+            append(&term, "kbd", &key_name(code));
         }
         append(&list, "dd", meaning);
     };
     if !moves.is_empty() {
-        row(&moves, "move");
+        row(&moves, &say!("keys_move"));
     }
     for (code, name) in others {
         row(&[code], name);
@@ -139,14 +171,17 @@ fn show_keys(keys: &BTreeMap<String, String>) {
 
 pub(crate) fn show_lobby(waiting: u8, needed: u8) {
     let missing = needed.saturating_sub(waiting);
-    let (title, status) = if waiting == 0 {
-        ("Just a moment".to_owned(), String::new())
+    let (waiting, needed) = (&*waiting.to_string(), &*needed.to_string());
+    let (title, status) = if waiting == "0" {
+        (say!("lobby_before"), String::new())
     } else if missing == 0 {
-        ("Everyone is here".to_owned(), "Your connection to each other is being checked.".to_owned())
-    } else if missing == 1 {
-        ("Waiting for one more player".to_owned(), format!("{waiting} of {needed} are here."))
+        (say!("lobby_complete"), say!("lobby_checking"))
     } else {
-        (format!("Waiting for {missing} more players"), format!("{waiting} of {needed} are here."))
+        let title = match missing {
+            1 => say!("lobby_missing_one"),
+            _ => say!("lobby_missing_many", missing = &missing.to_string()),
+        };
+        (title, say!("lobby_here", waiting = waiting, needed = needed))
     };
     let was_shown = element("lobby").is_some_and(|lobby| !lobby.hidden());
     set_text("lobby-title", &title);
@@ -160,21 +195,22 @@ pub(crate) fn show_lobby(waiting: u8, needed: u8) {
 
 pub(crate) fn show_end(reason: VisitEnding, body: &str) {
     let title = words::ending(reason);
-    set_text("end-title", title);
+    set_text("end-title", &title);
     set_body("end-body", body);
     show("end");
     focus("end-title");
-    announce(title);
+    announce(&title);
 }
 
 /// Something that ends this page's part; with a button to load it again, or without.
-pub(crate) fn show_notice(title: &str, text: &str, button: bool) {
-    set_text("notice-title", title);
-    set_text("notice-text", text);
+pub(crate) fn show_notice(title: Name, text: Name, button: bool) {
+    let title = words::plain(title);
+    set_text("notice-title", &title);
+    set_text("notice-text", &words::plain(text));
     set_hidden("notice-button", !button);
     show("notice");
     focus(if button { "notice-button" } else { "notice-title" });
-    announce(title);
+    announce(&title);
 }
 
 /// Words over the field, or none.
@@ -212,8 +248,8 @@ fn mark(id: &str, name: &str, value: &str) -> bool {
 }
 
 /// The connection badge: a grade's name, and what it means.
-pub(crate) fn badge(grade: &str, word: &str, words: &str) {
+pub(crate) fn badge(grade: &str, word: Name, words: Name) {
     mark("badge", "data-grade", grade);
-    set_text("badge-word", word);
-    set_text("badge-words", words);
+    set_text("badge-word", &words::plain(word));
+    set_text("badge-words", &words::plain(words));
 }

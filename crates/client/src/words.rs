@@ -1,59 +1,104 @@
-//! What the page says while a game stands still, when one ends early, and at the end. An experiment may say it in its own words,
-//! by the names here.
+//! The page's words: its texts, which come with it from the server, and what is made of them while a game stands still, when
+//! one ends early, and at the end. A game's scene may say some in its own words, by the names here.
 
+use core::cell::RefCell;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use session::{SeatPhase, Status};
 use wire::control::{ExclusionReason, TerminationReason, VisitEnding};
+use wire::form::{self, Problem};
+use wire::text;
+use wire::texts::{Name, Texts, fill};
 
 use crate::play::Play;
+use crate::view;
 
-type Words = (&'static str, &'static str);
+/// A text of the page, as [`wire::say!`] has it.
+macro_rules! say {
+    ($($text:tt)*) => { wire::say!(crate::words::Words, $($text)*) };
+}
+pub(crate) use say;
 
-const MISSING_ONE: Words = ("missing_one", "Waiting for the other player");
-const MISSING_ONE_OF_MANY: Words = ("missing_one", "Waiting for one other player");
-const MISSING_MANY: Words = ("missing_many", "Waiting for {count} other players");
-const MISSING_YOU: Words = ("missing_you", "Your connection is interrupted");
-const RECONNECTING: Words =
-    ("reconnecting", "They have lost their connection. The game goes on as soon as they are back.");
-const RECONNECTING_YOU: Words =
-    ("reconnecting_you", "You are being connected again. Please keep this page open.");
-const CATCHING_UP: Words = ("catching_up", "Taking you back into the game…");
-const CATCHING_UP_TOGETHER: Words = ("catching_up", "Bringing everyone to the same point…");
-const GOING_ON: Words = ("going_on", "Everyone is back. Get ready!");
-const WILL_END: Words = ("will_end", "If this does not work, the game ends in {seconds}.");
+/// What the page says, and what it says otherwise in its scene.
+struct Said {
+    texts: Texts,
+    own: Vec<(String, String)>,
+}
 
-/// The title of a game that has ended early.
-pub(crate) const ENDED: &str = "The game has ended";
-const PARTNER_LOST: Words =
-    ("partner_lost", "The connection to the other player was lost, and could not be made again.");
-const CONNECTION_LOST: Words = ("connection_lost", "Your connection was interrupted for too long.");
-const EXCLUDED_PING: Words = ("excluded_ping", "Your connection was too slow for this game for a while.");
-const EXCLUDED_HIDDEN: Words = ("excluded_hidden", "This page was in the background for too long.");
-const EXCLUDED: Words =
-    ("excluded", "Something about your connection or page did not meet what the game needs.");
-const GAME_FAILED: Words = ("game_failed", "Something went wrong on our side. It was not your doing.");
+thread_local! {
+    static SAID: RefCell<Said> = const {
+        let texts = Texts { id: String::new(), language: String::new(), words: BTreeMap::new() };
+        RefCell::new(Said { texts, own: Vec::new() })
+    };
+}
 
-pub(crate) const SAVING: &str = "Saving. Please keep this page open…";
-pub(crate) const SAVED: &str = "Everything up to here is saved.";
-pub(crate) const SAVED_ALL: &str = "Everything is saved. You can close this page.";
-pub(crate) const SAVED_CODE: &str = "Everything is saved. This is your completion code:";
-pub(crate) const SAVED_REDIRECT: &str = "Everything is saved. You are being taken back…";
+#[inline(never)]
+fn with<T>(act: impl FnOnce(&mut Said) -> T) -> T {
+    SAID.with_borrow_mut(act)
+}
 
-/// The title of a page in the background whose player is wanted.
-pub(crate) const COME_BACK: &str = "Please come back to the game";
+/// Everything that the page says.
+pub(crate) struct Words;
 
-/// A text with something in the place of the name in braces.
-fn fill(text: &str, value: &str) -> String {
-    match text.split_once('{') {
-        Some((before, rest)) => [before, value, rest.split_once('}').map_or("", |(_, after)| after)].concat(),
-        None => text.to_owned(),
+impl Words {
+    pub(crate) fn say(&self, name: Name, places: &[(&str, &str)]) -> String {
+        with(|said| match said.own(name.as_str()) {
+            Some(own) => fill(own, places),
+            None => said.texts.say(name, places),
+        })
     }
 }
 
-fn say(texts: &BTreeMap<String, String>, (name, words): Words) -> &str {
-    texts.get(name).map_or(words, String::as_str)
+impl Said {
+    fn own(&self, name: &str) -> Option<&String> {
+        self.own.iter().find(|(known, _)| known == name).map(|(_, words)| words)
+    }
+}
+
+/// A text without placeholders.
+pub(crate) fn plain(name: Name) -> String {
+    Words.say(name, &[])
+}
+
+/// Takes the texts that the page came with, which stand in it already.
+pub(crate) fn begin() {
+    let Some(element) = view::element("texts") else { return };
+    let words = element.text_content().and_then(|words| serde_json::from_str(&words).ok());
+    let id = element.get_attribute("data-id").unwrap_or_default();
+    with(|said| said.texts = Texts { id, language: String::new(), words: words.unwrap_or_default() });
+}
+
+/// This visit has other texts than the page came with.
+pub(crate) fn take(texts: Texts) {
+    view::set_language(&texts.language);
+    view::label(&texts.words);
+    with(|said| said.texts = texts);
+}
+
+/// The scene's own words.
+pub(crate) fn take_own(own: &BTreeMap<String, String>) {
+    with(|said| {
+        said.own.clear();
+        for (name, words) in own {
+            said.own.push((name.clone(), words.clone()));
+        }
+    });
+}
+
+/// Which texts these are.
+pub(crate) fn id() -> String {
+    with(|said| said.texts.id.clone())
+}
+
+/// What a button of a game is called: by the experiment, or as the environment has it.
+pub(crate) fn button(name: &str) -> String {
+    with(|said| said.own(&["button_", name].concat()).map_or(name, String::as_str).to_owned())
+}
+
+/// What is wrong with answers.
+pub(crate) fn problems(problems: &[(String, Problem)]) -> BTreeMap<String, String> {
+    with(|said| form::words(problems, &said.texts))
 }
 
 /// What lies over the field while the game stands still.
@@ -69,12 +114,7 @@ pub(crate) struct Card {
 }
 
 /// The card that belongs over the field now, if one does.
-pub(crate) fn card(
-    play: &Play,
-    texts: &BTreeMap<String, String>,
-    status: Option<&Status>,
-    server_is_heard: bool,
-) -> Option<Card> {
+pub(crate) fn card(play: &Play, status: Option<&Status>, server_is_heard: bool) -> Option<Card> {
     let start = &play.start;
     let (phase, countdown) = match status {
         Some(status) => (status.phase, status.countdown),
@@ -87,28 +127,32 @@ pub(crate) fn card(
     }
     if let Some(countdown) = countdown {
         let number = seconds(countdown).to_string();
-        let title = fill(say(texts, GOING_ON), &number);
-        return Some(Card { number, title, ..Card::default() });
+        return Some(Card { number, title: say!("going_on"), ..Card::default() });
     }
     let mut missing = match &play.pause.notice {
         Some(notice) => notice.missing,
         None => play.pause.lost(),
     };
     missing.remove(start.seat);
-    let (title, line) = match missing.len() {
-        _ if !server_is_heard => (MISSING_YOU, say(texts, RECONNECTING_YOU)),
-        0 if play.has_been_replaced() => (CATCHING_UP, ""),
-        0 => (CATCHING_UP_TOGETHER, ""),
-        1 if start.seats == 2 => (MISSING_ONE, say(texts, RECONNECTING)),
-        1 => (MISSING_ONE_OF_MANY, say(texts, RECONNECTING)),
-        _ => (MISSING_MANY, say(texts, RECONNECTING)),
+    let count = missing.len();
+    let title = match count {
+        _ if !server_is_heard => say!("missing_you"),
+        0 if play.has_been_replaced() => say!("catching_up"),
+        0 => say!("catching_up_together"),
+        1 if start.seats == 2 => say!("missing_one"),
+        1 => say!("missing_one_of_many"),
+        _ => say!("missing_many", count = &count.to_string()),
+    };
+    let line = match count {
+        _ if !server_is_heard => say!("reconnecting_you"),
+        0 => String::new(),
+        _ => say!("reconnecting"),
     };
     let left = play.pause.remaining().map(|left| {
         let seconds = seconds(left);
-        (seconds, fill(say(texts, WILL_END), &clock(seconds)))
+        (seconds, say!("will_end", seconds = &clock(seconds)))
     });
-    let title = fill(say(texts, title), &missing.len().to_string());
-    Some(Card { number: String::new(), title, line: line.to_owned(), left })
+    Some(Card { number: String::new(), title, line, left })
 }
 
 /// Whole seconds, begun ones too.
@@ -122,39 +166,32 @@ pub(crate) fn clock(seconds: u64) -> String {
     [&*minutes.to_string(), if seconds < 10 { ":0" } else { ":" }, &*seconds.to_string()].concat()
 }
 
-/// How long one may still wait for others.
-pub(crate) fn lobby_left(seconds: u64) -> String {
-    ["At most ", &clock(seconds), " more."].concat()
-}
-
 /// What there is to read of a game that has ended early; `is_own` when it was this page that was missing.
-pub(crate) fn ended(texts: &BTreeMap<String, String>, reason: TerminationReason, is_own: bool) -> String {
-    let words = match reason {
-        TerminationReason::Server => GAME_FAILED,
-        _ if is_own => CONNECTION_LOST,
-        _ => PARTNER_LOST,
-    };
-    say(texts, words).to_owned()
+pub(crate) fn ended(reason: TerminationReason, is_own: bool) -> String {
+    plain(match reason {
+        TerminationReason::Server => text!("game_failed"),
+        _ if is_own => text!("connection_lost"),
+        _ => text!("partner_lost"),
+    })
 }
 
 /// What there is to read for one who was taken out of a game.
-pub(crate) fn excluded(texts: &BTreeMap<String, String>, reason: ExclusionReason) -> String {
-    let words = match reason {
-        ExclusionReason::SustainedPing => EXCLUDED_PING,
-        ExclusionReason::TabHidden => EXCLUDED_HIDDEN,
-        ExclusionReason::Custom => EXCLUDED,
-    };
-    say(texts, words).to_owned()
+pub(crate) fn excluded(reason: ExclusionReason) -> String {
+    plain(match reason {
+        ExclusionReason::SustainedPing => text!("excluded_ping"),
+        ExclusionReason::TabHidden => text!("excluded_hidden"),
+        ExclusionReason::Custom => text!("excluded"),
+    })
 }
 
 /// The title of a scene that ends the visit.
-pub(crate) const fn ending(ending: VisitEnding) -> &'static str {
-    match ending {
-        VisitEnding::Completed => "All done",
-        VisitEnding::ScreenedOut => "This study does not work here",
-        VisitEnding::WaitroomTimeout => "Nobody else came",
-        VisitEnding::Left => "You have stopped waiting",
-        VisitEnding::Withdrawn => "You have left the study",
-        _ => "Thank you",
-    }
+pub(crate) fn ending(ending: VisitEnding) -> String {
+    plain(match ending {
+        VisitEnding::Completed => text!("end_title_completed"),
+        VisitEnding::ScreenedOut => text!("end_title_screened_out"),
+        VisitEnding::WaitroomTimeout => text!("end_title_waitroom_timeout"),
+        VisitEnding::Left => text!("end_title_left"),
+        VisitEnding::Withdrawn => text!("end_title_withdrawn"),
+        _ => text!("end_title"),
+    })
 }

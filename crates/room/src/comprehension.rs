@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::form::Answers;
+use wire::say;
+use wire::texts::Texts;
 
 /// Right answers, and what happens to those who do not find them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -27,12 +29,16 @@ impl Comprehension {
     }
 
     /// What the participant reads beside those fields.
-    pub(crate) fn problems(&self, answers: &Answers, attempts_left: u32) -> BTreeMap<String, String> {
-        let tries = match attempts_left {
-            1 => "one more try".to_owned(),
-            left => format!("{left} more tries"),
+    pub(crate) fn problems(
+        &self,
+        answers: &Answers,
+        attempts_left: u32,
+        texts: &Texts,
+    ) -> BTreeMap<String, String> {
+        let words = match attempts_left {
+            1 => say!(texts, "answer_wrong_one"),
+            left => say!(texts, "answer_wrong_many", tries = &left.to_string()),
         };
-        let words = format!("This is not right. Please read again; you have {tries}.");
         self.wrong(answers).map(|field| (field.clone(), words.clone())).collect()
     }
 }

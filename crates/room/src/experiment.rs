@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wire::control::{EnvironmentRef, Exit, GameRules, IceServer, Scene, SceneKind, Sheet, VisitEnding};
+use wire::texts::Texts;
 
 use crate::comprehension::Comprehension;
 use crate::game::LinkRules;
@@ -18,6 +19,9 @@ pub struct Experiment {
     pub version: String,
     /// What people call it.
     pub title: String,
+    /// What participants read that is not its own.
+    #[serde(default)]
+    pub texts: Texts,
     /// Its scenes, in order; the last is an end.
     pub scenes: Vec<SceneSpec>,
 }
@@ -133,6 +137,12 @@ pub struct EndScene {
     pub exits: BTreeMap<VisitEnding, Exit>,
 }
 
+/// Under which name a game's own texts say what a button is called.
+#[must_use]
+pub fn button_text(button: &str) -> String {
+    format!("button_{button}")
+}
+
 impl Experiment {
     /// A scene as the page sees it.
     pub(crate) fn scene(&self, index: usize, ended: VisitEnding) -> Option<Scene> {
@@ -184,13 +194,15 @@ impl Experiment {
         nearest.map_or(self.scenes.len() - 1, |(at, _)| at)
     }
 
-    /// The keys of the next game, for a legend before it.
+    /// The keys of the next game, for a legend before it, with what that game calls its buttons.
     fn keys_after(&self, index: usize) -> BTreeMap<String, String> {
-        let games = self.scenes[index..].iter().filter_map(|scene| match &scene.kind {
-            SceneSpecKind::Game(game) => Some(game.keys.clone()),
+        let mut games = self.scenes[index..].iter().filter_map(|scene| match &scene.kind {
+            SceneSpecKind::Game(game) => Some(game),
             _ => None,
         });
-        games.take(1).next().unwrap_or_default()
+        let Some(game) = games.next() else { return BTreeMap::new() };
+        let called = |button: &String| game.texts.get(&button_text(button)).unwrap_or(button).clone();
+        game.keys.iter().map(|(key, button)| (key.clone(), called(button))).collect()
     }
 }
 

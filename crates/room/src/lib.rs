@@ -22,7 +22,7 @@ mod visit;
 pub use comprehension::Comprehension;
 pub use effect::{Effect, NewGame, SeatEnding};
 pub use experiment::{
-    After, EndScene, Experiment, FormScene, GameScene, LobbyRules, SceneSpec, SceneSpecKind,
+    After, EndScene, Experiment, FormScene, GameScene, LobbyRules, SceneSpec, SceneSpecKind, button_text,
 };
 pub use game::{History, LinkRules, RequiredLane};
 pub use lobby::MatchBy;

@@ -4,6 +4,8 @@ use base::{Frame, GameId, Seat, SeatSet, VisitId};
 use serde::{Deserialize, Serialize};
 use wire::control::{ExclusionReason, ServerMessage, TerminationReason, VisitEnding};
 use wire::form::Answers;
+use wire::say;
+use wire::texts::Texts;
 
 /// What must be remembered of a visit while nobody is connected (S2).
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -53,18 +55,15 @@ pub struct Over {
     pub missing: SeatSet,
 }
 
-/// What partners of one who was taken out read, unless the experiment has its own words.
-const PARTNER_EXCLUDED: &str = "Your partner experienced a technical issue. The game has ended.";
-
 impl Over {
-    /// What the page is told. `own_words` are the experiment's for [`PARTNER_EXCLUDED`].
-    pub(crate) fn messages(&self, own_words: Option<&String>) -> [ServerMessage; 2] {
+    /// What the page is told. `own_words` are the game's own for `partner_excluded`.
+    pub(crate) fn messages(&self, own_words: Option<&String>, texts: &Texts) -> [ServerMessage; 2] {
         let Self { game: game_id, reason, frame, .. } = *self;
         let why = match (self.exclusion, reason) {
             (Some(reason), _) => ServerMessage::MidGameExclusion { game_id, reason, frame },
             (None, TerminationReason::PartnerExclusion) => ServerMessage::PartnerExcluded {
                 game_id,
-                message: own_words.map_or(PARTNER_EXCLUDED, String::as_str).to_owned(),
+                message: own_words.cloned().unwrap_or_else(|| say!(texts, "partner_excluded")),
                 reason,
                 frame,
             },

@@ -34,6 +34,11 @@ pub(crate) fn template(name: &str) -> Vec<(String, Vec<u8>)> {
     Templates::iter().filter_map(|path| file(path.into_owned())).collect()
 }
 
+/// The page itself, without an experiment's texts.
+pub(crate) fn index() -> Option<String> {
+    String::from_utf8(Page::get("index.html")?.data.into_owned()).ok()
+}
+
 /// A file of the page, as a response that a browser keeps but asks about.
 pub(crate) fn page(name: &str, headers: &HeaderMap) -> Option<Response> {
     let file = Page::get(name)?;
@@ -48,7 +53,6 @@ pub(crate) fn page(name: &str, headers: &HeaderMap) -> Option<Response> {
         return Some((StatusCode::NOT_MODIFIED, keep).into_response());
     }
     let kind = match name.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("wasm") => "application/wasm",

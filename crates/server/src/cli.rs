@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::experiment::{self, Loaded, Mistakes, Overrides, is_web_address};
 use crate::serve::{Access, Limits, Served};
 use crate::turn::{TlsFiles, TurnConfig};
-use crate::{doctor, export, rooms, serve, telemetry};
+use crate::{doctor, export, rooms, serve, telemetry, texts};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ enum Command {
     New(New),
     /// Look for mistakes in an experiment's folder: all of them, with line and cure.
     Check(Check),
+    /// Print what participants read that is not the study's own: what an experiment's own texts begin with.
+    Texts(TextsOf),
     /// Serve an experiment from its folder.
     Run(Run),
     /// Serve rooms alone, for a web application of your own.
@@ -176,6 +178,12 @@ fn web_address(text: &str) -> Result<String, String> {
         .ok_or_else(|| "it must be like https://app.example.org/hook".to_owned())
 }
 
+fn language(text: &str) -> Result<String, String> {
+    let languages = texts::languages();
+    let known = languages.iter().find(|language| *language == text).cloned();
+    known.ok_or_else(|| format!("there are {}", languages.join(", ")))
+}
+
 impl Serving {
     fn access(&self) -> Access {
         let usual = Limits::default();
@@ -271,6 +279,16 @@ struct Check {
     /// One JSON object instead of words.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: interplay texts de > my-experiment/texts.toml
+
+docs/experiments.md tells how an experiment uses them.")]
+struct TextsOf {
+    /// In which language.
+    #[arg(value_name = "LANGUAGE", value_parser = language, default_value = texts::USUAL)]
+    language: String,
 }
 
 #[derive(Debug, Args)]
@@ -373,6 +391,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Check(Check { folder, json }) => check(&folder, json),
+        Command::Texts(TextsOf { language }) => {
+            print!("{}", texts::file(&language).context("there is no such language")?);
+            Ok(())
+        }
         Command::Run(Run { folder, reload, serving, turn }) => {
             let loaded = experiment::load(&folder)?;
             let reload = reload.then_some(folder);

@@ -3,12 +3,14 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`cli`] | the command line |
+//! | [`texts`] | what participants read, in the languages that are shipped |
 //! | `doctor` | whether STUN and TURN work |
 //! | [`experiment`] | reads experiment folders |
 //! | [`serve`] | listens, until it is told to stop |
 //! | `reload` | takes up changes of an experiment's folder |
 //! | `accept`, `addresses` | connections, and how many an address may have |
 //! | `routes` | HTTP, a file a resource |
+//! | `page` | the participant's page, in the experiment's language |
 //! | `socket` | one control WebSocket |
 //! | `channel` | what a visit's page is told, until it has it |
 //! | `lanes` | the server lane, past the stage |
@@ -29,6 +31,7 @@ pub mod experiment;
 pub mod export;
 mod lanes;
 mod limits;
+mod page;
 mod problem;
 mod reload;
 mod rooms;
@@ -37,5 +40,6 @@ pub mod serve;
 mod socket;
 mod stage;
 mod telemetry;
+pub mod texts;
 mod token;
 mod turn;

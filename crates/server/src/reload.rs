@@ -8,7 +8,7 @@ use anyhow::bail;
 use tokio::task::spawn_blocking;
 
 use crate::experiment::{self, Loaded};
-use crate::routes::Play;
+use crate::routes::{Current, Play};
 
 /// How often the folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -66,8 +66,9 @@ async fn take_up(loaded: Loaded, play: &Play) -> anyhow::Result<String> {
     let version = loaded.experiment.version.clone();
     if version != before {
         loaded.keep(&play.store).await?;
+        let current = Current::of(&loaded.experiment);
         play.stage.take_up(loaded.experiment).await;
-        play.set_version(version.clone());
+        play.set_current(current);
     }
     Ok(version)
 }

@@ -17,7 +17,7 @@ use crate::addresses::Addresses;
 use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
 use crate::rooms::{RoomTokens, Rooms, Webhook};
-use crate::routes::{App, Play, States, router};
+use crate::routes::{App, Current, Play, States, router};
 use crate::stage::{Context as StageContext, Stage};
 use crate::token::Tokens;
 use crate::turn::{Turn, TurnConfig};
@@ -148,7 +148,7 @@ async fn set_up(
     (app, tokens): (App, Tokens),
 ) -> anyhow::Result<(Play, Option<Turn>)> {
     loaded.keep(&store).await?;
-    let version = loaded.experiment.version.clone();
+    let current = Current::of(&loaded.experiment);
     let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
     let context = StageContext { store: store.clone(), experiment: loaded.id.clone(), turn: turn_access };
@@ -159,7 +159,7 @@ async fn set_up(
         data: data.into(),
         tokens,
         id: loaded.id.into(),
-        version: Arc::new(RwLock::new(version)),
+        current: Arc::new(RwLock::new(current)),
         environments: Arc::new(
             loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
         ),

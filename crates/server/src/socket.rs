@@ -96,7 +96,8 @@ pub(crate) async fn serve(
 
 async fn greet(socket: &mut WebSocket, tokens: &Tokens) -> Result<Hello, CloseCode> {
     let Some(Ok(Message::Text(text))) = socket.recv().await else { return Err(CloseCode::BadMessage) };
-    let Ok(ClientMessage::Hello { protocol, token, page, epoch, sequence }) = serde_json::from_str(&text)
+    let Ok(ClientMessage::Hello { protocol, token, page, epoch, sequence, texts }) =
+        serde_json::from_str(&text)
     else {
         return Err(CloseCode::BadMessage);
     };
@@ -110,7 +111,7 @@ async fn greet(socket: &mut WebSocket, tokens: &Tokens) -> Result<Hello, CloseCo
         _ => Resume::After { epoch: Epoch::try_from(epoch).unwrap_or(Epoch(0)), sequence },
     };
     let identity = Identity { visit: claims.visit, participant: claims.participant };
-    Ok(Hello { identity, by_id: claims.by_id, page, resume })
+    Ok(Hello { identity, by_id: claims.by_id, page, texts, resume })
 }
 
 /// Reads until the socket ends (`None`) or must be closed.

@@ -45,6 +45,9 @@ pub enum ClientMessage {
         /// The last numbered message of that epoch that the page got: what came after it is sent again (R1).
         #[serde(default)]
         sequence: u64,
+        /// The `id` of the texts that the page has; missing when it needs none from the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        texts: Option<String>,
     },
     /// Once a second; answered by `pong`.
     Ping {
@@ -258,6 +261,15 @@ pub enum ServerMessage {
         time: f64,
         /// The greatest `n` of this page load that arrived.
         accepted: u64,
+    },
+    /// The texts of the version of the experiment that this visit began with (S2): before its scene, to a page that has others.
+    Texts {
+        /// As in [`Texts`](crate::texts::Texts).
+        id: String,
+        /// As in [`Texts`](crate::texts::Texts).
+        language: String,
+        /// As in [`Texts`](crate::texts::Texts).
+        words: BTreeMap<String, String>,
     },
     /// Show this scene. Sent at its beginning and again after every connection (S2).
     ActivateScene {

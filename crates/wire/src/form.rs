@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::say;
+use crate::texts::Texts;
+
 /// Answers by their fields' names.
 pub type Answers = BTreeMap<String, Value>;
 
@@ -113,17 +116,35 @@ pub enum Problem {
 impl Problem {
     /// For the participant.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn words(&self, texts: &Texts) -> String {
+        let number = |number: f64| {
+            let number = plain(number);
+            match number.split_once('.') {
+                Some((whole, fraction)) => [whole, &say!(texts, "decimal_point"), fraction].concat(),
+                None => number,
+            }
+        };
         match self {
-            Self::Missing => "Please answer this question.".into(),
-            Self::NotANumber => "Please enter a number.".into(),
-            Self::NotWhole => "Please enter a whole number.".into(),
-            Self::TooSmall(least) => ["Please enter ", &plain(*least), " or more."].concat(),
-            Self::TooLarge(most) => ["Please enter ", &plain(*most), " or less."].concat(),
-            Self::TooLong(most) => ["Please use ", &most.to_string(), " characters at most."].concat(),
-            Self::NotAChoice => "Please choose one of the answers.".into(),
+            Self::Missing => say!(texts, "answer_missing"),
+            Self::NotANumber => say!(texts, "answer_no_number"),
+            Self::NotWhole => say!(texts, "answer_not_whole"),
+            Self::TooSmall(least) => say!(texts, "answer_too_small", least = &number(*least)),
+            Self::TooLarge(most) => say!(texts, "answer_too_large", most = &number(*most)),
+            Self::TooLong(most) => say!(texts, "answer_too_long", most = &most.to_string()),
+            Self::NotAChoice => say!(texts, "answer_no_choice"),
         }
     }
+}
+
+/// What is wrong, by field, for the participant.
+#[must_use]
+pub fn words(problems: &[(String, Problem)], texts: &Texts) -> BTreeMap<String, String> {
+    let mut words = BTreeMap::new();
+    // One after another: a map made of an iterator brings a whole sort with it, into the page too.
+    for (field, problem) in problems {
+        words.insert(field.clone(), problem.words(texts));
+    }
+    words
 }
 
 /// A number as people write it. The standard library's way would be a twentieth of the page.
@@ -195,9 +216,9 @@ fn is_empty(answer: &Value) -> bool {
 /// What of the answers belongs to the fields: one for each that has one.
 ///
 /// # Errors
-/// What is wrong, in words for the participant, by field.
-pub fn check(fields: &[Field], answers: &Answers) -> Result<Answers, BTreeMap<String, String>> {
-    let (mut good, mut problems) = (Answers::new(), BTreeMap::new());
+/// What is wrong, by field.
+pub fn check(fields: &[Field], answers: &Answers) -> Result<Answers, Vec<(String, Problem)>> {
+    let (mut good, mut problems) = (Answers::new(), Vec::new());
     for field in fields {
         let id = field.id.clone();
         let answer = answers.get(&id).filter(|answer| !is_empty(answer));
@@ -206,10 +227,10 @@ pub fn check(fields: &[Field], answers: &Answers) -> Result<Answers, BTreeMap<St
                 good.insert(id, answer.clone());
             }
             Some(Err(problem)) => {
-                problems.insert(id, problem.words());
+                problems.push((id, problem));
             }
             None if field.required => {
-                problems.insert(id, Problem::Missing.words());
+                problems.push((id, Problem::Missing));
             }
             None => {}
         }
@@ -256,15 +277,18 @@ mod tests {
         ] {
             let answers = Answers::from([("q".into(), answer.clone())]);
             let found = check(&[field(kind, true)], &answers);
-            let found = found.map(drop).map_err(|problems| problems["q"].clone());
-            assert_eq!(found, expected.map_err(|problem| problem.words()), "{kind:?}: {answer}");
+            let found = found.map(drop).map_err(|problems| problems[0].1.clone());
+            assert_eq!(found, expected, "{kind:?}: {answer}");
         }
     }
 
     #[test]
     fn numbers_are_told_as_people_write_them() {
-        let told = [18.0, -3.0, 0.5, 1e300].map(|number| Problem::TooSmall(number).words());
-        assert_eq!(told[0], "Please enter 18 or more.");
+        let words = [("answer_too_small", "Mindestens {least}"), ("decimal_point", ",")];
+        let words = words.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+        let texts = Texts { words, ..Texts::default() };
+        let told = [18.0, 0.5].map(|number| Problem::TooSmall(number).words(&texts));
+        assert_eq!(told, ["Mindestens 18", "Mindestens 0,5"]);
         assert_eq!([plain(-3.0), plain(0.5), plain(2.0e15)], ["-3", "0.5", "2000000000000000"]);
     }
 
@@ -278,7 +302,7 @@ mod tests {
         for (kind, empty) in [(Kind::Consent, json!(false)), (Kind::Choice, json!(""))] {
             let answers = Answers::from([("q".into(), empty)]);
             let problems = check(&[field(kind, true)], &answers).unwrap_err();
-            assert_eq!(problems["q"], Problem::Missing.words());
+            assert_eq!(problems, [("q".to_owned(), Problem::Missing)]);
         }
     }
 }

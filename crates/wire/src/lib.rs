@@ -4,7 +4,7 @@
 //!
 //! | module | between | form |
 //! | --- | --- | --- |
-//! | [`control`], [`scene`], [`form`], [`ending`] | page and server, one WebSocket | JSON, `type` first |
+//! | [`control`], [`scene`], [`form`], [`ending`], [`texts`] | page and server, one WebSocket | JSON, `type` first |
 //! | [`packet`] | page and page, a data channel | postcard, at most [`packet::MAX_PACKET_BYTES`] |
 //! | [`lane`] | page and server and page, the same WebSocket | binary, packets behind their seats |
 //! | `room` | member and server, one WebSocket | JSON; binary payloads behind a JSON header |
@@ -24,6 +24,7 @@ pub mod packet;
 #[cfg(feature = "rooms")]
 pub mod room;
 pub mod scene;
+pub mod texts;
 pub mod transfer;
 
 /// The version of everything in this crate. A page and a server whose versions differ do not talk (H4).

@@ -15,6 +15,7 @@ use wire::close::CloseCode;
 use wire::control::{
     ClientMessage, ExclusionReason, HEARTBEAT_MILLIS, ServerMessage, TerminationReason, VisitEnding,
 };
+use wire::texts::Texts;
 
 use crate::effect::{Effect, SeatEnding};
 use crate::experiment::{Experiment, GameScene};
@@ -275,8 +276,16 @@ impl Stager {
         Ok(())
     }
 
-    /// A connection has said who it is. `restored` is how far the visit had come, for a visit that is not known.
-    pub fn handle_joined(&mut self, identity: Identity, page: u64, restored: Restored, now: Timestamp) {
+    /// A connection has said who it is, and which texts its page has, if it needs some. `restored` is how far the visit had
+    /// come, for a visit that is not known.
+    pub fn handle_joined(
+        &mut self,
+        identity: Identity,
+        page: u64,
+        texts: Option<&str>,
+        restored: Restored,
+        now: Timestamp,
+    ) {
         let id = identity.visit;
         let open_game = restored.open_game.filter(|_| !self.knows(id));
         if !self.knows(id) {
@@ -288,6 +297,8 @@ impl Stager {
         // The page says so if it is.
         visit.monitor.set_hidden(false, now);
         let game = visit.game;
+        let others = texts.is_some_and(|known| known != visit.experiment.texts.id);
+        let others = others.then(|| visit.experiment.texts.clone());
         // The driver puts in where the channel goes on; it is the same with `pong`.
         self.send(
             id,
@@ -299,6 +310,9 @@ impl Stager {
                 epoch: String::new(),
             },
         );
+        if let Some(Texts { id: texts, language, words }) = others {
+            self.send(id, ServerMessage::Texts { id: texts, language, words });
+        }
         match open_game {
             // Of a game that could not be restored.
             Some((game, seat)) => {

@@ -32,7 +32,7 @@ impl Stager {
         let ended = visit.progress.ended.unwrap_or(VisitEnding::Completed);
         let Some(scene) = visit.experiment.scene(index, ended) else { return };
         let own_words = visit.experiment.game(index).and_then(|game| game.texts.get("partner_excluded"));
-        let over = visit.progress.over.map(|over| over.messages(own_words));
+        let over = visit.progress.over.map(|over| over.messages(own_words, &visit.experiment.texts));
         // Whoever is away is told when they come back.
         visit.over_until = over.as_ref().filter(|_| visit.is_here()).map(|_| now + OVER_LIMIT);
         let waits = visit.experiment.game(index).is_some() && visit.game.is_none() && over.is_none();
@@ -70,7 +70,10 @@ impl Stager {
                     self.go_on(from, now);
                 }
             },
-            Err(problems) => self.send(from, ServerMessage::AnswersRefused { scene_id, problems }),
+            Err(problems) => {
+                let problems = form::words(&problems, &visit.experiment.texts);
+                self.send(from, ServerMessage::AnswersRefused { scene_id, problems });
+            }
         }
     }
 
@@ -93,7 +96,7 @@ impl Stager {
         let attempts = visit.progress.attempts;
         let left = comprehension.attempts.saturating_sub(attempts);
         if is_wrong && left > 0 {
-            let problems = comprehension.problems(&answers, left);
+            let problems = comprehension.problems(&answers, left, &visit.experiment.texts);
             self.write_progress(id);
             return self.send(id, ServerMessage::AnswersRefused { scene_id, problems });
         }

@@ -523,6 +523,7 @@ fn a_visit_that_sat_in_a_game_before_the_server_restarted_is_taken_on() {
     world.stager.handle_joined(
         identity,
         1,
+        None,
         Restored { progress, open_game, ..Restored::default() },
         world.now,
     );

@@ -4,4 +4,5 @@
 mod games;
 mod lobby;
 mod scenes;
+mod texts;
 mod world;

@@ -14,6 +14,7 @@ use wire::control::{
 };
 use wire::form::Answers;
 use wire::lane::Cause;
+use wire::texts::Texts;
 
 pub(crate) fn experiment_with(players: u8, on_player_lost: OnPlayerLost) -> Experiment {
     let game =
@@ -30,7 +31,17 @@ pub(crate) fn scene(id: &str, kind: SceneSpecKind) -> SceneSpec {
 }
 
 pub(crate) fn experiment_of(scenes: Vec<SceneSpec>) -> Experiment {
-    Experiment { version: "1".into(), title: "Tag".into(), scenes }
+    Experiment { version: "1".into(), title: "Tag".into(), texts: english(), scenes }
+}
+
+/// What participants read as it is shipped. A line's text is in JSON's quotes as well as in TOML's.
+fn english() -> Texts {
+    let line = |line: &str| {
+        let (name, text) = line.split_once(" = ")?;
+        Some((name.to_owned(), serde_json::from_str(text).ok()?))
+    };
+    let words = include_str!("../../../../texts/en.toml").lines().filter_map(line).collect();
+    Texts { id: "english".into(), language: "en".into(), words }
 }
 
 pub(crate) fn game_scene(players: u8) -> GameScene {
@@ -133,9 +144,14 @@ impl World {
     }
 
     pub(crate) fn join(&mut self, number: u8, page: u64) {
+        self.join_with(number, page, None);
+    }
+
+    /// A page that has these texts comes.
+    pub(crate) fn join_with(&mut self, number: u8, page: u64, texts: Option<&str>) {
         let identity =
             Identity { visit: visit(number), participant: ParticipantId::from_random([number; 16]) };
-        self.stager.handle_joined(identity, page, self.restored(visit(number)), self.now);
+        self.stager.handle_joined(identity, page, texts, self.restored(visit(number)), self.now);
         self.settle();
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use room::{After, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane};
+use room::{
+    After, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane, button_text,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules};
@@ -11,6 +13,8 @@ use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss,
 use super::Reader;
 use super::mistakes::{Reading, did_you_mean};
 use super::scene::SceneFile;
+use super::texts::check;
+use crate::texts;
 use crate::token::hex;
 
 /// The most frames of a game: packets number them in 24 bits.
@@ -137,13 +141,15 @@ fn after(word: Option<&str>) -> After {
 }
 
 /// What a page says in a game's scene: the texts that an experiment may have its own words for.
-const GAME_TEXTS: [&str; 15] = [
+const GAME_TEXTS: [&str; 17] = [
     "missing_one",
+    "missing_one_of_many",
     "missing_many",
     "missing_you",
     "reconnecting",
     "reconnecting_you",
     "catching_up",
+    "catching_up_together",
     "going_on",
     "will_end",
     "partner_lost",
@@ -154,9 +160,6 @@ const GAME_TEXTS: [&str; 15] = [
     "excluded",
     "game_failed",
 ];
-
-/// The longest text of [`GAME_TEXTS`], in characters: it must fit a small screen.
-const GAME_TEXT_LIMIT: usize = 500;
 
 /// A STUN or TURN server of somebody else's.
 #[derive(Debug, Deserialize)]
@@ -206,7 +209,7 @@ impl Reader<'_, '_> {
             file.add("max_frames", text);
         }
         let ice_servers = ice_servers(file, game.ice_servers.unwrap_or_default());
-        let texts = game_texts(file, game.texts.unwrap_or_default());
+        let texts = game_texts(file, game.texts.unwrap_or_default(), &keys);
         let lobby = game.lobby.unwrap_or_default().rules(file);
         let monitor_rules = monitor.rules(file);
         let (environment, input_size) = environment?;
@@ -276,24 +279,28 @@ pub(super) fn named_scenes(game: &GameScene) -> impl Iterator<Item = (&'static s
     timeout.into_iter().chain(others.into_iter().flatten())
 }
 
-fn game_texts(file: &mut Reading<'_>, texts: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    for (name, words) in &texts {
+/// A game's own words, for [`GAME_TEXTS`] and for what its buttons are called.
+fn game_texts(
+    file: &mut Reading<'_>,
+    own: BTreeMap<String, String>,
+    keys: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let english = texts::english();
+    let buttons: Vec<_> = keys.values().map(|button| button_text(button)).collect();
+    for (name, words) in &own {
         let field = format!("texts.{name}");
-        let length = words.chars().count();
-        if !GAME_TEXTS.contains(&name.as_str()) {
-            let hint = did_you_mean(name, GAME_TEXTS.into_iter());
-            file.add(
-                &field,
-                format!("{field} is no text of a game; they are {}{hint}", GAME_TEXTS.join(", ")),
-            );
-        } else if length > GAME_TEXT_LIMIT {
-            file.add(
-                &field,
-                format!("{field} has {length} characters; it must have {GAME_TEXT_LIMIT} at most"),
-            );
+        match english.get(name) {
+            Some(english) if GAME_TEXTS.contains(&name.as_str()) => check(file, &field, words, english),
+            _ if buttons.contains(name) => check(file, &field, words, ""),
+            _ => {
+                let names = GAME_TEXTS.into_iter().chain(buttons.iter().map(String::as_str));
+                let hint = did_you_mean(name, names);
+                let text = format!("{field} is no text of a game; they are {}", GAME_TEXTS.join(", "));
+                file.add(&field, format!("{text}, and button_ with the name of a button of its keys{hint}"));
+            }
         }
     }
-    texts
+    own
 }
 
 fn ice_servers(file: &mut Reading<'_>, servers: Vec<IceServerFile>) -> Vec<IceServer> {

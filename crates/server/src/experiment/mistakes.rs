@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +12,9 @@ use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 /// Something that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Mistake {
+    /// The file, when it is another than most are in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
     /// The line, from 1; none when it is about the whole file.
     pub line: Option<usize>,
     /// The field, with those that it is in, like `recovery.grace_s`; empty when it is about a scene, or the file.
@@ -31,11 +34,12 @@ pub struct Mistakes {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, Mistake { line, text, .. }) in self.mistakes.iter().enumerate() {
+        for (at, Mistake { file, line, text, .. }) in self.mistakes.iter().enumerate() {
             let end = if at + 1 < self.mistakes.len() { "\n" } else { "" };
+            let file = file.as_ref().unwrap_or(&self.file).display();
             match line {
-                Some(line) => write!(f, "{}: line {line}: {text}{end}", self.file.display())?,
-                None => write!(f, "{}: {text}{end}", self.file.display())?,
+                Some(line) => write!(f, "{file}: line {line}: {text}{end}")?,
+                None => write!(f, "{file}: {text}{end}")?,
             }
         }
         Ok(())
@@ -63,6 +67,7 @@ impl<'a> Reading<'a> {
             return Ok(reading);
         }
         let mistake = |error: &toml::de::Error| Mistake {
+            file: None,
             line: error.span().map(|span| reading.line(span.start)),
             field: String::new(),
             text: error.message().to_owned(),
@@ -70,9 +75,9 @@ impl<'a> Reading<'a> {
         Err(errors.iter().map(mistake).collect())
     }
 
-    /// Everything that was found, in the order of lines.
+    /// Everything that was found, in the order of lines; other files come after this one.
     pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
-        self.mistakes.sort_by_key(|mistake| mistake.line);
+        self.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         self.mistakes
     }
 
@@ -103,7 +108,7 @@ impl<'a> Reading<'a> {
                     }
                     None => format!("{field}: {message}{hint}"),
                 };
-                self.mistakes.push(Mistake { line, field, text });
+                self.mistakes.push(Mistake { file: None, line, field, text });
             }
             left_out.push(leave_out(&mut table, &error.span()?)?);
         }
@@ -120,7 +125,13 @@ impl<'a> Reading<'a> {
     /// Something is wrong with a field.
     pub(super) fn add(&mut self, field: &str, text: impl Into<String>) {
         let line = self.place(field).map(|at| self.line(at));
-        self.mistakes.push(Mistake { line, field: field.to_owned(), text: text.into() });
+        self.mistakes.push(Mistake { file: None, line, field: field.to_owned(), text: text.into() });
+    }
+
+    /// What is wrong with another file that this one names.
+    pub(super) fn add_all(&mut self, mistakes: Vec<Mistake>, file: &Path) {
+        let file = Some(file.to_owned());
+        self.mistakes.extend(mistakes.into_iter().map(|mistake| Mistake { file: file.clone(), ..mistake }));
     }
 
     /// What a field gives, unless there is something wrong with it.

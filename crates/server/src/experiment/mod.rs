@@ -8,6 +8,7 @@ mod mistakes;
 pub mod new;
 mod scene;
 mod text;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::Store;
 use toml::Spanned;
+use wire::texts::Texts;
 
 pub use self::mistakes::{Mistake, Mistakes};
 use self::mistakes::{Reading, did_you_mean};
@@ -71,6 +73,8 @@ pub struct Overrides {
 struct File {
     id: Option<String>,
     title: Option<String>,
+    language: Option<String>,
+    texts: Option<String>,
     #[serde(default)]
     scene: Vec<Spanned<SceneFile>>,
 }
@@ -115,6 +119,8 @@ struct Reader<'a, 's> {
     source: &'a Source<'s>,
     overrides: Overrides,
     file: Reading<'a>,
+    /// What participants read that is not the experiment's own.
+    texts: Texts,
     environments: BTreeMap<String, Vec<u8>>,
 }
 
@@ -141,10 +147,13 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
     let text = source.text(FILE)?;
     let wrong = |mistakes| anyhow::Error::new(Mistakes { file: source.name(FILE), mistakes });
     let file = Reading::begin(&text).map_err(wrong)?;
-    let mut reader = Reader { source, overrides, file, environments: BTreeMap::new() };
+    let mut reader =
+        Reader { source, overrides, file, texts: Texts::default(), environments: BTreeMap::new() };
     let read = reader.file.read::<File>();
     let is_whole = reader.file.is_clean();
-    let Some(File { id, title, scene }) = read else { return Err(wrong(reader.file.into_mistakes())) };
+    let Some(File { id, title, language, texts, scene }) = read else {
+        return Err(wrong(reader.file.into_mistakes()));
+    };
     let id = reader.given("id", id, "its name in the data");
     let title = reader.given("title", title, "what participants see above everything");
     if !id.chars().all(is_plain) {
@@ -152,6 +161,7 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
             .file
             .add("id", "the experiment's id has letters, digits, - and _ only; it is a name in the data");
     }
+    reader.texts = reader.texts(language, texts);
     let mut scenes: Vec<(usize, SceneSpec)> = Vec::new();
     let mut ids: Vec<String> = Vec::new();
     for scene in scene {
@@ -172,7 +182,7 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
         return Err(wrong(reader.file.into_mistakes()));
     }
     let scenes = scenes.into_iter().map(|(_, scene)| scene).collect();
-    let mut experiment = Experiment { version: String::new(), title, scenes };
+    let mut experiment = Experiment { version: String::new(), title, texts: reader.texts, scenes };
     experiment.version = hex(&Sha256::digest(serde_json::to_string(&experiment)?));
     Ok(Loaded { id, experiment, environments: reader.environments })
 }
@@ -249,13 +259,19 @@ const fn is_plain(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use room::GameScene;
-    use wire::control::PauseRules;
+    use wire::control::{PauseRules, VisitEnding};
 
     use super::*;
 
     /// Loads an experiment from a folder with the demo's other files.
     fn load_text(text: &str) -> anyhow::Result<Loaded> {
+        load_with(text, "")
+    }
+
+    /// The same, with words of its own in `texts.toml`.
+    fn load_with(text: &str, own: &str) -> anyhow::Result<Loaded> {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("texts.toml"), own).unwrap();
         std::fs::write(folder.path().join(FILE), text).unwrap();
         for file in ["welcome.md", "tag.wasm"] {
             std::fs::write(folder.path().join(file), assets::demo(file).unwrap()).unwrap();
@@ -312,10 +328,95 @@ mod tests {
 
     #[test]
     fn a_game_may_have_its_own_words() {
-        let game = game_with("texts = { missing_one = \"Wait for {who}\", excluded = \"Over\" }");
-        assert_eq!(game.texts.keys().collect::<Vec<_>>(), ["excluded", "missing_one"]);
+        let game = game_with("texts = { missing_many = \"Wait for {count}\", excluded = \"Over\" }");
+        assert_eq!(game.texts.keys().collect::<Vec<_>>(), ["excluded", "missing_many"]);
         let long = format!("texts = {{ excluded = \"{}\" }}", "x".repeat(501));
         assert!(complaint("fps = 30", &long).contains("texts.excluded has 501 characters"));
+    }
+
+    /// The demo's file with something more at its top.
+    fn demo_that_says(top: &str) -> String {
+        demo_with("title = \"Tag\"", &format!("title = \"Tag\"\n{top}"))
+    }
+
+    #[test]
+    fn an_experiment_chooses_its_language_and_words() {
+        let texts = |top: &str, own: &str| load_with(&demo_that_says(top), own).unwrap().experiment.texts;
+        let english = texts("", "");
+        assert_eq!((english.language.as_str(), english.words["leave"].as_str()), ("en", "Leave the study"));
+        let german = texts("language = \"de\"", "");
+        assert_eq!((german.language.as_str(), german.words["leave"].as_str()), ("de", "Studie verlassen"));
+        let austrian = texts("language = \"de-AT\"", "");
+        assert_eq!((austrian.language.as_str(), &austrian.words), ("de-AT", &german.words));
+        let own = texts("language = \"de\"\ntexts = \"texts.toml\"", "leave = \"Aufhören\"");
+        assert_eq!((own.words["leave"].as_str(), &own.words["saved"]), ("Aufhören", &german.words["saved"]));
+        let ids = [&english.id, &german.id, &austrian.id, &own.id];
+        assert!((1..4).all(|at| !ids[..at].contains(&ids[at])), "{ids:?}");
+        // A whole language of its own.
+        let whole: String = english
+            .words
+            .iter()
+            .map(|(name, text)| format!("{name} = {:?}\n", format!("¡{text}!")))
+            .collect();
+        let spanish = texts("language = \"es\"\ntexts = \"texts.toml\"", &whole);
+        assert_eq!((spanish.language.as_str(), spanish.words["start"].as_str()), ("es", "¡Start!"));
+    }
+
+    #[test]
+    fn what_scenes_say_by_themselves_is_in_the_experiments_words() {
+        let top = "language = \"de\"\ntexts = \"texts.toml\"";
+        let text = demo_that_says(top).replace("button = \"Start\"\n", "");
+        let own = "start = \"Los\"\nend_completed = \"**Danke**\"";
+        let scenes = load_with(&text, own).unwrap().experiment.scenes;
+        let SceneSpecKind::Start(sheet) = &scenes[0].kind else { panic!("{:?}", scenes[0]) };
+        assert_eq!(sheet.button, "Los");
+        let SceneSpecKind::End(end) = &scenes[2].kind else { panic!("{:?}", scenes[2]) };
+        assert_eq!(end.texts[&VisitEnding::Completed], "<p><strong>Danke</strong></p>\n");
+        assert_eq!(end.texts[&VisitEnding::Left], "<p>Vielen Dank für Ihre Zeit.</p>\n");
+    }
+
+    #[test]
+    fn mistakes_in_words_are_told_with_their_own_file_and_line() {
+        let long = format!("leave = \"{}\"", "ä".repeat(501));
+        for (own, expected) in [
+            ("\nleve = \"Weg\"", "texts.toml: line 2: there is no text leve; `interplay texts` prints"),
+            ("\nleve = \"Weg\"", "did you mean `leave`?"),
+            ("lobby_left = \"Bald\"", "texts.toml: line 1: lobby_left lacks {time}, which something is put"),
+            ("lobby_left = \"{time} {tmie}\"", "has {tmie}, and nothing is put in its place"),
+            ("lobby_left = \"{tmie}\"", "did you mean `time`?"),
+            ("leave = \"{time}\"", "leave has {time}, and nothing is put in its place"),
+            ("leave = 3", "texts.toml: line 1: leave: invalid type: integer `3`, expected a string"),
+            ("leave = \"", "texts.toml: line 1: "),
+            (&long, "texts.toml: line 1: leave has 501 characters; it must have 500 at most"),
+        ] {
+            let said = load_with(&demo_that_says("texts = \"texts.toml\""), own).expect_err("it was taken");
+            let said = format!("{said:#}");
+            assert!(said.contains(expected), "{own}: {said}");
+        }
+        for (top, expected) in [
+            ("language = \"dee\"", "line 3: language is \"dee\"; there are de, en; another one is a tag"),
+            ("language = \"dee\"", "did you mean `de`?"),
+            ("language = \"Deutsch!\"\ntexts = \"texts.toml\"", "line 3: language is \"Deutsch!\""),
+            ("texts = \"txts.toml\"", "line 3: texts: cannot read"),
+            ("texts = \"../texts.toml\"", "within the experiment's folder"),
+            (
+                "language = \"fr\"\ntexts = \"texts.toml\"",
+                "texts.toml: \"fr\" is a language of your own, so every",
+            ),
+            ("language = \"fr\"\ntexts = \"texts.toml\"", "missing are: answer_missing, answer_no_choice,"),
+        ] {
+            let said = format!(
+                "{:#}",
+                load_with(&demo_that_says(top), "leave = \"Partir\"").expect_err("it was taken")
+            );
+            assert!(said.contains(expected), "{top}: {said}");
+        }
+        // Those of both files, each under its own name.
+        let both = demo_that_says("texts = \"texts.toml\"").replace("fps = 30", "fps = 0");
+        let said = format!("{:#}", load_with(&both, "leve = \"Weg\"").expect_err("it was taken"));
+        let lines: Vec<_> = said.lines().collect();
+        assert!(lines[0].contains("experiment.toml: line 16: fps is 0"), "{said}");
+        assert!(lines[1].contains("texts.toml: line 1: there is no text leve"), "{said}");
     }
 
     #[test]
@@ -369,8 +470,10 @@ mod tests {
             (
                 "fps = 30",
                 "texts = { normal = \"Thanks\" }",
-                "they are missing_one, missing_many, missing_you",
+                "they are missing_one, missing_one_of_many, missing_many, missing_you",
             ),
+            ("fps = 30", "texts = { button_jump = \"Jump\" }", "did you mean `button_up`?"),
+            ("fps = 30", "texts = { will_end = \"Soon\" }", "line 15: texts.will_end lacks {seconds}"),
             ("button = \"Start\"", "texts = {}", "texts belongs to scenes of kind \"game\" or \"end\""),
             (
                 "fps = 30",
@@ -475,7 +578,7 @@ mod tests {
             said.lines().map(|line| line.split_once("experiment.toml: ").unwrap().1).collect();
         let begins = |start: &str| lines.iter().any(|line| line.starts_with(start));
         for expected in [
-            "line 2: unknown field `titel`, expected one of `id`, `title`, `scene`; did you mean `title`?",
+            "line 2: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `scene`; did you mean `title`?",
             "line 16: unknown field `plyers`",
             "line 17: seed: invalid type: string \"three\", expected u64",
             "line 18: unknown field `grace`",
@@ -512,7 +615,11 @@ mod tests {
         ];
         let others = documents.iter().flat_map(|text| text.split("```toml\n").skip(1)).skip(1);
         let mut count = 0;
-        for shown in others.map(|rest| rest.split("```").next().unwrap()) {
+        let others: Vec<_> = others.map(|rest| rest.split("```").next().unwrap()).collect();
+        // A file of its own.
+        let own: String = others.iter().filter_map(|shown| shown.strip_prefix("# texts.toml")).collect();
+        assert!(!own.is_empty());
+        for shown in others.into_iter().filter(|shown| !shown.starts_with("# texts.toml")) {
             let text = match shown.strip_prefix("[[scene]]") {
                 Some(_) if shown.contains("id = \"thanks\"") => {
                     demo_with("[[scene]]\nkind = \"end\"\nid = \"thanks\"", shown)
@@ -520,9 +627,12 @@ mod tests {
                 Some(_) => {
                     demo_with("[[scene]]\nkind = \"game\"", &format!("{shown}\n[[scene]]\nkind = \"game\""))
                 }
+                None if shown.starts_with("language") => {
+                    demo_with("[[scene]]\nkind = \"start\"", &format!("{shown}\n[[scene]]\nkind = \"start\""))
+                }
                 None => demo_with("fps = 30", &format!("fps = 30\n{shown}")),
             };
-            load_text(&(text + sorry)).unwrap_or_else(|error| panic!("{shown}{error:#}"));
+            load_with(&(text + sorry), &own).unwrap_or_else(|error| panic!("{shown}{error:#}"));
             count += 1;
         }
         assert!(count >= 7, "{count} are shown");

@@ -7,11 +7,14 @@ use serde::Deserialize;
 use toml::Spanned;
 use wire::control::{Exit, Prediction, Sheet};
 use wire::form::Answers;
+use wire::text;
+use wire::texts::Name;
 
 use super::form::{self, FieldFile};
 use super::game::{IceServerFile, LobbyFile, MonitorFile, RecoveryFile};
 use super::mistakes::Reading;
-use super::{Reader, is_plain, text};
+use super::text::{end_scene, html_of};
+use super::{Reader, is_plain};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,11 +116,14 @@ impl Reader<'_, '_> {
         let kind = match scene.kind {
             Kind::Start => {
                 let fields = scene.consent.map(form::consent).into_iter().collect();
-                SceneSpecKind::Start(Sheet { fields, ..self.sheet(scene.body, scene.button, "Start")? })
+                SceneSpecKind::Start(Sheet {
+                    fields,
+                    ..self.sheet(scene.body, scene.button, text!("start"))?
+                })
             }
             Kind::Static => {
                 let body = self.needed("body", scene.body, "static")?;
-                SceneSpecKind::Static(self.sheet(Some(body), scene.button, "Continue")?)
+                SceneSpecKind::Static(self.sheet(Some(body), scene.button, text!("continue"))?)
             }
             Kind::Form => {
                 let questions = form::fields(&mut self.file, scene.field.unwrap_or_default());
@@ -126,13 +132,13 @@ impl Reader<'_, '_> {
                         "field is missing; a scene of kind \"form\" has a [[scene.field]] for each question";
                     self.file.add("field", text);
                 }
-                let sheet = self.sheet(scene.body, scene.button, "Continue");
+                let sheet = self.sheet(scene.body, scene.button, text!("continue"));
                 let (fields, correct) = questions?;
                 let comprehension = self.comprehension(correct, scene.attempts, scene.on_failed);
                 SceneSpecKind::Form(FormScene { sheet: Sheet { fields, ..sheet? }, comprehension })
             }
             Kind::Game => SceneSpecKind::Game(Box::new(self.game(scene)?)),
-            Kind::End => SceneSpecKind::End(text::end_scene(&mut self.file, scene.texts, scene.exits)),
+            Kind::End => SceneSpecKind::End(end_scene(&mut self.file, &self.texts, scene.texts, scene.exits)),
         };
         Some(SceneSpec { id, kind })
     }
@@ -166,14 +172,14 @@ impl Reader<'_, '_> {
     }
 
     /// What there is to read, and the button.
-    fn sheet(&mut self, body: Option<String>, button: Option<String>, usual: &str) -> Option<Sheet> {
+    fn sheet(&mut self, body: Option<String>, button: Option<String>, usual: Name) -> Option<Sheet> {
         let body = match body {
             Some(file) => {
-                let text = self.source.text(&file).map(|text| text::html_of(&file, &text));
+                let text = self.source.text(&file).map(|text| html_of(&file, &text));
                 self.file.keep("body", text)?
             }
             None => String::new(),
         };
-        Some(Sheet { body, button: button.unwrap_or_else(|| usual.to_owned()), ..Sheet::default() })
+        Some(Sheet { body, button: button.unwrap_or_else(|| self.texts.say(usual, &[])), ..Sheet::default() })
     }
 }

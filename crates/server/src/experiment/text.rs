@@ -6,6 +6,8 @@ use axum::http::Uri;
 use pulldown_cmark::{Options, Parser, html};
 use room::EndScene;
 use wire::control::{Exit, VisitEnding};
+use wire::text;
+use wire::texts::{Name, Texts};
 
 use super::mistakes::{Reading, did_you_mean};
 
@@ -25,12 +27,16 @@ pub(super) fn markdown(text: &str) -> String {
 /// What a participant reads at each ending, the experiment's own words before ours, and where they go from there (S5).
 pub(super) fn end_scene(
     file: &mut Reading<'_>,
+    ours: &Texts,
     texts: Option<BTreeMap<String, String>>,
     exits: Option<BTreeMap<String, Exit>>,
 ) -> EndScene {
     let own = by_ending(file, "texts", texts.unwrap_or_default());
-    let text =
-        |ending| (ending, markdown(own.get(&ending).map_or_else(|| usual(ending), |(_, own)| own.as_str())));
+    let usual = |ending| ours.say(usual(ending), &[]);
+    let text = |ending| {
+        let own = own.get(&ending).map(|(_, own)| own.clone());
+        (ending, markdown(&own.unwrap_or_else(|| usual(ending))))
+    };
     let exits = by_ending(file, "exits", exits.unwrap_or_default());
     for (name, exit) in exits.values() {
         check_exit(file, &format!("exits.{name}"), exit);
@@ -90,34 +96,18 @@ fn check_exit(file: &mut Reading<'_>, field: &str, exit: &Exit) {
 }
 
 /// Our own words for each ending. Whether everything is saved, and what comes next, the page says itself.
-const fn usual(ending: VisitEnding) -> &'static str {
+const fn usual(ending: VisitEnding) -> Name {
     match ending {
-        VisitEnding::Completed => "Thank you for taking part.",
-        VisitEnding::ScreenedOut => {
-            "This study needs another device or connection. Thank you for your interest."
-        }
-        VisitEnding::WaitroomTimeout => {
-            "The game could not begin without somebody to play with. It was not your doing.\n\nThank you for waiting."
-        }
-        VisitEnding::Withdrawn => "Thank you for your time.",
-        VisitEnding::Left => "Thank you for your time.",
-        VisitEnding::PartnerExclusion => {
-            "Your partner experienced a technical issue, so the game ended early.\n\nThank you for taking part."
-        }
-        VisitEnding::SelfExclusion => {
-            "The game ended early, because this connection or page did not meet what the study needs.\n\nThank you for your time."
-        }
-        VisitEnding::PartnerLost => {
-            "The connection to your partner was lost, so the game ended early.\n\nThank you for taking part."
-        }
-        VisitEnding::ReconnectTimeout => {
-            "The connection could not be made again in time, so the game ended early.\n\nThank you for taking part."
-        }
-        VisitEnding::FocusTimeout => {
-            "This page was in the background for too long, so the game ended early.\n\nThank you for your time."
-        }
-        VisitEnding::Server => {
-            "Something went wrong on our side, and the game ended early. It was not your doing.\n\nThank you for taking part."
-        }
+        VisitEnding::Completed => text!("end_completed"),
+        VisitEnding::ScreenedOut => text!("end_screened_out"),
+        VisitEnding::WaitroomTimeout => text!("end_waitroom_timeout"),
+        VisitEnding::Withdrawn => text!("end_withdrawn"),
+        VisitEnding::Left => text!("end_left"),
+        VisitEnding::PartnerExclusion => text!("end_partner_exclusion"),
+        VisitEnding::SelfExclusion => text!("end_self_exclusion"),
+        VisitEnding::PartnerLost => text!("end_partner_lost"),
+        VisitEnding::ReconnectTimeout => text!("end_reconnect_timeout"),
+        VisitEnding::FocusTimeout => text!("end_focus_timeout"),
+        VisitEnding::Server => text!("end_server"),
     }
 }

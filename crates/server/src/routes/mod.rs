@@ -25,6 +25,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
+use room::Experiment;
 use store::Store;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
@@ -34,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::addresses::Addresses;
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::rooms::{RoomTokens, Rooms};
 use crate::stage::Stage;
@@ -65,21 +67,38 @@ pub(crate) struct Play {
     pub(crate) data: Arc<Path>,
     pub(crate) tokens: Tokens,
     pub(crate) id: Arc<str>,
-    /// What new visits get.
-    pub(crate) version: Arc<RwLock<String>>,
+    pub(crate) current: Arc<RwLock<Current>>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
     pub(crate) states: States,
+}
+
+/// The experiment as it is now.
+pub(crate) struct Current {
+    /// What new visits get.
+    version: String,
+    page: Page,
+}
+
+impl Current {
+    pub(crate) fn of(experiment: &Experiment) -> Self {
+        Self { version: experiment.version.clone(), page: Page::of(experiment) }
+    }
 }
 
 impl Play {
     /// The experiment's id, and the version that new visits get.
     pub(crate) fn experiment(&self) -> (String, String) {
-        let version = self.version.read().unwrap_or_else(PoisonError::into_inner);
-        (self.id.to_string(), version.clone())
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        (self.id.to_string(), current.version.clone())
     }
 
-    pub(crate) fn set_version(&self, version: String) {
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = version;
+    /// The page that is loaded first.
+    fn page(&self) -> Page {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).page.clone()
+    }
+
+    pub(crate) fn set_current(&self, current: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
     }
 }
 

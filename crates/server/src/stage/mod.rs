@@ -20,6 +20,7 @@ use wire::room::{Fence, Resume};
 
 use crate::channel::{Channel, close};
 use crate::lanes::{LaneBox, Lanes};
+use crate::texts;
 use crate::turn::TurnAccess;
 
 /// How many events wait for the stager; a socket that brings more waits with it.
@@ -50,6 +51,8 @@ pub(crate) struct Hello {
     /// Its token's mark, of one that was given for a platform's id alone.
     pub(crate) by_id: Option<u64>,
     pub(crate) page: u64,
+    /// Which texts the page has, if it needs some.
+    pub(crate) texts: Option<String>,
     pub(crate) resume: Resume,
 }
 
@@ -221,7 +224,7 @@ impl Task {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Joined { hello: Hello { identity, by_id, page, resume }, connection, answer } => {
+            Event::Joined { hello: Hello { identity, by_id, page, texts, resume }, connection, answer } => {
                 // What a visit that comes is told of where it was must be durable.
                 self.carry_out().await;
                 let restored = match self.restored(identity.visit).await {
@@ -256,7 +259,7 @@ impl Task {
                 self.lanes.connect(identity.visit, Arc::clone(&connection.lane));
                 channel.connect(fence, connection, by_id, (page, resume), now);
                 answer.send(fence).ok();
-                self.stager.handle_joined(identity, page, restored, now);
+                self.stager.handle_joined(identity, page, texts.as_deref(), restored, now);
             }
             // What an older socket says after another took over is not heard (R7), and nothing is heard twice (R10).
             Event::Message { visit, fence, said: Said { message, n } } => {
@@ -321,7 +324,9 @@ impl Task {
         let Some(kept) = self.context.store.experiment(version.to_owned()).await? else { return Ok(()) };
         match serde_json::from_str::<Experiment>(&kept) {
             Ok(experiment) => {
-                self.stager.add_version(Experiment { version: version.to_owned(), ..experiment });
+                // A page of today needs texts that there may not have been then.
+                let texts = texts::whole(experiment.texts);
+                self.stager.add_version(Experiment { version: version.to_owned(), texts, ..experiment });
             }
             Err(error) => {
                 tracing::warn!(version, %error, "an older version of the experiment cannot be read; its visits go on in this one");

@@ -40,6 +40,7 @@ fn another_protocol_version_is_told_to_load_the_page_again() {
         page: 1,
         epoch: String::new(),
         sequence: 0,
+        texts: None,
     });
     assert_eq!(page.closed_with(), CloseCode::ProtocolMismatch);
 }

@@ -6,6 +6,7 @@ mod commands;
 mod control;
 mod durability;
 mod forms;
+mod languages;
 mod member;
 mod pauses;
 mod rooms;

@@ -149,10 +149,20 @@ impl Page {
         Self::hello(server, token, page, "", 0)
     }
 
+    /// A page that came with these texts.
+    pub(crate) fn open_with(server: &Server, token: &str, texts: &str) -> Self {
+        let mut own = Self::connect(server);
+        let (token, epoch, texts) = (token.to_owned(), String::new(), Some(texts.to_owned()));
+        let (protocol, page, sequence) = (PROTOCOL_VERSION, 1, 0);
+        own.say(&ClientMessage::Hello { protocol, token, page, epoch, sequence, texts });
+        own
+    }
+
     fn hello(server: &Server, token: &str, page: u64, epoch: &str, sequence: u64) -> Self {
         let mut own = Self::connect(server);
         let (token, epoch) = (token.to_owned(), epoch.to_owned());
-        own.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token, page, epoch, sequence });
+        let texts = None;
+        own.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token, page, epoch, sequence, texts });
         own
     }
 

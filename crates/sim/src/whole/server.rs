@@ -12,6 +12,7 @@ use serde::Deserialize;
 use wire::close::CloseCode;
 use wire::control::{ClientMessage, EnvironmentRef, ServerMessage};
 use wire::room::{Epoch, Fence, Resume};
+use wire::texts::Texts;
 
 use super::channel::Channel;
 use super::page::SLOW_PING;
@@ -71,6 +72,7 @@ fn experiment(plan: &Plan) -> Experiment {
     Experiment {
         version: "chaos".into(),
         title: "Chaos".into(),
+        texts: Texts::default(),
         scenes: vec![
             scene("play", SceneSpecKind::Game(Box::new(game))),
             scene("thanks", SceneSpecKind::End(EndScene::default())),
@@ -171,7 +173,7 @@ impl Server {
                     told.push(Tell::Close(older, CloseCode::Replaced));
                 }
                 let participant = ParticipantId::from_random([seat as u8 + 1; 16]);
-                self.stager.handle_joined(Identity { visit, participant }, page, restored, time);
+                self.stager.handle_joined(Identity { visit, participant }, page, None, restored, time);
             }
             Input::Text { socket, seat, text } => {
                 #[derive(Deserialize)]
