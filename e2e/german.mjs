@@ -9,28 +9,15 @@ import { speaks, texts } from "./lib/language.mjs";
 import { serve } from "./lib/server.mjs";
 import { playing, press, scene, study } from "./lib/study.mjs";
 
-const WELCOME = "# Zusammen spielen\n\nSie spielen zwei kurze Spiele mit einer anderen Person und beantworten einige Fragen.\n";
-
-/** What of the template is the researcher's own, in German. */
-const GERMAN = [
-  ['title = "Playing together"', 'title = "Zusammen spielen"\nlanguage = "de"'],
-  ["I am 18 or older. I have read this, and I agree to take part.", "Ich bin mindestens 18 Jahre alt, habe das gelesen und nehme teil."],
-  ["How old are you?", "Wie alt sind Sie?"],
-  ["How often do you play games on a computer?", "Wie oft spielen Sie am Computer?"],
-  ['["Never", "Now and then", "Every week", "Every day"]', '["Nie", "Ab und zu", "Jede Woche", "Jeden Tag"]'],
-  ["Playing with the other person was fun.", "Das Spielen mit der anderen Person hat mir Spaß gemacht."],
-  ["not at all", "überhaupt nicht"], ["very much", "sehr"],
-  ["What did you pay attention to?", "Worauf haben Sie geachtet?"],
-  ['Space = "dash" }', 'Space = "dash" }\ntexts = { button_dash = "sprinten" }'],
-  // So that a mistake has a number with a fraction in it.
+/** A mistake about a number with a fraction in it. */
+const CHANGES = [
   ['type = "likert"\n', 'type = "number"\nmin = 0.5\n'], ["points = 7\n", ""], ['low = "überhaupt nicht"\nhigh = "sehr"\n', ""],
 ];
 
 const SMALL = { width: 360, height: 640 };
 
 export default async function ({ say, shot }) {
-  const { folder, remove } = await study("survey-and-game", GERMAN);
-  await writeFile(join(folder, "welcome.md"), WELCOME);
+  const { folder, remove } = await study("survey-and-game", CHANGES, { language: "de" });
   const file = join(folder, "experiment.toml");
   const inGerman = await readFile(file, "utf8");
   const server = await serve(["--reload"], { folder });
@@ -73,7 +60,7 @@ export default async function ({ say, shot }) {
   const enter = async (tab, age) => {
     await tab.goto(server.url);
     await scene(tab, "welcome");
-    await tab.getByLabel(/nehme teil/).check();
+    await tab.getByLabel(/nehme freiwillig teil/).check();
     await press(tab, de.start);
     await scene(tab, "about-you");
     await tab.getByLabel("Wie alt sind Sie?").fill(age);
@@ -106,7 +93,7 @@ export default async function ({ say, shot }) {
     await shows(one, de.answer_missing);
     await one.getByText("sprinten").waitFor();
     await good(one, "welcome");
-    await one.getByLabel(/nehme teil/).check();
+    await one.getByLabel(/nehme freiwillig teil/).check();
     await press(one, de.start);
     await scene(one, "about-you");
     await one.getByLabel("Wie alt sind Sie?").fill("sieben");

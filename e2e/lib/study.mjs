@@ -10,10 +10,10 @@ import { until } from "./browser.mjs";
 const binary = resolve(process.env.INTERPLAY_TARGET ?? "target/release", "interplay");
 
 /** Makes a study from a template; `changes` are [from, to] in its file. */
-export async function study(template, changes = []) {
+export async function study(template, changes = [], { language = "en" } = {}) {
   const place = await mkdtemp(join(tmpdir(), "interplay-study-"));
   const tell = async (...words) => (await promisify(execFile)(binary, words, { cwd: place })).stdout;
-  const made = await tell("new", "study", "--template", template);
+  const made = await tell("new", "study", "--template", template, "--language", language);
   assert.match(made, /study is ready: .*experiment\.toml/);
   const folder = join(place, "study");
   const file = join(folder, "experiment.toml");

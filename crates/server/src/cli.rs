@@ -266,6 +266,9 @@ struct New {
     /// What to begin with.
     #[arg(long, value_parser = PossibleValuesParser::new(experiment::new::TEMPLATES), default_value = experiment::new::TEMPLATES[0])]
     template: String,
+    /// In which language participants are to read it.
+    #[arg(long, value_parser = PossibleValuesParser::new(experiment::new::LANGUAGES), default_value = experiment::new::LANGUAGES[0])]
+    language: String,
 }
 
 #[derive(Debug, Args)]
@@ -383,8 +386,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             let loaded = experiment::demo(&Overrides { players, episodes, max_frames, fps })?;
             serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload: None }))
         }
-        Command::New(New { folder, template }) => {
-            let files = experiment::new::make(&folder, &template)?;
+        Command::New(New { folder, template, language }) => {
+            let files = experiment::new::make(&folder, &template, &language)?;
             let name = folder.display();
             println!("{name} is ready: {}", files.join(", "));
             println!("\n  interplay check {name}   look for mistakes\n  interplay run {name}     serve it");

@@ -11,6 +11,9 @@ use crate::assets;
 /// What there is to begin with: the folders in `experiments/templates`.
 pub const TEMPLATES: [&str; 2] = ["two-player", "survey-and-game"];
 
+/// The languages that they are in. The folders of all but the first are named after theirs, like `two-player.de`.
+pub const LANGUAGES: [&str; 2] = ["en", "de"];
+
 /// The environment that every template plays.
 const ENVIRONMENT: &str = "tag.wasm";
 
@@ -18,7 +21,7 @@ const ENVIRONMENT: &str = "tag.wasm";
 ///
 /// # Errors
 /// When the name is none, or something is there already.
-pub fn make(folder: &Path, template: &str) -> anyhow::Result<Vec<String>> {
+pub fn make(folder: &Path, template: &str, language: &str) -> anyhow::Result<Vec<String>> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if name.is_empty() || !name.chars().all(is_plain) {
         bail!("{:?} cannot be an experiment's id; it needs letters, digits, - and _ only", folder.display());
@@ -28,7 +31,8 @@ pub fn make(folder: &Path, template: &str) -> anyhow::Result<Vec<String>> {
         bail!("{} is there already, and nothing in it was changed; choose another name", folder.display());
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut files = assets::template(template);
+    let place = if language == LANGUAGES[0] { template.to_owned() } else { format!("{template}.{language}") };
+    let mut files = assets::template(&place);
     if let Some(environment) = assets::demo(ENVIRONMENT) {
         files.push((ENVIRONMENT.to_owned(), environment));
     }
@@ -49,21 +53,36 @@ pub fn make(folder: &Path, template: &str) -> anyhow::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use room::SceneSpec;
+
     use super::*;
     use crate::experiment::load;
 
     #[test]
     fn every_template_is_in_order_and_has_its_own_id() {
         for template in TEMPLATES {
-            let folder = tempfile::tempdir().unwrap();
-            let study = folder.path().join("my-study_2");
-            let files = make(&study, template).unwrap();
-            assert!(files.iter().any(|file| file == FILE) && files.iter().any(|file| file == ENVIRONMENT));
-            assert_eq!(load(&study).unwrap().id, "my-study_2");
-            let again = make(&study, template).unwrap_err().to_string();
-            assert!(again.contains("is there already"), "{again}");
-            let wrong = make(&folder.path().join("my study"), template).unwrap_err().to_string();
-            assert!(wrong.contains("letters, digits"), "{wrong}");
+            let mut shapes = Vec::new();
+            for language in LANGUAGES {
+                let folder = tempfile::tempdir().unwrap();
+                let study = folder.path().join("my-study_2");
+                let files = make(&study, template, language).unwrap();
+                assert!(
+                    files.iter().any(|file| file == FILE) && files.iter().any(|file| file == ENVIRONMENT)
+                );
+                let loaded = load(&study).unwrap();
+                assert_eq!(
+                    (loaded.id.as_str(), loaded.experiment.texts.language.as_str()),
+                    ("my-study_2", language)
+                );
+                let shape = |scene: &SceneSpec| (scene.id.clone(), scene.kind.name());
+                shapes.push(loaded.experiment.scenes.iter().map(shape).collect::<Vec<_>>());
+                let again = make(&study, template, language).unwrap_err().to_string();
+                assert!(again.contains("is there already"), "{again}");
+                let wrong =
+                    make(&folder.path().join("my study"), template, language).unwrap_err().to_string();
+                assert!(wrong.contains("letters, digits"), "{wrong}");
+            }
+            assert!(shapes.iter().all(|shape| *shape == shapes[0]), "{template}: {shapes:?}");
         }
     }
 }
