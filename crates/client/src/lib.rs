@@ -15,7 +15,7 @@
 //! | `canvas` | draw lists on a canvas |
 //! | `view` | texts and sections |
 //! | `finish` | games that have ended early, the end, and the way out |
-//! | `words` | what is said while a game stands still, and at its end |
+//! | `words` | everything that the page says, in the visit's language |
 //! | `snapshot` | `window.interplay` |
 #![cfg(target_arch = "wasm32")]
 
