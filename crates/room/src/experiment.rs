@@ -8,7 +8,7 @@ use wire::texts::Texts;
 
 use crate::comprehension::Comprehension;
 use crate::game::LinkRules;
-use crate::lobby::MatchBy;
+use crate::lobby::{MatchBy, Seating};
 use crate::monitor::{MonitorRules, OnHidden};
 
 /// An experiment.
@@ -95,6 +95,9 @@ pub struct LobbyRules {
     /// How groups are put together.
     #[serde(default)]
     pub match_by: MatchBy,
+    /// Who of a group sits where.
+    #[serde(default)]
+    pub seats: Seating,
     /// What their links must be like.
     #[serde(default)]
     pub links: LinkRules,
@@ -108,6 +111,7 @@ impl Default for LobbyRules {
     fn default() -> Self {
         Self {
             match_by: MatchBy::First,
+            seats: Seating::Coming,
             links: LinkRules::default(),
             max_wait_millis: 120_000,
             on_timeout: None,

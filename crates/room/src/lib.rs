@@ -25,7 +25,7 @@ pub use experiment::{
     After, EndScene, Experiment, FormScene, GameScene, LobbyRules, SceneSpec, SceneSpecKind, button_text,
 };
 pub use game::{History, LinkRules, RequiredLane};
-pub use lobby::MatchBy;
+pub use lobby::{MatchBy, Seating};
 pub use monitor::{MonitorRules, OnHidden};
 pub use stager::{Identity, Reason, Restored, Stager};
 pub use visit::{Outcome, Over, Progress};

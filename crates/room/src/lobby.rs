@@ -24,6 +24,17 @@ pub enum MatchBy {
     Same,
 }
 
+/// Who sits where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seating {
+    /// In the order of their coming.
+    #[default]
+    Coming,
+    /// By the visits' ids, which are random: the same people sit the same way in every game.
+    Random,
+}
+
 /// Somebody who waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Waiting {
@@ -115,7 +126,7 @@ impl Lobbies {
         by_order.sort_by_key(|&visit| order(visit));
         let group = find(&there, &by_order, players.into(), &is_new)
             .or_else(|| find(&there, &by_order, players.into(), &fits))?;
-        // Seats go in the order of coming.
+        // In the order of coming.
         let group: Vec<_> = there.into_iter().filter(|visit| group.contains(visit)).collect();
         lobby.waiting.retain(|one| !group.contains(&one.visit));
         Some(group)

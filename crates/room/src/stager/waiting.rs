@@ -10,7 +10,7 @@ use super::{Stager, Visit};
 use crate::effect::Effect;
 use crate::experiment::GameScene;
 use crate::game::{Cancelled, Game};
-use crate::lobby::{MatchBy, Place, Waiting};
+use crate::lobby::{MatchBy, Place, Seating, Waiting};
 
 fn limit(scene: &GameScene) -> Duration {
     Duration::from_millis(scene.lobby.max_wait_millis.into())
@@ -58,7 +58,11 @@ impl Stager {
             }
             MatchBy::First | MatchBy::Same => 0,
         };
-        self.lobbies.group(place, scene.players, is_there, may_meet, order)
+        let mut group = self.lobbies.group(place, scene.players, is_there, may_meet, order)?;
+        if scene.lobby.seats == Seating::Random {
+            group.sort_unstable();
+        }
+        Some(group)
     }
 
     /// Whether a visit waits for the group of its last game, and one of that has come to its end.

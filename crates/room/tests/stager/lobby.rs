@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use base::{GameId, Seat};
-use room::{Effect, GameScene, LinkRules, LobbyRules, MatchBy, RequiredLane, SceneSpecKind};
+use room::{Effect, GameScene, LinkRules, LobbyRules, MatchBy, RequiredLane, SceneSpecKind, Seating};
 use wire::control::{ClientMessage, ServerMessage, Sheet, TerminationReason, VisitEnding};
 use wire::lane::Lane;
 
@@ -110,6 +110,15 @@ fn those_near_the_server_are_tried_with_each_other_first() {
     world.measure(1, 3, Lane::Direct, 300.0);
     world.measure(2, 3, Lane::Direct, 30.0);
     assert!(world.plays(2) && world.plays(3) && world.waits(1));
+}
+
+#[test]
+fn seats_by_lot_do_not_depend_on_who_comes_first() {
+    let lobby = LobbyRules { seats: Seating::Random, ..LobbyRules::default() };
+    let mut world = two_games(&GameScene { lobby, ..game_scene(2) });
+    world.start(2);
+    world.start(1);
+    assert_eq!([1, 2].map(|number| world.game(number).unwrap().1.number()), [0, 1]);
 }
 
 #[test]

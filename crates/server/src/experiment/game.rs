@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use room::{
-    After, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane, button_text,
+    After, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane, Seating,
+    button_text,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -59,6 +60,7 @@ impl RecoveryFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct LobbyFile {
     r#match: Option<MatchBy>,
+    seats: Option<Seating>,
     max_rtt_ms: Option<u32>,
     require: Option<RequiredLane>,
     check_s: Option<f64>,
@@ -83,7 +85,13 @@ impl LobbyFile {
         };
         let max_wait_millis =
             file.millis("lobby.max_wait_s", self.max_wait_s, usual.max_wait_millis, 1.0..=86_400.0);
-        LobbyRules { match_by, links, max_wait_millis, on_timeout: self.on_timeout }
+        LobbyRules {
+            match_by,
+            seats: self.seats.unwrap_or_default(),
+            links,
+            max_wait_millis,
+            on_timeout: self.on_timeout,
+        }
     }
 }
 

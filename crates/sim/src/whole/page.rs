@@ -472,7 +472,7 @@ impl Page {
             }
             return;
         }
-        assert_eq!(start.seat.index(), self.seat, "seats are given in the order of coming, {now:?}");
+        assert_eq!(start.seat.index(), self.seat, "seats go by visits' ids");
         let loaded_at = now + self.load;
         let row = self.input_size * usize::from(start.seats);
         self.play = Some(Play {

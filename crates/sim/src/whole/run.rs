@@ -217,7 +217,6 @@ impl World<'_> {
     fn play(&mut self) {
         self.start_server();
         for seat in 0..self.pages.len() {
-            // Seats are given in the order of coming.
             let at = Duration::from_millis(40 * seat as u64 + self.rng.below(20));
             self.schedule(at, Event::PageStarts { seat });
         }

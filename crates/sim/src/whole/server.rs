@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use base::{GameId, ParticipantId, Rng, Timestamp, VisitId, derive_seed};
 use room::{
     After, Effect, EndScene, Experiment, GameScene, Identity, LobbyRules, MonitorRules, Restored, SceneSpec,
-    SceneSpecKind, Stager,
+    SceneSpecKind, Seating, Stager,
 };
 use serde::Deserialize;
 use wire::close::CloseCode;
@@ -63,7 +63,8 @@ fn experiment(plan: &Plan) -> Experiment {
         keys: BTreeMap::new(),
         ice_servers: Vec::new(),
         texts: BTreeMap::new(),
-        lobby: LobbyRules::default(),
+        // Pages are numbered as their seats are, whoever comes first.
+        lobby: LobbyRules { seats: Seating::Random, ..LobbyRules::default() },
         monitor: MonitorRules { max_ping_millis: Some(SLOW_PING / 2), ..MonitorRules::default() },
         on_partner_lost: After::Next,
         on_excluded: After::Next,
