@@ -10,7 +10,7 @@ use crate::run::{cargo, root, run, say, target};
 use crate::tools::{self, Wasm};
 
 /// The most that the page may weigh, gzipped, with one language's texts and without the environment: a second on a slow line.
-const PAGE_LIMIT: usize = 196 * 1024;
+const PAGE_LIMIT: usize = 200 * 1024;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 

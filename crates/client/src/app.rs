@@ -25,6 +25,7 @@ use crate::environment::BrowserEnvironment;
 use crate::finish::{Over, Way};
 use crate::pause::Asked;
 use crate::play::{Play, Server};
+use crate::screening::Screening;
 use crate::words::say;
 use crate::{entry, finish, form, snapshot, unsent, view, words};
 
@@ -51,6 +52,8 @@ pub(crate) fn with_app(act: impl FnOnce(&mut App)) {
 pub(crate) struct App {
     control: Control,
     participant: Option<String>,
+    /// What the server asks before the first scene.
+    screening: Option<Screening>,
     scene: Option<Scene>,
     play: Option<Play>,
     /// A game that is over and whose record is still on its way.
@@ -107,6 +110,7 @@ fn begin(token: String) {
                 *app = Some(App {
                     control,
                     participant: None,
+                    screening: None,
                     scene: None,
                     play: None,
                     ending: None,
@@ -244,10 +248,15 @@ impl App {
     fn visibility_changed(&mut self) {
         let hidden = view::is_hidden();
         self.hidden = hidden.then(now);
-        self.control.send(&ClientMessage::Visibility { hidden });
+        self.tell_visibility();
         if let Some(scene) = self.scene.as_ref().filter(|_| !hidden) {
             view::set_title(&scene.title);
         }
+    }
+
+    fn tell_visibility(&mut self) {
+        let frame = self.play.as_ref().and_then(Play::status).map(|status| status.frame);
+        self.control.send(&ClientMessage::Visibility { hidden: self.hidden.is_some(), frame });
     }
 
     fn leave_lobby(&mut self) {
@@ -319,11 +328,23 @@ impl App {
                 if let Some(again) = self.play.as_mut().and_then(|play| play.retell(is_another)) {
                     self.control.send(&again);
                 }
-                if self.hidden.is_some() {
-                    self.control.send(&ClientMessage::Visibility { hidden: true });
+                if self.hidden.is_some() || self.play.is_some() {
+                    self.tell_visibility();
                 }
             }
-            ServerMessage::Pong { .. } => {}
+            ServerMessage::Pong { time, .. } => {
+                if let Some(screening) = &mut self.screening {
+                    screening.answered(time);
+                    self.screen();
+                }
+            }
+            ServerMessage::Screening { title, pings } => {
+                view::set_title(&title);
+                view::set_text("connecting-text", &say!("screening"));
+                view::show("connecting");
+                self.screening = Some(Screening::new(pings));
+                self.screen();
+            }
             ServerMessage::Texts { id, language, words } => words::take(Texts { id, language, words }),
             ServerMessage::ActivateScene { scene } => self.activate(scene),
             ServerMessage::AnswersRefused { scene_id, problems } => {
@@ -393,8 +414,8 @@ impl App {
             ServerMessage::P2pGameEnded { seat, reason, missing, .. } => {
                 self.over = Some(Over::new(words::ended(reason, missing.contains(seat))));
             }
-            ServerMessage::MidGameExclusion { reason, .. } => {
-                self.over = Some(Over::new(words::excluded(reason)));
+            ServerMessage::MidGameExclusion { reason, message, .. } => {
+                self.over = Some(Over::new(message.unwrap_or_else(|| words::excluded(reason))));
             }
             ServerMessage::PartnerExcluded { message, .. } => {
                 self.over = Some(Over::new(message));
@@ -406,6 +427,18 @@ impl App {
                 }
                 self.look_after();
             }
+        }
+    }
+
+    /// Measures once more, or says what was measured: the server goes on from there (X1).
+    fn screen(&mut self) {
+        let Some(screening) = &self.screening else { return };
+        match screening.report() {
+            Some(report) => {
+                self.screening = None;
+                self.control.send(&report);
+            }
+            None => self.control.ping(None, None),
         }
     }
 

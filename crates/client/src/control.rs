@@ -180,13 +180,7 @@ impl Control {
                     if round_trip.is_some() {
                         self.reported = now;
                     }
-                    let ping = ClientMessage::Ping {
-                        time: now.as_micros() as f64 / 1000.0,
-                        sequence: self.sequence,
-                        rtt_millis: round_trip.map(|time| time.as_secs_f32() * 1000.0),
-                        frame,
-                    };
-                    transmit(&socket.socket, &json(&ping));
+                    self.ping(round_trip, frame);
                 }
                 if self.hurried {
                     self.race(now);
@@ -200,6 +194,16 @@ impl Control {
             State::Open(_) | State::Stopped => now + Duration::from_millis(HEARTBEAT_MILLIS),
         };
         self.heartbeat.set(next);
+    }
+
+    /// Asks whether the server is there; says how long the last answer took, and where a game stands.
+    pub(crate) fn ping(&self, round_trip: Option<Duration>, frame: Option<Frame>) {
+        self.tell(&ClientMessage::Ping {
+            time: now().as_micros() as f64 / 1000.0,
+            sequence: self.sequence,
+            rtt_millis: round_trip.map(|time| time.as_secs_f32() * 1000.0),
+            frame,
+        });
     }
 
     /// Whether it matters more than usual that the server is there.

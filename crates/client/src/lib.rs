@@ -32,6 +32,7 @@ mod keyboard;
 mod pause;
 mod peers;
 mod play;
+mod screening;
 mod snapshot;
 mod unsent;
 mod view;

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use session::{SeatPhase, Status};
-use wire::control::{ExclusionReason, TerminationReason, VisitEnding};
+use wire::control::{ExclusionReason, PauseReason, TerminationReason, VisitEnding};
 use wire::form::{self, Problem};
 use wire::text;
 use wire::texts::{Name, Texts, fill};
@@ -143,9 +143,11 @@ pub(crate) fn card(play: &Play, status: Option<&Status>, server_is_heard: bool) 
         1 => say!("missing_one_of_many"),
         _ => say!("missing_many", count = &count.to_string()),
     };
+    let is_hidden = play.pause.notice.as_ref().is_some_and(|notice| notice.reason == PauseReason::TabHidden);
     let line = match count {
         _ if !server_is_heard => say!("reconnecting_you"),
         0 => String::new(),
+        _ if is_hidden => say!("in_background"),
         _ => say!("reconnecting"),
     };
     let left = play.pause.remaining().map(|left| {

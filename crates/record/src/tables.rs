@@ -84,6 +84,11 @@ pub fn steps(manifest: &Manifest) -> Vec<Column> {
             "The deepest rollback of the agent's own page that simulated it anew; 0: none.",
         )
         .unit("frames"),
+        column(
+            "hidden",
+            Boolean,
+            "Whether the agent's own page was in the background when it came to the frame, as it told the server.",
+        ),
         column("hash", Text, "XXH64 of the state after the frame, from the native run."),
         column(
             "verified",
@@ -255,6 +260,27 @@ pub fn visits(with_platform_ids: bool) -> Vec<Column> {
         column("started_at", Time, "When it began, by the server's clock."),
         column("scene", Integer, "The index of the scene that it has come to, from 0."),
         column("ended", Text, "How it ended: `completed`, or what went wrong; empty while it goes on."),
+        column(
+            "screening",
+            Text,
+            "Whether the participant could take part: `passed`, or the rule that was not met (`device`, `browser`, `ping`, `webhook`); `passed_unanswered` when the study's own check has not answered; empty where nothing was asked.",
+        ),
+        column(
+            "device",
+            Text,
+            "What the study was opened with: `desktop`, `phone` or `tablet`; empty where that was not asked, or could not be told.",
+        ),
+        column(
+            "browser",
+            Text,
+            "In which browser: `chrome`, `edge`, `firefox`, `safari` or `other`; empty as with `device`.",
+        ),
+        column("browser_version", Integer, "Its version; empty as with `device`."),
+        column(
+            "ping_ms",
+            Number,
+            "The median of the round trips to the server before the first scene, in milliseconds; empty where they were not measured.",
+        ),
     ];
     if with_platform_ids {
         columns.push(column("entry", Text, "The entry link's parameters, as JSON. Personal data."));

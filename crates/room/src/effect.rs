@@ -2,9 +2,12 @@
 
 use base::{Frame, GameId, Seat, VisitId};
 use wire::close::CloseCode;
-use wire::control::{GameRules, ServerMessage, TerminationReason};
+use wire::control::{Exit, GameRules, ServerMessage, TerminationReason, VisitEnding};
 use wire::form::Answers;
 
+use crate::agent::Agent;
+use crate::check::{CheckId, CheckResult};
+use crate::screening::Screened;
 use crate::visit::Progress;
 
 /// Something to do. All that one call wants written belongs into one commit, and is told after it (C3).
@@ -30,6 +33,24 @@ pub enum Effect {
         visit: VisitId,
         /// How far.
         progress: Progress,
+    },
+    /// Write down that a visit has ended, for whoever wants to hear of it (S5).
+    VisitEnded {
+        /// Which.
+        visit: VisitId,
+        /// How.
+        ending: VisitEnding,
+        /// What the participant is sent away with.
+        exit: Option<Exit>,
+    },
+    /// Somebody was looked at who has come (X1); what was found is written down with how far the visit has come.
+    Screened {
+        /// Whose visit.
+        visit: VisitId,
+        /// What the connection's headers said.
+        agent: Agent,
+        /// What was found.
+        screened: Screened,
     },
     /// Write down what a participant has answered.
     Answers {
@@ -80,6 +101,24 @@ pub enum Effect {
     AskHistory {
         /// Which game.
         game: GameId,
+    },
+    /// Ask the study's own check, and tell [`crate::Stager::handle_check`].
+    AskCheck {
+        /// Which question.
+        check: CheckId,
+        /// Where.
+        url: String,
+        /// How long the answer may take, in milliseconds; after that it changes nothing.
+        deadline_millis: u32,
+        /// What to ask.
+        question: serde_json::Value,
+    },
+    /// What came of a question to the study's own check.
+    Checked {
+        /// About whom it was.
+        visit: VisitId,
+        /// What.
+        result: CheckResult,
     },
     /// Write down what happened in a game.
     Record {

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use wire::control::{EnvironmentRef, Exit, GameRules, IceServer, Scene, SceneKind, Sheet, VisitEnding};
 use wire::texts::Texts;
 
+use crate::check::CheckRule;
 use crate::comprehension::Comprehension;
 use crate::game::LinkRules;
 use crate::lobby::{MatchBy, Seating};
 use crate::monitor::{MonitorRules, OnHidden};
+use crate::screening::Screening;
 
 /// An experiment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct Experiment {
     /// What participants read that is not its own.
     #[serde(default)]
     pub texts: Texts,
+    /// What it asks of those who come, before the first scene (X1).
+    #[serde(default)]
+    pub screening: Screening,
     /// Its scenes, in order; the last is an end.
     pub scenes: Vec<SceneSpec>,
 }
@@ -83,6 +88,9 @@ pub struct GameScene {
     pub lobby: LobbyRules,
     /// What it asks of connections and pages.
     pub monitor: MonitorRules,
+    /// A check of the study's own (X2).
+    #[serde(default)]
+    pub check: Option<CheckRule>,
     /// Where those go whose game ended early (P9).
     pub on_partner_lost: After,
     /// Where those go who were taken out of it (P9).
@@ -162,6 +170,8 @@ impl Experiment {
                 texts: game.texts.clone(),
                 tab_warning_millis: match game.monitor.on_hidden {
                     OnHidden::Continue => 0,
+                    // The others wait from the first moment.
+                    OnHidden::Pause => 1,
                     OnHidden::Exclude => game.monitor.tab_warning_millis,
                 },
             },
@@ -172,6 +182,13 @@ impl Experiment {
             },
         };
         Some(Scene { id: spec.id.clone(), title: self.title.clone(), kind })
+    }
+
+    /// Whether it has a check of its own (X2).
+    #[must_use]
+    pub fn has_checks(&self) -> bool {
+        let in_game = (0..self.scenes.len()).any(|at| self.game(at).is_some_and(|game| game.check.is_some()));
+        in_game || self.screening.check.is_some()
     }
 
     /// A game's scene.

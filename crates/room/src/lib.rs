@@ -9,6 +9,8 @@
 //! closed comes out as [`Effect`]s. A driver writes down all that one event has led to in one commit, and tells
 //! what is to be told after it, in order: so nobody is told what is not yet durable (C3).
 
+mod agent;
+mod check;
 mod comprehension;
 mod effect;
 mod experiment;
@@ -16,9 +18,12 @@ mod game;
 mod lobby;
 pub mod log;
 mod monitor;
+mod screening;
 mod stager;
 mod visit;
 
+pub use agent::{Agent, Browser, Device};
+pub use check::{CheckAnswer, CheckId, CheckResult, CheckRule};
 pub use comprehension::Comprehension;
 pub use effect::{Effect, NewGame, SeatEnding};
 pub use experiment::{
@@ -27,5 +32,8 @@ pub use experiment::{
 pub use game::{History, LinkRules, RequiredLane};
 pub use lobby::{MatchBy, Seating};
 pub use monitor::{MonitorRules, OnHidden};
+pub use screening::{
+    BrowserRule, Browsers, DeviceRule, FEWEST_PINGS, PingRule, Screened, Screening, ScreeningRule,
+};
 pub use stager::{Identity, Reason, Restored, Stager};
 pub use visit::{Outcome, Over, Progress};

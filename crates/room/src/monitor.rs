@@ -43,6 +43,8 @@ pub enum OnHidden {
     /// Nothing: no key is held there.
     #[default]
     Continue,
+    /// Everyone waits until the page is in front again, for no longer than a pause may last.
+    Pause,
     /// The participant is taken out of the game after a while.
     Exclude,
 }
@@ -54,17 +56,30 @@ pub(crate) struct Monitor {
     slow: VecDeque<bool>,
     /// Since when the page is in the background; later when the game stood still meanwhile.
     hidden: Option<Timestamp>,
+    /// The last measurement of the way to the server, in milliseconds.
+    rtt_millis: Option<f32>,
 }
 
 impl Monitor {
     /// A measurement of the way to the server. True when there were too many slow ones.
     pub(crate) fn measure(&mut self, rules: &MonitorRules, rtt_millis: f32) -> bool {
+        self.rtt_millis = Some(rtt_millis);
         let Some(limit) = rules.max_ping_millis else { return false };
         if self.slow.len() >= rules.window.into() {
             self.slow.pop_front();
         }
         self.slow.push_back(rtt_millis > limit as f32);
         self.slow.iter().filter(|slow| **slow).count() >= rules.violations.into()
+    }
+
+    /// The last measurement of the way to the server, in milliseconds.
+    pub(crate) const fn rtt_millis(&self) -> Option<f32> {
+        self.rtt_millis
+    }
+
+    /// Whether the page is in the background.
+    pub(crate) const fn is_hidden(&self) -> bool {
+        self.hidden.is_some()
     }
 
     /// Forgets the measurements: those of before a pause say nothing about after it.

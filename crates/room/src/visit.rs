@@ -7,6 +7,8 @@ use wire::form::Answers;
 use wire::say;
 use wire::texts::Texts;
 
+use crate::screening::Screened;
+
 /// What must be remembered of a visit while nobody is connected (S2).
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -23,6 +25,10 @@ pub struct Progress {
     pub attempts: u32,
     /// See [`Progress::attempts`].
     pub wrong: Answers,
+    /// What was found before the first scene, where the experiment asks something of those who come (X1).
+    pub screened: Option<Screened>,
+    /// What who was taken out of a game reads, where the study's own check has words of its own.
+    pub excluded_words: Option<String>,
     /// The scene's game has ended early, and the participant has not gone on yet.
     pub over: Option<Over>,
     /// With whom it has played last, itself among them.
@@ -56,11 +62,20 @@ pub struct Over {
 }
 
 impl Over {
-    /// What the page is told. `own_words` are the game's own for `partner_excluded`.
-    pub(crate) fn messages(&self, own_words: Option<&String>, texts: &Texts) -> [ServerMessage; 2] {
+    /// What the page is told. `own_words` are the game's own for `partner_excluded`, `excluded_words` what the study's own check
+    /// says.
+    pub(crate) fn messages(
+        &self,
+        own_words: Option<&String>,
+        excluded_words: Option<&String>,
+        texts: &Texts,
+    ) -> [ServerMessage; 2] {
         let Self { game: game_id, reason, frame, .. } = *self;
         let why = match (self.exclusion, reason) {
-            (Some(reason), _) => ServerMessage::MidGameExclusion { game_id, reason, frame },
+            (Some(reason), _) => {
+                let message = excluded_words.cloned();
+                ServerMessage::MidGameExclusion { game_id, reason, frame, message }
+            }
             (None, TerminationReason::PartnerExclusion) => ServerMessage::PartnerExcluded {
                 game_id,
                 message: own_words.cloned().unwrap_or_else(|| say!(texts, "partner_excluded")),

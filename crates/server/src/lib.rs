@@ -15,10 +15,12 @@
 //! | `channel` | what a visit's page is told, until it has it |
 //! | `lanes` | the server lane, past the stage |
 //! | `stage` | the one task that owns the stager |
+//! | `completions` | tells a study's own server of visits that have ended |
 //! | `rooms` | rooms on their own: messages that survive reconnection |
 //! | `limits` | how much somebody may do |
 //! | `turn` | STUN and TURN |
 //! | `token` | who somebody is |
+//! | `webhook` | tells and asks other people's servers |
 //! | [`export`] | writes the tables |
 
 mod accept;
@@ -26,6 +28,7 @@ mod addresses;
 mod assets;
 mod channel;
 pub mod cli;
+mod completions;
 mod doctor;
 pub mod experiment;
 pub mod export;
@@ -43,3 +46,4 @@ mod telemetry;
 pub mod texts;
 mod token;
 mod turn;
+mod webhook;

@@ -63,6 +63,7 @@ async fn take_up(loaded: Loaded, play: &Play) -> anyhow::Result<String> {
     if loaded.id != id {
         bail!("its id was {id:?} and is {:?}; stop the server to serve another experiment", loaded.id);
     }
+    play.completions.set_webhook(loaded.webhook.clone());
     let version = loaded.experiment.version.clone();
     if version != before {
         loaded.keep(&play.store).await?;

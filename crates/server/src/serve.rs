@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::addresses::Addresses;
+use crate::completions::Completions;
 use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
 use crate::rooms::{RoomTokens, Rooms, Webhook};
@@ -21,6 +22,7 @@ use crate::routes::{App, Current, Play, States, router};
 use crate::stage::{Context as StageContext, Stage};
 use crate::token::Tokens;
 use crate::turn::{Turn, TurnConfig};
+use crate::webhook::Caller;
 use crate::{accept, reload, telemetry, token};
 
 /// How long requests that are under way may take after the server was told to stop.
@@ -88,8 +90,8 @@ pub async fn serve(
     };
     let metrics = telemetry::metrics()?;
     let tokens = Tokens::open(data)?;
-    let secret = || token::WebhookSecret::open(data);
-    let webhook = |url| anyhow::Ok(Webhook { url, secret: secret()? });
+    let caller = || anyhow::Ok(Caller::new(token::WebhookSecret::open(data)?));
+    let webhook = |url| anyhow::Ok(Webhook { url, caller: caller()? });
     let rooms = Rooms::open(data, access.rooms, access.webhook.map(webhook).transpose()?)?;
     tokio::spawn(rooms.clone().tend());
     let sockets = watch::Sender::new(());
@@ -149,13 +151,24 @@ async fn set_up(
 ) -> anyhow::Result<(Play, Option<Turn>)> {
     loaded.keep(&store).await?;
     let current = Current::of(&loaded.experiment);
+    if loaded.experiment.has_checks() {
+        // Made at once, so that whoever is asked can be given it.
+        token::WebhookSecret::open(data)?;
+    }
     let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
-    let context = StageContext { store: store.clone(), experiment: loaded.id.clone(), turn: turn_access };
+    let completions = Completions::start(store.clone(), data, &loaded.id, loaded.webhook)?;
+    let context = StageContext {
+        store: store.clone(),
+        experiment: loaded.id.clone(),
+        turn: turn_access,
+        completions: completions.clone(),
+    };
     let play = Play {
         app,
-        stage: Stage::start(stager, context).await?,
+        stage: Stage::start(stager, context, data).await?,
         store,
+        completions,
         data: data.into(),
         tokens,
         id: loaded.id.into(),

@@ -8,7 +8,7 @@ use base::VisitId;
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use metrics::counter;
-use room::Identity;
+use room::{Agent, Identity};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     mut socket: WebSocket,
     stage: Stage,
     tokens: Tokens,
-    host: String,
+    (host, agent): (String, Agent),
     _open: watch::Receiver<()>,
 ) {
     let hello = match timeout(HANDSHAKE, greet(&mut socket, &tokens)).await {
@@ -52,7 +52,7 @@ pub(crate) async fn serve(
     let (outbox, outgoing) = mpsc::channel(OUTBOX);
     let (closer, mut closing) = watch::channel(None);
     let lane = Arc::new(LaneBox::default());
-    let connection = Connection { outbox, close: closer, lane: Arc::clone(&lane), host };
+    let connection = Connection { outbox, close: closer, lane: Arc::clone(&lane), host, agent };
     let visit = hello.identity.visit;
     let Some(fence) = stage.joined(hello, connection).await else {
         // Turned away; without a word it is the server that stops.

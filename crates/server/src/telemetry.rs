@@ -37,6 +37,12 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "interplay_visits_ended_total", "Visits that came to an end, by how."),
     (
         Kind::Counter,
+        "interplay_screenings_total",
+        "People who were screened before the first scene, by result.",
+    ),
+    (Kind::Counter, "interplay_checks_total", "Questions to studies' own checks, by result."),
+    (
+        Kind::Counter,
         "interplay_games_cancelled_total",
         "Groups that did not come about, of those in interplay_games_total.",
     ),
@@ -66,7 +72,16 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Counter, "interplay_refusals_total", "What was refused, by reason."),
     (Kind::Gauge, "interplay_webhook_waiting", "Events that the application was not told yet."),
     (Kind::Counter, "interplay_webhook_lost_total", "Events that were lost because too many waited."),
-    (Kind::Counter, "interplay_webhook_requests_total", "Requests to the application, by result."),
+    (
+        Kind::Gauge,
+        "interplay_visit_events_waiting",
+        "Visits that have ended, of which the study's own server was not told yet.",
+    ),
+    (
+        Kind::Counter,
+        "interplay_webhook_requests_total",
+        "Requests to the application or the study's own server that tell it something, by result.",
+    ),
     (Kind::Gauge, "interplay_turn_allocations", "TURN allocations that there are."),
     (Kind::Counter, "interplay_turn_packets_total", "Packets that TURN has relayed."),
     (Kind::Counter, "interplay_turn_bytes_total", "Bytes that TURN has relayed."),

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use sim::whole::{Fault, Many, Outcome, Plan, Sabotage, check, many, run, shrink};
 use wire::control::OnPlayerLost;
-use wire::control::TerminationReason::{Normal, PartnerExclusion, PartnerLost, SelfExclusion, Withdrawn};
+use wire::control::TerminationReason::{
+    FocusTimeout, Normal, PartnerExclusion, PartnerLost, SelfExclusion, Withdrawn,
+};
 
 const SEEDS: u64 = 5_000;
 
@@ -258,6 +260,63 @@ fn an_exclusion_at_any_moment() {
             let outcome = run(&plan, false);
             check::all(&outcome).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
         }
+    }
+}
+
+#[test]
+fn a_page_in_the_background_is_waited_for() {
+    let outcomes = holds("hidden for a while", |seed| {
+        Plan::quiet(seed, 2 + (seed % 2) as u8).with(2000, 200 + 400 * seed, Fault::Hidden(1))
+    });
+    assert_eq!((sum(&outcomes, 0), sum(&outcomes, RESUMED)), (20, 20));
+    assert!(outcomes.iter().all(|outcome| outcome.endings().iter().all(|reason| *reason == Normal)));
+    holds("hidden, and much else", |seed| {
+        let hidden = Plan::quiet(seed, 3).with(2000, 9_000, Fault::Hidden(1));
+        hidden.with(
+            3000 + seed * 300,
+            2_500,
+            [Fault::Reload(1), Fault::Offline(1), Fault::ServerDown][seed as usize % 3],
+        )
+    });
+    holds("hidden before the game begins", |seed| {
+        Plan::quiet(seed, 2).with(seed * 10, 3_000, Fault::Hidden(0))
+    });
+}
+
+#[test]
+fn a_page_that_stays_in_the_background_is_taken_out_when_the_time_is_over() {
+    let away = |seed: u64, seats: u8| {
+        let mut plan = Plan::quiet(seed, seats).with(2000, 60_000, Fault::Hidden(1));
+        plan.rules.pauses.timeout_millis = 5_000;
+        plan
+    };
+    for outcome in holds("hidden for too long", |seed| away(seed, 2)) {
+        let mut endings = outcome.endings();
+        endings.sort_by_key(|reason| reason.name());
+        assert_eq!(endings, [FocusTimeout, PartnerExclusion], "{}", outcome.plan);
+    }
+    for outcome in
+        holds("both hidden for too long", |seed| away(seed, 2).with(2100, 60_000, Fault::Hidden(0)))
+    {
+        assert_eq!(outcome.count_of("mid_game_exclusion"), 2, "the second's own cause is recorded");
+    }
+    for outcome in holds("too often", |seed| {
+        let mut plan =
+            Plan::quiet(seed, 2).with(2000, 300, Fault::Hidden(1)).with(5000, 300, Fault::Hidden(1));
+        plan.rules.pauses.most = 1;
+        plan
+    }) {
+        assert_eq!(outcome.count_of("p2p_pause_refused"), 1);
+        assert!(outcome.endings().contains(&FocusTimeout));
+    }
+    for outcome in holds("the others play on", |seed| {
+        let mut plan = away(seed, 3);
+        plan.rules.on_player_lost = OnPlayerLost::Continue;
+        plan
+    }) {
+        let mut endings = outcome.endings();
+        endings.sort_by_key(|reason| reason.name());
+        assert_eq!(endings, [FocusTimeout, Normal, Normal], "{}", outcome.plan);
     }
 }
 

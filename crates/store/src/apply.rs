@@ -2,10 +2,10 @@
 
 use base::{Frame, GameId, Seat, VisitId, WallTime};
 use rusqlite::Connection;
-use wire::control::VisitEnding;
+use wire::control::{Exit, VisitEnding};
 use wire::form::Answers;
 
-use crate::{NewGame, SeatEnding, StoreError, live, rows};
+use crate::{NewGame, SeatEnding, StoreError, live, rows, visit_events};
 
 /// One thing to write down.
 #[derive(Clone, Debug)]
@@ -20,6 +20,19 @@ pub enum Write {
         ended: Option<VisitEnding>,
         /// For [`crate::VisitRow::progress`].
         progress: String,
+    },
+    /// A visit has ended: the study's own server is to hear of it.
+    VisitEnded {
+        /// Which.
+        visit: VisitId,
+        /// How.
+        ending: VisitEnding,
+        /// What the participant is sent away with.
+        exit: Option<Exit>,
+        /// When.
+        at: WallTime,
+        /// When it may be told.
+        due: WallTime,
     },
     /// What a participant has answered in a scene; said again, the last word stands.
     Answers {
@@ -90,6 +103,9 @@ pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreE
     match write {
         Write::Progress { visit, scene, ended, progress } => {
             rows::set_progress(connection, *visit, (*scene, *ended), progress)
+        }
+        Write::VisitEnded { visit, ending, exit, at, due } => {
+            visit_events::insert(connection, *visit, (*ending, exit.as_ref()), (*at, *due))
         }
         Write::Answers { visit, scene, answers, at } => {
             rows::put_answers(connection, *visit, scene, answers, *at)

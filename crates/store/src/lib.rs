@@ -12,6 +12,7 @@ mod inputs;
 mod live;
 mod read;
 mod rows;
+mod visit_events;
 mod writer;
 
 use std::fs::{File, TryLockError};
@@ -31,6 +32,7 @@ pub use rows::{
     AnswerRow, FrameRow, GameRow, NewGame, NewVisit, PlayEventRow, SeatEnding, SeatRow, ServerEventRow,
     VisitRow,
 };
+pub use visit_events::{VisitEvent, VisitEvents};
 use writer::{Job, Writer};
 
 /// The database's name within the data folder.
@@ -130,6 +132,27 @@ impl Store {
     pub fn beat(&self, at: WallTime) {
         let (answer, _) = oneshot::channel();
         self.writer.offer(Job::new(move |connection| live::beat(connection, at), answer));
+    }
+
+    /// What is to be told of an experiment's visits that have ended: what is due, and when there is more.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn visit_events(
+        &self,
+        experiment: String,
+        now: WallTime,
+        limit: u32,
+    ) -> Result<VisitEvents, StoreError> {
+        self.write(move |connection| visit_events::of_experiment(connection, &experiment, now, limit)).await
+    }
+
+    /// These were told, and need not be told again.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn visit_events_were_told(&self, ids: Vec<i64>) -> Result<(), StoreError> {
+        self.write(move |connection| visit_events::delete(connection, &ids)).await
     }
 
     /// The games that were on when the folder's last server ended, and when that was.

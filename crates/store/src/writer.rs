@@ -15,12 +15,13 @@ const QUEUE: usize = 1024;
 const GROUP: usize = 256;
 
 /// What makes each version of the schema of the one before it. `PRAGMA user_version` says which a database has.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 
 /// How long to wait for another process that holds the database.

@@ -63,10 +63,24 @@ pub enum ClientMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         frame: Option<Frame>,
     },
-    /// Whether the page is in the background: on every change, and after connecting when it is (X2).
+    /// The answer to `screening`: what the page can tell of its device, and its way to the server (X1).
+    ScreeningReport {
+        /// At how many points a screen can be touched at once.
+        touch_points: u32,
+        /// Whether there is a mouse, a touchpad or the like.
+        fine_pointer: bool,
+        /// The screen's width and height, in CSS pixels.
+        screen: [u32; 2],
+        /// How long answers to `ping` took, in milliseconds: as many as were asked for at least.
+        round_trips_millis: Vec<f32>,
+    },
+    /// Whether the page is in the background: on every change, and after connecting when it is, or a game is on (X2).
     Visibility {
         /// Whether it is.
         hidden: bool,
+        /// The frame that the page would simulate next, while a game is on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frame: Option<Frame>,
     },
     /// The participant is done with a scene: with what there is to read and to answer, or with a game that has ended
     /// early and whose data are saved. Repeated or late, it changes nothing (S2).
@@ -271,6 +285,13 @@ pub enum ServerMessage {
         /// As in [`Texts`](crate::texts::Texts).
         words: BTreeMap<String, String>,
     },
+    /// Before the first scene: answer with `screening_report`; a scene follows (X1).
+    Screening {
+        /// The experiment's title.
+        title: String,
+        /// How many round trips to measure, one directly after another.
+        pings: u8,
+    },
     /// Show this scene. Sent at its beginning and again after every connection (S2).
     ActivateScene {
         /// The scene.
@@ -371,6 +392,9 @@ pub enum ServerMessage {
         reason: ExclusionReason,
         /// The frame that would have been next.
         frame: Frame,
+        /// What the participant reads, where the study's own check had words of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     },
     /// Another was taken out of the game, and it has ended (X3).
     PartnerExcluded {
@@ -595,6 +619,8 @@ pub enum PauseReason {
     Finishing,
     /// Somebody has left, or was taken out of the game; the others play on.
     PlayerLeft,
+    /// A page is in the background, and the study waits for it (X2).
+    TabHidden,
 }
 
 impl PauseReason {
@@ -608,6 +634,7 @@ impl PauseReason {
             Self::EveryoneGone => "everyone_gone",
             Self::Finishing => "finishing",
             Self::PlayerLeft => "player_left",
+            Self::TabHidden => "tab_hidden",
         }
     }
 }

@@ -20,11 +20,13 @@
 //! - **Successes** say how far each seat has got, and its state's hash there. When all are equal, all go on. When they
 //!   differ, everyone plays the game anew from its seed and the record, once in a pause; if they differ still, the game
 //!   ends.
+//! - **Pages in the background** are waited for where the study says so: all go on when they are in front again ([`hidden`]).
 //! - **Deadlines** are the machine's: one pause, all pauses together, and how many there may be (P3).
 //! - **Told again** is told in full: whoever connects hears where the game stands, so a message that a crash has
 //!   swallowed is not missed (C3).
 
 mod gathering;
+mod hidden;
 mod merge;
 mod saved;
 
@@ -80,6 +82,8 @@ pub(crate) struct Game {
     closed: Vec<Option<Frame>>,
     /// Who is connected.
     present: SeatSet,
+    /// Whose pages are in the background, in a study that waits for them (X2). Pages say so again when they connect.
+    hidden: SeatSet,
     /// Since when nobody who still plays is.
     all_away: Option<Timestamp>,
     /// How many pauses there were, and how long they were together.
@@ -114,6 +118,8 @@ pub(crate) enum Output {
     /// The group does not come about.
     Cancel(Cancelled),
     End(TerminationReason, SeatSet),
+    /// These were in the background for as long as everyone waits: the study's rules take them out.
+    HiddenForLong(SeatSet),
     /// A seat's game is over, and the others play on.
     Drop(Seat, TerminationReason, Option<ExclusionReason>),
 }
@@ -228,6 +234,7 @@ impl Game {
             served: SeatSet::EMPTY,
             closed,
             present,
+            hidden: SeatSet::EMPTY,
             all_away: None,
             pauses: 0,
             counted: 0,
@@ -364,11 +371,16 @@ impl Game {
         let (playing, present) = (self.playing(), self.present);
         let rules = self.start.rules;
         let has_finished = self.finished.is_some();
+        let hidden = self.waits_for_hidden();
         let Phase::Paused(pause) = &mut self.phase else { return };
         // Who is here and has said what it holds waits for the others, whoever else does not hear it.
         let here = |seat: &Seat| present.contains(*seat) && pause.has_said(*seat);
         let stay: SeatSet = playing.iter().filter(here).collect();
         let gone: SeatSet = playing.iter().filter(|seat| !stay.contains(*seat)).collect();
+        if gone.is_empty() && !hidden.is_empty() {
+            // Nobody else is missing: they are taken out, one after another.
+            return self.outputs.push(Output::HiddenForLong(hidden));
+        }
         if gone.is_empty() || !can_go_on(rules.on_player_lost, has_finished, stay.len()) {
             return self.end_paused(TerminationReason::ReconnectTimeout);
         }
@@ -423,6 +435,7 @@ impl Game {
     /// A seat's page has connected.
     pub(crate) fn handle_page(&mut self, seat: Seat, page: u64, now: Timestamp) {
         self.present.insert(seat);
+        self.hidden.remove(seat);
         self.all_away = None;
         let all_here = self.playing().iter().all(|seat| self.present.contains(seat));
         if let Phase::Gathering(gathering) = &mut self.phase {
@@ -443,6 +456,7 @@ impl Game {
     /// A seat is not connected any more. That alone is no reason to stop: it may be heard all the same.
     pub(crate) fn handle_away(&mut self, seat: Seat, now: Timestamp) {
         self.present.remove(seat);
+        self.hidden.remove(seat);
         if let Phase::Gathering(gathering) = &mut self.phase {
             gathering.away.get_or_insert(now);
         }
@@ -499,7 +513,7 @@ impl Game {
     fn lose_memory(&mut self, seat: Seat, now: Timestamp) {
         let incarnation = &mut self.start.incarnations[seat.index()];
         *incarnation += 1;
-        let detail = json!({ "incarnation": *incarnation });
+        let detail = json!({ "incarnation": *incarnation, "frame": self.frame });
         let worn_out = *incarnation >= MOST_INCARNATIONS;
         self.outputs.push(Output::Record(Some(seat), "reload", detail));
         if worn_out {
@@ -651,9 +665,12 @@ impl Game {
             self.outputs.push(Output::Record(None, "p2p_pause_refused", detail));
             // Nobody was late where states differ.
             let differs = reason == PauseReason::Desync;
-            let reason =
-                if differs { TerminationReason::Server } else { TerminationReason::ReconnectTimeout };
-            return self.outputs.push(Output::End(reason, missing));
+            let end = if differs { TerminationReason::Server } else { TerminationReason::ReconnectTimeout };
+            let counts_hidden = reason == PauseReason::TabHidden;
+            return self.outputs.push(match self.waits_for_hidden() {
+                hidden if counts_hidden && !hidden.is_empty() => Output::HiddenForLong(hidden),
+                _ => Output::End(end, missing),
+            });
         }
         self.pauses += 1;
         self.counted += u32::from(counts);
@@ -850,8 +867,11 @@ impl Game {
             return;
         }
         pause.successes[from.index()] = Some((confirmed, hash));
-        let came_back = pause.missing.contains(from);
-        pause.missing.remove(from);
+        // Who is there and is not looking stays missing.
+        let came_back = pause.missing.contains(from) && !self.hidden.contains(from);
+        if came_back {
+            pause.missing.remove(from);
+        }
         self.resume_if_equal(now);
         if came_back && self.is_paused() {
             self.tell_pause();
@@ -860,6 +880,9 @@ impl Game {
 
     fn resume_if_equal(&mut self, now: Timestamp) {
         let (playing, present) = (self.playing(), self.present);
+        if !self.waits_for_hidden().is_empty() {
+            return;
+        }
         let Phase::Paused(pause) = &mut self.phase else { return };
         let said = |seat: Seat| pause.successes[seat.index()].filter(|_| present.contains(seat));
         let all: Option<Vec<_>> = playing.iter().map(said).collect();

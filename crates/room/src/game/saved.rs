@@ -151,6 +151,7 @@ impl Game {
             served: saved.served,
             closed: saved.closed,
             present: SeatSet::EMPTY,
+            hidden: SeatSet::EMPTY,
             pauses: saved.pauses,
             counted: saved.counted,
             behind: saved.finished.map(|_| now),

@@ -57,6 +57,7 @@ impl Stager {
             visit.game = Some(game_id);
             visit.monitor.clear();
             visit.monitor.restart(now);
+            (visit.check_at, visit.unanswered_checks, visit.hidden_noted) = (None, 0, false);
             seats.push((id, visit.presence.page()));
             self.tell_complete(id, now);
         }

@@ -1,7 +1,10 @@
 //! Takes every visit through its scenes.
 
+mod check;
 mod games;
+mod hidden;
 mod scenes;
+mod screening;
 mod waiting;
 
 use core::time::Duration;
@@ -17,13 +20,14 @@ use wire::control::{
 };
 use wire::texts::Texts;
 
+use crate::agent::{Agent, Facts};
+use crate::check::{Asked, CheckId};
 use crate::effect::{Effect, SeatEnding};
 use crate::experiment::{Experiment, GameScene};
 use crate::game::{Game, History, Measured, Output, Saved};
 use crate::lobby::{Lobbies, Place};
 use crate::monitor::Monitor;
 use crate::visit::{Outcome, Over, Progress};
-use scenes::OVER_LIMIT;
 
 /// How long a visit may be away before it loses its place in a lobby.
 const AWAY_LIMIT: Duration = Duration::from_secs(10);
@@ -60,6 +64,10 @@ pub enum Reason {
     Over(VisitId),
     /// A visit's page has been in the background for too long.
     Hidden(VisitId),
+    /// It is time to ask the study's own check about a player.
+    Check(VisitId),
+    /// The study's own check has not answered in time.
+    CheckLate(CheckId),
     /// A game has waited for something for too long.
     Game(GameId),
 }
@@ -74,10 +82,20 @@ struct Visit {
     monitor: Monitor,
     /// How far it is from the server, as its page has measured last.
     ping_millis: Option<f32>,
+    /// What its connection's headers say of who it is.
+    agent: Agent,
+    /// It has not met a rule of the screening that another device or browser would, and may have come with one.
+    may_try_again: bool,
     /// Until when a game that has ended early is shown.
     over_until: Option<Timestamp>,
     /// Since when it has waited for a game of its scene to begin, groups that did not come about included.
     waits_since: Option<Timestamp>,
+    /// When the study's own check is asked about it next.
+    check_at: Option<Timestamp>,
+    /// How often in a row that has not answered.
+    unanswered_checks: u32,
+    /// Whether it was written down last that its page is in the background.
+    hidden_noted: bool,
 }
 
 impl Visit {
@@ -134,6 +152,9 @@ pub struct Stager {
     visits: BTreeMap<VisitId, Visit>,
     lobbies: Lobbies,
     games: BTreeMap<GameId, Game>,
+    /// What the study's own check was asked and has not answered.
+    asked: BTreeMap<CheckId, Asked>,
+    next_check: u64,
     effects: VecDeque<Effect>,
 }
 
@@ -150,6 +171,8 @@ impl Stager {
             visits: BTreeMap::new(),
             lobbies: Lobbies::default(),
             games: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            next_check: 1,
             effects: VecDeque::new(),
         }
     }
@@ -185,16 +208,20 @@ impl Stager {
         if let Some(scene) = experiment.scenes.get(progress.scene as usize) {
             progress.scene_id.clone_from(&scene.id);
         }
-        let monitor = Monitor::default();
         Visit {
             experiment,
             progress,
             game: None,
             presence,
-            monitor,
+            monitor: Monitor::default(),
             ping_millis: None,
+            agent: Agent::default(),
+            may_try_again: false,
             over_until: None,
             waits_since: None,
+            check_at: None,
+            unanswered_checks: 0,
+            hidden_noted: false,
         }
     }
 
@@ -230,14 +257,17 @@ impl Stager {
             let watched = visit.game.is_some() || visit.progress.over.is_some();
             let rules = visit.game_scene().filter(|_| watched).map(|scene| &scene.monitor);
             let hidden = rules.and_then(|rules| visit.monitor.poll_timeout(rules));
-            away.into_iter().chain(over).chain(hidden.map(|at| due(at, Reason::Hidden(id))))
+            let check =
+                visit.check_due().filter(|_| self.is_playing(id)).map(|at| due(at, Reason::Check(id)));
+            away.into_iter().chain(over).chain(hidden.map(|at| due(at, Reason::Hidden(id)))).chain(check)
         });
         let waiting = self.lobbies.all().filter_map(|(place, waiting)| {
             Some(due(self.wait_ends(place, waiting)?, Reason::Waited(waiting.visit)))
         });
         let games =
             self.games.iter().filter_map(|(&id, game)| Some(due(game.poll_timeout()?, Reason::Game(id))));
-        visits.chain(waiting).chain(games).min_by_key(|deadline| (deadline.at, deadline.reason))
+        let late = self.asked.iter().map(|(&check, asked)| due(asked.deadline, Reason::CheckLate(check)));
+        visits.chain(waiting).chain(games).chain(late).min_by_key(|deadline| (deadline.at, deadline.reason))
     }
 
     /// How many games stand still.
@@ -288,11 +318,17 @@ impl Stager {
     ) {
         let id = identity.visit;
         let open_game = restored.open_game.filter(|_| !self.knows(id));
-        if !self.knows(id) {
+        let is_new = !self.knows(id);
+        if is_new {
             let visit = self.restored(restored, Presence::Here { page });
             self.visits.insert(id, visit);
         }
         let Some(visit) = self.visits.get_mut(&id) else { return };
+        if is_new || visit.presence.page() != page {
+            visit.loaded_anew();
+            // Where it lost its memory is written down, and ends what was before.
+            visit.hidden_noted = false;
+        }
         visit.presence = Presence::Here { page };
         // The page says so if it is.
         visit.monitor.set_hidden(false, now);
@@ -362,6 +398,8 @@ impl Stager {
                 Reason::Waited(visit) => self.stop_waiting(visit, VisitEnding::WaitroomTimeout, now),
                 Reason::Over(visit) => self.leave_over(visit, now),
                 Reason::Hidden(visit) => self.hidden_for_long(visit, now),
+                Reason::Check(visit) => self.ask_in_game(visit, now),
+                Reason::CheckLate(check) => self.check_is_late(check, now),
                 Reason::Game(id) => {
                     if let Some(game) = self.games.get_mut(&id) {
                         game.handle_timeout(now);
@@ -388,16 +426,11 @@ impl Stager {
                     self.measured(from, rtt_millis, now);
                 }
             }
-            ClientMessage::Visibility { hidden } => {
-                if let Some(visit) = self.visits.get_mut(&from) {
-                    visit.monitor.set_hidden(hidden, now);
-                    if let Some(game) = visit.game {
-                        let kind = if hidden { "tab_hidden" } else { "tab_shown" };
-                        let frame = self.games.get(&game).map(|game| game.frame);
-                        self.record(from, game, kind, json!({ "frame": frame }));
-                    }
-                }
+            ClientMessage::ScreeningReport { touch_points, fine_pointer, screen, round_trips_millis } => {
+                let facts = Facts { touch_points, fine_pointer, screen };
+                self.screening_report(from, facts, &round_trips_millis, now);
             }
+            ClientMessage::Visibility { hidden, frame } => self.visibility(from, hidden, frame, now),
             ClientMessage::LeaveLobby { scene_id } => {
                 let here = self.visits.get(&from).is_some_and(|visit| visit.progress.scene_id == scene_id);
                 if here {
@@ -507,6 +540,7 @@ impl Stager {
             let state = serde_json::to_string(&game.save(now)).ok();
             self.effects.push_back(Effect::SaveGame { game: id, state });
         }
+        let mut begins = false;
         for output in outputs {
             let Some(game) = self.games.get(&id) else { return };
             match output {
@@ -521,6 +555,7 @@ impl Stager {
                         if let Some(visit) = self.visits.get_mut(&id).filter(|_| goes_on) {
                             // What was before says nothing of this game, nor of how it is after a pause.
                             visit.monitor.restart(now);
+                            visit.schedule_check(now);
                         }
                         self.send(id, message);
                     }
@@ -531,12 +566,19 @@ impl Stager {
                 Output::Fence { seat, incarnation, cut_frame } => {
                     self.effects.push_back(Effect::Fence { game: id, seat, incarnation, cut_frame });
                 }
-                Output::Begin => self.game_begins(id, now),
+                Output::Begin => {
+                    self.game_begins(id, now);
+                    begins = true;
+                }
                 Output::Cancel(why) => self.cancel_game(id, &why, None, now),
                 Output::AskHistory => self.effects.push_back(Effect::AskHistory { game: id }),
                 Output::End(reason, missing) => self.end_game(id, reason, missing, now),
+                Output::HiddenForLong(seats) => self.exclude_hidden(id, seats, now),
                 Output::Drop(seat, reason, exclusion) => self.drop_seat(id, seat, (reason, exclusion), now),
             }
+        }
+        if begins {
+            self.look_for_hidden(id, now);
         }
     }
 
@@ -559,19 +601,6 @@ impl Stager {
         let rules = visit.game_scene().map(|scene| scene.monitor);
         if rules.is_some_and(|rules| visit.monitor.measure(&rules, rtt_millis)) {
             self.exclude(from, ExclusionReason::SustainedPing, now);
-        }
-    }
-
-    fn hidden_for_long(&mut self, id: VisitId, now: Timestamp) {
-        let is_playing = self.is_playing(id);
-        let Some(visit) = self.visits.get_mut(&id) else { return };
-        // A page that went into the background when the game was over has done nothing to it.
-        let was_playing =
-            visit.over_until.is_some_and(|until| visit.monitor.was_hidden_at(until, OVER_LIMIT));
-        if is_playing || was_playing {
-            self.exclude(id, ExclusionReason::TabHidden, now);
-        } else {
-            visit.monitor.restart(now);
         }
     }
 

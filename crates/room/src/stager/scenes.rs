@@ -8,7 +8,7 @@
 use core::time::Duration;
 
 use base::{Timestamp, VisitId};
-use wire::control::{ServerMessage, TerminationReason, VisitEnding};
+use wire::control::{SceneKind, ServerMessage, TerminationReason, VisitEnding};
 use wire::form::{self, Answers};
 
 use super::Stager;
@@ -27,12 +27,22 @@ const ATTEMPTS: &str = "attempts";
 impl Stager {
     /// Tells a page what to show, and lets it into the scene's lobby or game.
     pub(super) fn show_scene(&mut self, id: VisitId, now: Timestamp) {
+        if self.screen(id) {
+            return;
+        }
         let Some(visit) = self.visits.get_mut(&id) else { return };
         let index = visit.index();
         let ended = visit.progress.ended.unwrap_or(VisitEnding::Completed);
-        let Some(scene) = visit.experiment.scene(index, ended) else { return };
+        let Some(mut scene) = visit.experiment.scene(index, ended) else { return };
+        if let (SceneKind::End { reason: VisitEnding::ScreenedOut, body, .. }, Some(screened)) =
+            (&mut scene.kind, &visit.progress.screened)
+        {
+            body.insert_str(0, &screened.html().unwrap_or_default());
+        }
         let own_words = visit.experiment.game(index).and_then(|game| game.texts.get("partner_excluded"));
-        let over = visit.progress.over.map(|over| over.messages(own_words, &visit.experiment.texts));
+        let excluded_words = visit.progress.excluded_words.as_ref();
+        let texts = &visit.experiment.texts;
+        let over = visit.progress.over.map(|over| over.messages(own_words, excluded_words, texts));
         // Whoever is away is told when they come back.
         visit.over_until = over.as_ref().filter(|_| visit.is_here()).map(|_| now + OVER_LIMIT);
         let waits = visit.experiment.game(index).is_some() && visit.game.is_none() && over.is_none();
@@ -50,7 +60,7 @@ impl Stager {
     }
 
     pub(super) fn advance_scene(&mut self, from: VisitId, scene_id: &str, answers: &Answers, now: Timestamp) {
-        let Some(visit) = self.visits.get(&from) else { return };
+        let Some(visit) = self.visits.get(&from).filter(|visit| !visit.is_unscreened()) else { return };
         // A late or repeated one changes nothing (S2).
         let scene = visit.experiment.scenes.get(visit.index()).filter(|scene| scene.id == scene_id);
         let Some(scene) = scene else { return };
@@ -137,7 +147,7 @@ impl Stager {
         let index = index.min(visit.experiment.scenes.len() - 1);
         let scene = &visit.experiment.scenes[index];
         visit.game = None;
-        visit.progress.over = None;
+        (visit.progress.over, visit.progress.excluded_words) = (None, None);
         if visit.index() != index {
             visit.waits_since = None;
         }
@@ -145,10 +155,18 @@ impl Stager {
         visit.progress.wrong.clear();
         visit.progress.scene = index as u32;
         visit.progress.scene_id.clone_from(&scene.id);
-        visit.progress.ended = matches!(scene.kind, SceneSpecKind::End(_))
-            .then(|| visit.progress.outcome.map_or(VisitEnding::Completed, |outcome| outcome.ending));
+        let had_ended = visit.progress.ended.is_some();
+        let ending = visit.progress.outcome.map_or(VisitEnding::Completed, |outcome| outcome.ending);
+        let exit = match &scene.kind {
+            SceneSpecKind::End(end) => Some(end.exits.get(&ending).cloned()),
+            _ => None,
+        };
+        visit.progress.ended = exit.as_ref().map(|_| ending);
         let has_ended = visit.progress.ended.is_some();
         self.write_progress(id);
+        if let Some(exit) = exit.filter(|_| !had_ended) {
+            self.effects.push_back(Effect::VisitEnded { visit: id, ending, exit });
+        }
         if let Some(scene_id) = left {
             self.send(id, ServerMessage::TerminateScene { scene_id });
         }

@@ -538,7 +538,7 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
         let players = 2 + rng.below(3) as u8;
         let monitor = MonitorRules {
             max_ping_millis: Some(200),
-            on_hidden: OnHidden::Exclude,
+            on_hidden: if rng.below(2) == 0 { OnHidden::Exclude } else { OnHidden::Pause },
             ..MonitorRules::default()
         };
         let on_player_lost = if rng.below(2) == 0 { OnPlayerLost::End } else { OnPlayerLost::Continue };
@@ -578,7 +578,7 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
                     let rtt_millis = Some(rng.below(400) as f32);
                     let ping = ClientMessage::Ping { time: 0.0, sequence: 0, rtt_millis, frame: None };
                     (0..4).for_each(|_| world.say(number, ping.clone()));
-                    world.say(number, ClientMessage::Visibility { hidden: rng.below(2) == 0 });
+                    world.say(number, ClientMessage::Visibility { hidden: rng.below(2) == 0, frame: None });
                 }
                 13 => {
                     let lived = Duration::from_secs(rng.below(40));

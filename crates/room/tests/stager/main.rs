@@ -1,8 +1,10 @@
 //! What happens to visits, lobbies and games.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checks;
 mod games;
 mod lobby;
 mod scenes;
+mod screening;
 mod texts;
 mod world;

@@ -6,8 +6,8 @@ use room::{
     SceneSpecKind,
 };
 use wire::control::{
-    ClientMessage, ExclusionReason, Exit, GameRules, OnPlayerLost, SceneKind, ServerMessage, Sheet,
-    TerminationReason, VisitEnding,
+    ClientMessage, ExclusionReason, Exit, GameRules, OnPlayerLost, PauseReason, SceneKind, ServerMessage,
+    Sheet, TerminationReason, VisitEnding,
 };
 
 use wire::form::{Choice, Field, Kind};
@@ -223,6 +223,7 @@ fn a_slow_connection_is_taken_out_and_the_partner_goes_on() {
     world.ping(2, 900.0);
     let (message, reason) = world.over(2);
     let excluded = ServerMessage::MidGameExclusion {
+        message: None,
         game_id: world.game(2).unwrap().0,
         reason: ExclusionReason::SustainedPing,
         frame: 50,
@@ -245,9 +246,72 @@ fn a_slow_connection_is_taken_out_and_the_partner_goes_on() {
 }
 
 #[test]
+fn everyone_waits_for_a_page_in_the_background() {
+    let monitor = MonitorRules { on_hidden: OnHidden::Pause, ..MonitorRules::default() };
+    let hide = |hidden, frame| ClientMessage::Visibility { hidden, frame: Some(frame) };
+    let mut world = World::begin(&GameScene { monitor, ..game_scene(2) });
+    world.say(1, hide(true, 40));
+    let notice = world.pause(2).unwrap();
+    assert_eq!((notice.reason, notice.missing), (PauseReason::TabHidden, seats(&[0])));
+    // All are equal, and it is not looked at: nobody goes on.
+    world.come_back((1, 1));
+    assert_eq!((world.resumes(2), world.pause(2).unwrap().missing), (vec![], seats(&[0])));
+    world.say(1, hide(false, 54));
+    assert_eq!(world.resumes(2), [(1, 54)]);
+    let noted = |world: &World, kind: &str| -> Vec<_> {
+        world
+            .recorded(kind)
+            .into_iter()
+            .map(|(seat, detail)| (seat.unwrap().number(), detail["frame"].clone()))
+            .collect()
+    };
+    assert_eq!(
+        (noted(&world, "tab_hidden"), noted(&world, "tab_shown")),
+        (vec![(0, 40.into())], vec![(0, 54.into())])
+    );
+    // Told again, as after every connection, it is not noted again.
+    world.say(1, hide(false, 60));
+    assert_eq!(noted(&world, "tab_shown").len(), 1);
+
+    // For too long: the study's rules take it out.
+    world.say(2, hide(true, 70));
+    world.report(1, (2, 1), 60, &[64, 62]);
+    world.report(2, (2, 1), 60, &[62, 64]);
+    world.wait(29);
+    assert_eq!(world.ended(1), None);
+    world.wait(1);
+    let excluded = ServerMessage::MidGameExclusion {
+        game_id: world.game(2).unwrap().0,
+        reason: ExclusionReason::TabHidden,
+        frame: 70,
+        message: None,
+    };
+    assert_eq!(world.over(2), (&excluded, TerminationReason::FocusTimeout));
+    assert_eq!(world.over(1).1, TerminationReason::PartnerExclusion);
+}
+
+#[test]
+fn a_page_that_was_in_the_background_before_the_game_is_waited_for_too() {
+    let monitor = MonitorRules { on_hidden: OnHidden::Pause, ..MonitorRules::default() };
+    let mut world = two_games(&GameScene { monitor, ..game_scene(2) });
+    world.start(1);
+    world.say(1, ClientMessage::Visibility { hidden: true, frame: None });
+    world.start(2);
+    world.ready(2);
+    assert_eq!(world.pause(2).map(|notice| notice.reason), Some(PauseReason::TabHidden));
+    assert_eq!(world.recorded("tab_hidden").len(), 1);
+    // A page that is loaded anew is another, and says so if it is not looked at either.
+    world.join(1, 9);
+    world.report(2, (1, 2), 10, &[10, 10]);
+    world.success(1, (1, 2), 10, 7);
+    world.success(2, (1, 2), 10, 7);
+    assert_eq!(world.resumes(2).len(), 1);
+}
+
+#[test]
 fn a_page_in_the_background_is_taken_out_after_a_while() {
     let monitor = MonitorRules { on_hidden: OnHidden::Exclude, ..MonitorRules::default() };
-    let hide = |hidden| ClientMessage::Visibility { hidden };
+    let hide = |hidden| ClientMessage::Visibility { hidden, frame: None };
     let mut world = World::begin(&GameScene { monitor, ..game_scene(2) });
     world.say(1, hide(true));
     world.wait(9);
@@ -410,7 +474,7 @@ fn a_visit_keeps_the_version_that_it_began_with() {
 fn time_in_the_background_before_a_game_goes_on_does_not_count() {
     let monitor = MonitorRules { on_hidden: OnHidden::Exclude, ..MonitorRules::default() };
     let mut world = World::begin(&GameScene { monitor, ..game_scene(2) });
-    world.say(1, ClientMessage::Visibility { hidden: true });
+    world.say(1, ClientMessage::Visibility { hidden: true, frame: None });
     world.wait(1);
     world.lost(2, 0, 0);
     world.wait(8);
@@ -420,7 +484,7 @@ fn time_in_the_background_before_a_game_goes_on_does_not_count() {
     world.wait(2);
     assert_eq!(world.over(1).1, TerminationReason::FocusTimeout);
     // A page that goes into the background when all is over has done nothing.
-    world.say(2, ClientMessage::Visibility { hidden: true });
+    world.say(2, ClientMessage::Visibility { hidden: true, frame: None });
     world.wait(9);
     assert_eq!(world.recorded("mid_game_exclusion").len(), 1);
 }

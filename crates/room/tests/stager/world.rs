@@ -31,7 +31,8 @@ pub(crate) fn scene(id: &str, kind: SceneSpecKind) -> SceneSpec {
 }
 
 pub(crate) fn experiment_of(scenes: Vec<SceneSpec>) -> Experiment {
-    Experiment { version: "1".into(), title: "Tag".into(), texts: english(), scenes }
+    let screening = room::Screening::default();
+    Experiment { version: "1".into(), title: "Tag".into(), texts: english(), screening, scenes }
 }
 
 /// What participants read as it is shipped. A line's text is in JSON's quotes as well as in TOML's.
@@ -56,6 +57,7 @@ pub(crate) fn game_scene(players: u8) -> GameScene {
         texts: BTreeMap::new(),
         lobby: LobbyRules::default(),
         monitor: MonitorRules::default(),
+        check: None,
         on_partner_lost: After::Next,
         on_excluded: After::Next,
     }

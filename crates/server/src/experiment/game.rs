@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use room::{
-    After, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane, Seating,
-    button_text,
+    After, CheckRule, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane,
+    Seating, button_text,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -14,7 +14,8 @@ use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss,
 use super::Reader;
 use super::mistakes::{Reading, did_you_mean};
 use super::scene::SceneFile;
-use super::texts::check;
+use super::screening::{USUAL_DEADLINE_MILLIS, must_be_address};
+use super::texts::{LIMIT, check};
 use crate::texts;
 use crate::token::hex;
 
@@ -106,6 +107,10 @@ pub(super) struct MonitorFile {
     tab_warning_s: Option<f64>,
     tab_exclude_s: Option<f64>,
     on_excluded: Option<String>,
+    webhook: Option<String>,
+    every_s: Option<f64>,
+    deadline_s: Option<f64>,
+    webhook_message: Option<String>,
 }
 
 impl MonitorFile {
@@ -139,6 +144,43 @@ impl MonitorFile {
     }
 }
 
+impl MonitorFile {
+    /// The study's own check, if it has one.
+    fn check(&self, file: &mut Reading<'_>) -> Option<CheckRule> {
+        let Some(url) = &self.webhook else {
+            for (field, is_there) in [
+                ("every_s", self.every_s.is_some()),
+                ("deadline_s", self.deadline_s.is_some()),
+                ("webhook_message", self.webhook_message.is_some()),
+            ] {
+                if is_there {
+                    file.add(&format!("monitor.{field}"), format!("{field} needs a webhook that is asked"));
+                }
+            }
+            return None;
+        };
+        must_be_address(file, "monitor.webhook", url);
+        let every_millis = file.millis("monitor.every_s", self.every_s, 5_000, 1.0..=3600.0);
+        let usual = USUAL_DEADLINE_MILLIS.min(every_millis);
+        // Nobody is asked about twice at once.
+        let longest = f64::from(every_millis) / 1000.0;
+        let deadline_millis =
+            file.millis("monitor.deadline_s", self.deadline_s, usual, 0.1..=longest.min(30.0));
+        if let Some(length) = self.webhook_message.as_ref().map(|words| words.chars().count())
+            && length > LIMIT
+        {
+            let text = format!("webhook_message has {length} characters; it must have {LIMIT} at most");
+            file.add("monitor.webhook_message", text);
+        }
+        Some(CheckRule {
+            url: url.clone(),
+            deadline_millis,
+            every_millis,
+            message: self.webhook_message.clone(),
+        })
+    }
+}
+
 /// `next`, `lobby`, or a scene's id.
 fn after(word: Option<&str>) -> After {
     match word {
@@ -149,12 +191,13 @@ fn after(word: Option<&str>) -> After {
 }
 
 /// What a page says in a game's scene: the texts that an experiment may have its own words for.
-const GAME_TEXTS: [&str; 17] = [
+const GAME_TEXTS: [&str; 18] = [
     "missing_one",
     "missing_one_of_many",
     "missing_many",
     "missing_you",
     "reconnecting",
+    "in_background",
     "reconnecting_you",
     "catching_up",
     "catching_up_together",
@@ -220,6 +263,7 @@ impl Reader<'_, '_> {
         let texts = game_texts(file, game.texts.unwrap_or_default(), &keys);
         let lobby = game.lobby.unwrap_or_default().rules(file);
         let monitor_rules = monitor.rules(file);
+        let check = monitor.check(file);
         let (environment, input_size) = environment?;
         Some(GameScene {
             players: players?,
@@ -232,6 +276,7 @@ impl Reader<'_, '_> {
             texts,
             lobby,
             monitor: monitor_rules,
+            check,
             on_partner_lost: after(recovery.on_partner_lost.as_deref()),
             on_excluded: after(monitor.on_excluded.as_deref()),
         })

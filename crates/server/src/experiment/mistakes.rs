@@ -165,21 +165,17 @@ impl<'a> Reading<'a> {
 
     /// Where a field stands: its table's place when the field is not there, or is missing.
     fn place(&self, field: &str) -> Option<usize> {
-        let Some(start) = self.start else {
-            return self
-                .table
-                .iter()
-                .find(|(key, _)| key.get_ref() == field)
-                .map(|(key, _)| key.span().start);
+        let mut table = match self.start {
+            Some(start) => table_at(&self.table, start),
+            None => Some(&self.table),
         };
-        let mut table = table_at(&self.table, start);
-        let mut place = start;
+        let mut place = self.start;
         for name in field.split('.') {
             let Some((key, value)) = table.and_then(|table| table.get_key_value(name)) else { break };
-            place = key.span().start;
+            place = Some(key.span().start);
             table = value.get_ref().as_table();
         }
-        Some(place)
+        place
     }
 
     fn line(&self, at: usize) -> usize {

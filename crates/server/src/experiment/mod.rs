@@ -7,6 +7,7 @@ mod game;
 mod mistakes;
 pub mod new;
 mod scene;
+mod screening;
 mod text;
 mod texts;
 
@@ -24,8 +25,10 @@ use wire::texts::Texts;
 pub use self::mistakes::{Mistake, Mistakes};
 use self::mistakes::{Reading, did_you_mean};
 use self::scene::SceneFile;
+use self::screening::ScreeningFile;
 pub(crate) use self::text::is_web_address;
 use crate::assets;
+use crate::completions::CompletionWebhook;
 use crate::token::hex;
 
 /// The experiment's file within its folder.
@@ -40,6 +43,8 @@ pub struct Loaded {
     pub experiment: Experiment,
     /// Prepared environments by their SHA-256.
     pub environments: BTreeMap<String, Vec<u8>>,
+    /// Where the study wants to hear of visits that have ended.
+    pub webhook: Option<CompletionWebhook>,
 }
 
 impl Loaded {
@@ -75,6 +80,8 @@ struct File {
     title: Option<String>,
     language: Option<String>,
     texts: Option<String>,
+    screening: Option<ScreeningFile>,
+    webhook: Option<CompletionWebhook>,
     #[serde(default)]
     scene: Vec<Spanned<SceneFile>>,
 }
@@ -151,7 +158,7 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
         Reader { source, overrides, file, texts: Texts::default(), environments: BTreeMap::new() };
     let read = reader.file.read::<File>();
     let is_whole = reader.file.is_clean();
-    let Some(File { id, title, language, texts, scene }) = read else {
+    let Some(File { id, title, language, texts, screening, webhook, scene }) = read else {
         return Err(wrong(reader.file.into_mistakes()));
     };
     let id = reader.given("id", id, "its name in the data");
@@ -162,6 +169,10 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
             .add("id", "the experiment's id has letters, digits, - and _ only; it is a name in the data");
     }
     reader.texts = reader.texts(language, texts);
+    let screening = screening.unwrap_or_default().rules(&mut reader.file);
+    if let Some(webhook) = &webhook {
+        screening::must_be_address(&mut reader.file, "webhook.url", &webhook.url);
+    }
     let mut scenes: Vec<(usize, SceneSpec)> = Vec::new();
     let mut ids: Vec<String> = Vec::new();
     for scene in scene {
@@ -182,9 +193,10 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
         return Err(wrong(reader.file.into_mistakes()));
     }
     let scenes = scenes.into_iter().map(|(_, scene)| scene).collect();
-    let mut experiment = Experiment { version: String::new(), title, texts: reader.texts, scenes };
+    let texts = reader.texts;
+    let mut experiment = Experiment { version: String::new(), title, texts, screening, scenes };
     experiment.version = hex(&Sha256::digest(serde_json::to_string(&experiment)?));
-    Ok(Loaded { id, experiment, environments: reader.environments })
+    Ok(Loaded { id, experiment, environments: reader.environments, webhook })
 }
 
 impl Reader<'_, '_> {
@@ -504,6 +516,17 @@ mod tests {
             ("fps = 30", "monitor = { on_hidden = \"exlude\" }", "did you mean `exclude`?"),
             ("fps = 30", "monitor = { violations = 6 }", "violations is 6; it must be 1 to 5"),
             ("fps = 30", "monitor = { tab_warning_s = 11 }", "tab_warning_s is 11; it must be 0 to 10"),
+            (
+                "fps = 30",
+                "monitor = { webhook = \"example.org\" }",
+                "it must be like https://example.org/check",
+            ),
+            ("fps = 30", "monitor = { every_s = 5 }", "line 15: every_s needs a webhook that is asked"),
+            (
+                "fps = 30",
+                "monitor = { webhook = \"http://a.b/\", every_s = 2, deadline_s = 3 }",
+                "deadline_s is 3; it must be 0.1 to 2",
+            ),
             ("fps = 30", "monitor = { max_ping_ms = 0 }", "max_ping_ms is 0; it must be 1 to 60000"),
             (
                 "id = \"thanks\"",
@@ -536,6 +559,36 @@ mod tests {
         ] {
             let text = complaint(from, to);
             assert!(text.contains(expected) && text.contains("experiment.toml"), "{to}: {text}");
+        }
+    }
+
+    #[test]
+    fn who_may_take_part_is_as_the_experiment_says() {
+        let with =
+            |rules: &str| demo_with("title = \"Tag\"", &format!("title = \"Tag\"\n[screening]\n{rules}"));
+        let rules = "device = { allow = [\"desktop\"], message = \"At a desk.\" }\n\
+            browser = { allow = [\"chrome >= 110\", \"firefox\"], block = [\"firefox<115\"] }\n\
+            ping = { max_ms = 200 }\n";
+        let screening = load_text(&with(rules)).unwrap().experiment.screening;
+        assert_eq!(screening.device.unwrap().message.as_deref(), Some("At a desk."));
+        let browser = screening.browser.unwrap();
+        let chrome = room::Browsers { browser: room::Browser::Chrome, from: Some(110), below: None };
+        let firefox = room::Browsers { browser: room::Browser::Firefox, from: None, below: Some(115) };
+        assert_eq!((browser.allow.unwrap()[0], browser.block), (chrome, vec![firefox]));
+        assert_eq!(screening.ping.unwrap().samples, 5);
+        for (rules, expected) in [
+            ("device = { allow = [] }", "line 4: screening.device.allow is empty"),
+            ("device = { allow = [\"dektop\"] }", "line 4: unknown variant `dektop`"),
+            ("browser = {}", "line 4: screening.browser has neither allow nor block"),
+            ("browser = { allow = [\"fierfox\"] }", "did you mean `firefox`?"),
+            ("browser = { allow = [\"firefox < 3\"] }", "a version like \"firefox >= 115\""),
+            ("browser = { block = [\"firefox < new\"] }", "a version is a whole number"),
+            ("ping = { max_ms = 100, samples = 4 }", "line 4: samples is 4; it must be 5 to 50"),
+            ("pings = { max_ms = 100 }", "did you mean `ping`?"),
+            ("webhook = { url = \"a\" }", "line 4: screening.webhook.url is \"a\"; it must be like https://"),
+        ] {
+            let said = complaint_of(&with(rules));
+            assert!(said.contains(expected), "{rules}: {said}");
         }
     }
 
@@ -578,7 +631,7 @@ mod tests {
             said.lines().map(|line| line.split_once("experiment.toml: ").unwrap().1).collect();
         let begins = |start: &str| lines.iter().any(|line| line.starts_with(start));
         for expected in [
-            "line 2: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `scene`; did you mean `title`?",
+            "line 2: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `screening`, `webhook`, `scene`; did you mean `title`?",
             "line 16: unknown field `plyers`",
             "line 17: seed: invalid type: string \"three\", expected u64",
             "line 18: unknown field `grace`",
@@ -627,7 +680,8 @@ mod tests {
                 Some(_) => {
                     demo_with("[[scene]]\nkind = \"game\"", &format!("{shown}\n[[scene]]\nkind = \"game\""))
                 }
-                None if shown.starts_with("language") => {
+                // What belongs to the whole study.
+                None if shown.starts_with('[') || shown.starts_with("language") => {
                     demo_with("[[scene]]\nkind = \"start\"", &format!("{shown}\n[[scene]]\nkind = \"start\""))
                 }
                 None => demo_with("fps = 30", &format!("fps = 30\n{shown}")),

@@ -7,7 +7,7 @@ use super::mistakes::{Mistake, Reading, did_you_mean};
 use crate::texts::{self, USUAL, places};
 
 /// The longest text, in characters: it must fit a small screen.
-const LIMIT: usize = 500;
+pub(super) const LIMIT: usize = 500;
 
 /// Whether something is a language tag, as in `de`, `pt-BR` or `zh-Hant-TW` (BCP 47).
 fn is_tag(tag: &str) -> bool {

@@ -15,6 +15,7 @@ use wire::manifest::Manifest;
 use super::Summary;
 use super::files::{FileTable, Files};
 use super::gaps::{Gap, gaps, paused};
+use super::hidden::Hidden;
 use super::inputs::{Record, Reported};
 
 /// The tables that games fill. `steps` has the columns of its environment; a second environment has a table of
@@ -107,7 +108,8 @@ impl Tables {
         let told = reader.server_events(id)?;
         let ends: Option<Vec<_>> = game.endings.iter().map(|ending| ending.map(|ending| ending.at)).collect();
         let gaps = gaps(&played, &told, ends.and_then(|ends| ends.into_iter().max()));
-        let replayed = self.replay(game, people, &record.frames, &connections(&told), summary)?;
+        let hidden = Hidden::of(&told);
+        let replayed = self.replay(game, people, (&record.frames, &hidden), &connections(&told), summary)?;
         for (number, gap) in (0..).zip(&gaps) {
             self.gaps.row(gap.row(&id.to_string(), number))?;
         }
@@ -136,7 +138,7 @@ impl Tables {
         &mut self,
         game: &GameRow,
         people: &BTreeMap<VisitId, ParticipantId>,
-        frames: &[Reported],
+        (frames, hidden): (&[Reported], &Hidden),
         joined: &[Joined],
         summary: &mut Summary,
     ) -> anyhow::Result<Replayed> {
@@ -174,15 +176,13 @@ impl Tables {
                     }
                     for (seat, visit) in Seat::all(seats).zip(&game.game.seats) {
                         let person = people.get(visit).map(ToString::to_string);
-                        let row = step_row(
-                            &id,
-                            person,
-                            seat,
-                            reported,
-                            &replayed,
-                            verified,
-                            steps.module.manifest(),
-                        );
+                        let mut row =
+                            step_row(&id, person, seat, reported, &replayed, steps.module.manifest());
+                        row.extend([
+                            hidden.at(seat, replayed.frame).into(),
+                            replayed.hash.to_string().into(),
+                            verified.into(),
+                        ]);
                         steps.table.row(row)?;
                         summary.steps += 1;
                     }
@@ -397,7 +397,6 @@ fn step_row(
     seat: Seat,
     reported: &Reported,
     replayed: &ReplayedFrame,
-    verified: bool,
     manifest: &Manifest,
 ) -> Vec<Value> {
     let input = reported.inputs.get(seat.index()).map_or(&[][..], base::Input::as_bytes);
@@ -429,8 +428,6 @@ fn step_row(
         own.map(|row| !row.predicted.is_empty()).into(),
         own.map(|row| row.predicted.0).into(),
         own.map(|row| row.rollback_depth).into(),
-        replayed.hash.to_string().into(),
-        verified.into(),
     ]);
     row
 }

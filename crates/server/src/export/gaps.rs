@@ -135,7 +135,7 @@ fn pauses(told: &[ServerEventRow], over: Option<WallTime>) -> Vec<Gap> {
         let by_server = during.iter().any(|event| restarted(&event))
             || told[..at].iter().filter(restarted).any(|event| event.at.0 >= shadow);
         gap.cause = match gap.reason.as_str() {
-            "reload" => "tab",
+            "reload" | "tab_hidden" => "tab",
             "desync" => "state",
             _ if by_server => "server",
             _ => "network",
@@ -292,6 +292,7 @@ mod tests {
         assert_eq!(cause("connection_lost", 30_000), "network", "it was back for long");
         assert_eq!(cause("connection_lost", 65_000), "network");
         assert_eq!((cause("reload", 55_000), cause("desync", 55_000)), ("tab", "state"));
+        assert_eq!(cause("tab_hidden", 55_000), "tab");
     }
 
     #[test]

@@ -35,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::addresses::Addresses;
+use crate::completions::Completions;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::rooms::{RoomTokens, Rooms};
@@ -63,6 +64,7 @@ pub(crate) struct Play {
     pub(crate) app: App,
     pub(crate) stage: Stage,
     pub(crate) store: Store,
+    pub(crate) completions: Completions,
     /// The folder that the store is in, for reading beside it.
     pub(crate) data: Arc<Path>,
     pub(crate) tokens: Tokens,

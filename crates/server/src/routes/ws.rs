@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, State};
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{HOST, ORIGIN, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use metrics::counter;
+use room::Agent;
 use wire::control::MAX_CONTROL_BYTES;
 
 use super::{App, Play};
@@ -33,10 +34,28 @@ pub(super) async fn upgrade(
         .max_frame_size(MAX_CONTROL_BYTES);
     let open = play.app.sockets.subscribe();
     let host = text(&headers, HOST).unwrap_or_default().to_owned();
+    let agent = agent(&headers);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        socket::serve(socket, play.stage, play.tokens, host, open).await;
+        socket::serve(socket, play.stage, play.tokens, (host, agent), open).await;
         drop(counted);
     }))
+}
+
+/// The most of a header that says who a browser is, in bytes.
+const AGENT_BYTES: usize = 1024;
+
+/// What a browser says of itself, cut where it says a lot.
+fn agent(headers: &HeaderMap) -> Agent {
+    let said = |name: HeaderName| {
+        let text = text(headers, name).unwrap_or_default();
+        text.get(..AGENT_BYTES).unwrap_or(text).to_owned()
+    };
+    let mobile = match text(headers, HeaderName::from_static("sec-ch-ua-mobile")) {
+        Some("?1") => Some(true),
+        Some("?0") => Some(false),
+        _ => None,
+    };
+    Agent { user_agent: said(USER_AGENT), brands: said(HeaderName::from_static("sec-ch-ua")), mobile }
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -1,15 +1,17 @@
 //! Does what the stager decides: everything that it wants written down in one commit, and then what it wants told (C3).
 
 use std::mem;
+use std::time::Duration;
 
 use base::{GameId, Seat, VisitId};
 use metrics::counter;
-use room::Effect;
+use room::{CheckId, Effect};
 use store::Write;
 use wire::close::CloseCode;
 use wire::control::ServerMessage;
 
 use super::{Task, wall_time};
+use crate::completions;
 
 /// What is done once all is written down, in order.
 enum Deed {
@@ -17,6 +19,8 @@ enum Deed {
     Close { visit: VisitId, code: CloseCode },
     AddLanes { game: GameId, seats: Vec<Option<VisitId>> },
     EndLanes { game: GameId, seat: Seat },
+    TellOfVisits,
+    Ask { check: CheckId, url: String, patience: Duration, question: serde_json::Value },
 }
 
 impl Task {
@@ -60,6 +64,29 @@ impl Task {
                 }
                 Err(error) => tracing::error!(%visit, %error, "how far a visit has come cannot be written"),
             },
+            Effect::Screened { visit, agent, screened } => {
+                let result = screened.rule.map_or("passed", room::ScreeningRule::name);
+                counter!("interplay_screenings_total", "result" => result).increment(1);
+                let known = screened.device.is_some() && screened.browser.is_some();
+                let user_agent = if known { "" } else { agent.user_agent.as_str() };
+                tracing::info!(%visit, result, known, user_agent, "somebody was screened");
+            }
+            Effect::VisitEnded { visit, ending, exit } => {
+                if self.context.completions.are_wanted() {
+                    let at = wall_time();
+                    let due = completions::due(ending, at);
+                    writes.push(Write::VisitEnded { visit, ending, exit, at, due });
+                    deeds.push(Deed::TellOfVisits);
+                }
+            }
+            Effect::AskCheck { check, url, deadline_millis, question } => {
+                let patience = Duration::from_millis(deadline_millis.into());
+                deeds.push(Deed::Ask { check, url, patience, question });
+            }
+            Effect::Checked { visit, result } => {
+                counter!("interplay_checks_total", "result" => result.name()).increment(1);
+                tracing::debug!(%visit, result = result.name(), "the study's own check was asked");
+            }
             Effect::Answers { visit, scene, answers } => {
                 writes.push(Write::Answers { visit, scene, answers, at: wall_time() });
             }
@@ -137,6 +164,8 @@ impl Task {
             Deed::Close { visit, code } => self.close(visit, code),
             Deed::AddLanes { game, seats } => self.lanes.add_game(game, seats),
             Deed::EndLanes { game, seat } => self.lanes.end_seat(game, seat),
+            Deed::TellOfVisits => self.context.completions.wake(),
+            Deed::Ask { check, url, patience, question } => self.checks.ask(check, url, patience, &question),
         }
     }
 

@@ -1,16 +1,18 @@
 //! The one task that owns the stager: it feeds it what sockets say and carries out what it decides, in order.
 
 mod carry_out;
+mod checks;
 mod restart;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base::{GameId, Timestamp, VisitId, WallTime};
 use metrics::{counter, gauge};
-use room::{Experiment, Identity, Progress, Restored, Stager};
+use room::{Agent, Experiment, Identity, Progress, Restored, Stager};
 use store::{Store, StoreError, Write};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,7 +20,9 @@ use wire::close::CloseCode;
 use wire::control::ClientMessage;
 use wire::room::{Fence, Resume};
 
+use self::checks::{Answered, Checks};
 use crate::channel::{Channel, close};
+use crate::completions::Completions;
 use crate::lanes::{LaneBox, Lanes};
 use crate::texts;
 use crate::turn::TurnAccess;
@@ -43,6 +47,8 @@ pub(crate) struct Connection {
     pub(crate) lane: Arc<LaneBox>,
     /// The name under which the page reached this server.
     pub(crate) host: String,
+    /// What its request's headers say of the browser.
+    pub(crate) agent: Agent,
 }
 
 /// Who a socket is, and where its page left off.
@@ -84,6 +90,8 @@ pub(crate) struct Context {
     pub(crate) experiment: String,
     /// This server's own STUN and TURN, if it has them.
     pub(crate) turn: Option<TurnAccess>,
+    /// Whom visits' endings are told.
+    pub(crate) completions: Completions,
 }
 
 impl Stage {
@@ -91,11 +99,13 @@ impl Stage {
     ///
     /// # Errors
     /// When those cannot be read.
-    pub(crate) async fn start(stager: Stager, context: Context) -> Result<Self, StoreError> {
+    pub(crate) async fn start(stager: Stager, context: Context, data: &Path) -> Result<Self, StoreError> {
         let (events, mailbox) = mpsc::channel(MAILBOX);
         let lanes = Lanes::default();
+        let (checks, answered) = Checks::new(data);
         let mut task = Task {
             stager,
+            checks,
             context,
             lanes: lanes.clone(),
             channels: HashMap::new(),
@@ -105,7 +115,7 @@ impl Stage {
             start: Instant::now(),
         };
         task.restore_games().await?;
-        tokio::spawn(task.run(mailbox));
+        tokio::spawn(task.run(mailbox, answered));
         Ok(Self { events, lanes })
     }
 
@@ -154,6 +164,7 @@ impl Stage {
 
 struct Task {
     stager: Stager,
+    checks: Checks,
     context: Context,
     lanes: Lanes,
     channels: HashMap<VisitId, Channel>,
@@ -175,7 +186,7 @@ impl Task {
         Timestamp::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
-    async fn run(mut self, mut mailbox: mpsc::Receiver<Event>) {
+    async fn run(mut self, mut mailbox: mpsc::Receiver<Event>, mut answered: mpsc::Receiver<Answered>) {
         let mut events = Vec::with_capacity(TOGETHER);
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -204,6 +215,9 @@ impl Task {
                         }
                         self.handle(event).await;
                     }
+                }
+                Some((check, answer)) = answered.recv() => {
+                    self.stager.handle_check(check, answer, self.now());
                 }
                 () = timer => self.stager.handle_timeout(self.now()),
                 _ = beats.tick() => {
@@ -256,10 +270,12 @@ impl Task {
                     // Its hello has been long under way: the page was loaded anew since (R7).
                     return close(&connection, CloseCode::Replaced);
                 }
+                let agent = connection.agent.clone();
                 self.lanes.connect(identity.visit, Arc::clone(&connection.lane));
                 channel.connect(fence, connection, by_id, (page, resume), now);
                 answer.send(fence).ok();
                 self.stager.handle_joined(identity, page, texts.as_deref(), restored, now);
+                self.stager.handle_agent(identity.visit, agent);
             }
             // What an older socket says after another took over is not heard (R7), and nothing is heard twice (R10).
             Event::Message { visit, fence, said: Said { message, n } } => {

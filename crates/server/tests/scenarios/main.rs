@@ -11,5 +11,7 @@ mod member;
 mod pauses;
 mod rooms;
 mod rooms_load;
+mod screening;
+mod study_webhooks;
 mod support;
 mod webhooks;

@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::stream::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
@@ -127,11 +129,24 @@ pub(crate) struct Page {
 impl Page {
     /// Connects and says nothing.
     pub(crate) fn connect(server: &Server) -> Self {
-        let (socket, _) = tungstenite::connect(format!("ws://{}/ws", server.address)).unwrap();
+        Self::connect_as(format!("ws://{}/ws", server.address).into_client_request().unwrap())
+    }
+
+    fn connect_as(request: Request) -> Self {
+        let (socket, _) = tungstenite::connect(request).unwrap();
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
         }
         Self { socket }
+    }
+
+    /// Connects as a browser that calls itself so, and says hello.
+    pub(crate) fn open_in(server: &Server, token: &str, user_agent: Option<&str>) -> Self {
+        let mut request = format!("ws://{}/ws", server.address).into_client_request().unwrap();
+        if let Some(user_agent) = user_agent {
+            request.headers_mut().insert("user-agent", user_agent.parse().unwrap());
+        }
+        Self::connect_as(request).with_hello(token, 1, "", 0)
     }
 
     /// Connects and says hello.
@@ -159,11 +174,14 @@ impl Page {
     }
 
     fn hello(server: &Server, token: &str, page: u64, epoch: &str, sequence: u64) -> Self {
-        let mut own = Self::connect(server);
+        Self::connect(server).with_hello(token, page, epoch, sequence)
+    }
+
+    fn with_hello(mut self, token: &str, page: u64, epoch: &str, sequence: u64) -> Self {
         let (token, epoch) = (token.to_owned(), epoch.to_owned());
         let texts = None;
-        own.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token, page, epoch, sequence, texts });
-        own
+        self.say(&ClientMessage::Hello { protocol: PROTOCOL_VERSION, token, page, epoch, sequence, texts });
+        self
     }
 
     pub(crate) fn say(&mut self, message: &ClientMessage) {

@@ -96,6 +96,8 @@ pub(super) struct Page {
     over: Option<String>,
     /// How many more measurements are too slow.
     pub(super) slow_pings: u32,
+    /// Whether it is in the background.
+    hidden: bool,
     pub(super) play: Option<Play>,
     /// A game that is over and whose record is still on its way.
     pub(super) ending: Option<Play>,
@@ -170,6 +172,7 @@ impl Page {
             ended: None,
             over: None,
             slow_pings: 0,
+            hidden: false,
             play: None,
             ending: None,
             out: Vec::new(),
@@ -337,6 +340,9 @@ impl Page {
             }
             let unsent: Vec<_> = self.control.unsent.iter().map(|(_, text)| text.clone()).collect();
             self.out.extend(unsent.into_iter().map(|text| Out::Text(socket, text)));
+            if self.hidden || self.play.is_some() {
+                self.tell_visibility();
+            }
         } else if let Some((sequence, prev)) = place {
             let careful = self.sabotage != Some(Sabotage::DoubleMessages);
             if careful && sequence <= self.control.sequence {
@@ -445,6 +451,18 @@ impl Page {
             }
             _ => {}
         }
+    }
+
+    /// The page goes into the background, or comes back.
+    pub(super) fn set_hidden(&mut self, hidden: bool) {
+        self.hidden = hidden;
+        self.tell_visibility();
+    }
+
+    fn tell_visibility(&mut self) {
+        let session = self.play.as_ref().and_then(|play| play.session.as_ref());
+        let frame = session.map(|session| session.status().frame);
+        self.say(&ClientMessage::Visibility { hidden: self.hidden, frame });
     }
 
     /// The participant has had enough.

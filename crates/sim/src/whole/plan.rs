@@ -84,6 +84,8 @@ pub enum Fault {
     SlowPing(u8),
     /// A participant leaves the study.
     Leaves(u8),
+    /// A page is in the background: the study waits for it.
+    Hidden(u8),
 }
 
 /// A machine that is broken on purpose, to see that a checker finds it.
@@ -252,6 +254,15 @@ impl Plan {
             let seat = within(0, u64::from(seats) - 1) as u8;
             plan = plan.with(within(FIRST_TROUBLE, 14_000), 0, Fault::Leaves(seat));
         }
+        if within(0, 3) == 0 {
+            for _ in 0..within(1, 3) {
+                let seat = within(0, u64::from(seats) - 1) as u8;
+                let lasts = [within(50, 2_000), within(2_000, 12_000), within(12_000, 40_000)];
+                let lasts = lasts[within(0, 2) as usize];
+                // Some are in the background before the game begins.
+                plan = plan.with(within(0, 12_000), lasts, Fault::Hidden(seat));
+            }
+        }
         plan
     }
 
@@ -310,6 +321,12 @@ impl Plan {
             _ => false,
         })
         .is_none()
+    }
+
+    /// Whether a page is in the background.
+    pub(super) fn hidden(&self, seat: usize, now: Duration) -> bool {
+        let seat = seat as u8;
+        self.is(now, |fault| *fault == Fault::Hidden(seat)).is_some()
     }
 
     pub(super) fn frozen(&self, seat: usize, now: Duration) -> Option<Duration> {

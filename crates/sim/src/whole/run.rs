@@ -378,6 +378,7 @@ impl World<'_> {
                     page.slow_pings = 5;
                 }
             }
+            Fault::Hidden(seat) => self.look_away(seat, true),
             Fault::Leaves(seat) => {
                 let number = self.page_numbers[usize::from(seat)];
                 self.with_page(usize::from(seat), number, |page, _| page.leave_study());
@@ -391,8 +392,15 @@ impl World<'_> {
         match fault {
             Fault::Reload(seat) => self.start_page(usize::from(seat)),
             Fault::ServerDown => self.start_server(),
+            // It may have gone there twice.
+            Fault::Hidden(seat) => self.look_away(seat, self.plan.hidden(usize::from(seat), self.now)),
             _ => {}
         }
+    }
+
+    fn look_away(&mut self, seat: u8, hidden: bool) {
+        let number = self.page_numbers[usize::from(seat)];
+        self.with_page(usize::from(seat), number, |page, _| page.set_hidden(hidden));
     }
 
     // Pages.
@@ -407,7 +415,12 @@ impl World<'_> {
         self.trace(|| format!("page {seat}.{number} is loaded, {} batches in its storage", leftovers.len()));
         self.pages[seat] = Some(Page::new(self.plan, seat, number, &leftovers, self.now));
         self.together.forget(seat);
-        self.with_page(seat, number, |_, _| {});
+        let hidden = self.plan.hidden(seat, self.now);
+        self.with_page(seat, number, |page, _| {
+            if hidden {
+                page.set_hidden(true);
+            }
+        });
     }
 
     fn stop_page(&mut self, seat: usize) {

@@ -65,7 +65,12 @@ fn experiment(plan: &Plan) -> Experiment {
         texts: BTreeMap::new(),
         // Pages are numbered as their seats are, whoever comes first.
         lobby: LobbyRules { seats: Seating::Random, ..LobbyRules::default() },
-        monitor: MonitorRules { max_ping_millis: Some(SLOW_PING / 2), ..MonitorRules::default() },
+        monitor: MonitorRules {
+            max_ping_millis: Some(SLOW_PING / 2),
+            on_hidden: room::OnHidden::Pause,
+            ..MonitorRules::default()
+        },
+        check: None,
         on_partner_lost: After::Next,
         on_excluded: After::Next,
     };
@@ -74,6 +79,7 @@ fn experiment(plan: &Plan) -> Experiment {
         version: "chaos".into(),
         title: "Chaos".into(),
         texts: Texts::default(),
+        screening: room::Screening::default(),
         scenes: vec![
             scene("play", SceneSpecKind::Game(Box::new(game))),
             scene("thanks", SceneSpecKind::End(EndScene::default())),

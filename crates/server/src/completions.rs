@@ -1,0 +1,209 @@
+//! Tells the study's own server when visits have ended (S5): the webhook of an experiment.
+//!
+//! An event is written in the commit that ends the visit, and stays in the store until the study's server has answered that
+//! it got it: each is told at least once, also when this process is killed, and carries a number by which repeats are known.
+//! By then everything is durable that the participant was promised to be.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use base::WallTime;
+use metrics::gauge;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use store::{Store, VisitEvent};
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+use wire::control::VisitEnding;
+
+use crate::stage::wall_time;
+use crate::token::WebhookSecret;
+use crate::webhook::{Backoff, Caller};
+
+/// The most events of one request.
+const BATCH: u32 = 100;
+
+/// Who has left in mid-game may still be sending; after so long nobody waits for that any more (X3).
+const LAST_RECORDS: Duration = Duration::from_secs(10);
+
+/// How long to wait when the store cannot be read.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Where a study wants to hear of visits that have ended.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompletionWebhook {
+    /// The address.
+    pub url: String,
+    /// Whether it is told who platforms say that participants are.
+    #[serde(default)]
+    pub with_platform_ids: bool,
+}
+
+/// The way there.
+#[derive(Clone)]
+pub(crate) struct Completions {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    data: PathBuf,
+    experiment: String,
+    webhook: RwLock<Option<CompletionWebhook>>,
+    wake: Notify,
+}
+
+/// An event as the study's server gets it.
+#[derive(Serialize)]
+struct Told<'a> {
+    id: String,
+    r#type: &'static str,
+    experiment: &'a str,
+    visit: String,
+    participant: String,
+    ending: VisitEnding,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect: Option<&'a str>,
+    /// Milliseconds since the Unix epoch.
+    time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<&'a Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    events: Vec<Told<'a>>,
+}
+
+/// Until when an event waits for what its participant may still be sending.
+pub(crate) fn due(ending: VisitEnding, at: WallTime) -> WallTime {
+    let wait = if ending == VisitEnding::Withdrawn { LAST_RECORDS } else { Duration::ZERO };
+    WallTime(at.0.saturating_add(wait.as_millis() as u64))
+}
+
+impl Completions {
+    /// Begins to tell, first what was not told before this process.
+    ///
+    /// # Errors
+    /// When the study's server could not be told anything from here.
+    pub(crate) fn start(
+        store: Store,
+        data: &Path,
+        experiment: &str,
+        webhook: Option<CompletionWebhook>,
+    ) -> anyhow::Result<Self> {
+        if let Some(webhook) = &webhook {
+            Caller::new(WebhookSecret::open(data)?).check(&webhook.url)?;
+        }
+        let (data, experiment) = (data.to_owned(), experiment.to_owned());
+        let shared = Shared { store, data, experiment, webhook: RwLock::new(webhook), wake: Notify::new() };
+        let own = Self { shared: Arc::new(shared) };
+        tokio::spawn(own.clone().tell());
+        Ok(own)
+    }
+
+    /// Another version of the experiment may have another address.
+    pub(crate) fn set_webhook(&self, webhook: Option<CompletionWebhook>) {
+        *self.shared.webhook.write().unwrap_or_else(PoisonError::into_inner) = webhook;
+        self.wake();
+    }
+
+    fn webhook(&self) -> Option<CompletionWebhook> {
+        self.shared.webhook.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether anybody wants to hear of visits.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.webhook().is_some()
+    }
+
+    /// There is something new to tell.
+    pub(crate) fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    async fn tell(self) {
+        let Shared { store, data, experiment, wake, .. } = &*self.shared;
+        let mut caller = None;
+        loop {
+            if !self.are_wanted() {
+                wake.notified().await;
+                continue;
+            }
+            if caller.is_none() {
+                caller = WebhookSecret::open(data).map(Caller::new).ok();
+            }
+            let found = store.visit_events(experiment.clone(), wall_time(), BATCH).await;
+            let (Some(caller), Ok(found)) = (&caller, found) else {
+                tracing::error!(
+                    "cannot read whom to tell of visits that have ended, or the webhooks' secret; trying again"
+                );
+                sleep(AGAIN).await;
+                continue;
+            };
+            gauge!("interplay_visit_events_waiting").set(f64::from(found.waiting));
+            if found.due.is_empty() {
+                let until = found.next.map_or(Duration::MAX, |next| {
+                    Duration::from_millis(next.0.saturating_sub(wall_time().0) + 1)
+                });
+                timeout(until, wake.notified()).await.ok();
+                continue;
+            }
+            self.tell_these(caller, &found.due).await;
+            let ids: Vec<_> = found.due.iter().map(|event| event.id).collect();
+            while let Err(error) = store.visit_events_were_told(ids.clone()).await {
+                tracing::error!(%error, "cannot write down that a webhook was answered; trying again");
+                sleep(AGAIN).await;
+            }
+        }
+    }
+
+    /// Tells some events until they are heard.
+    async fn tell_these(&self, caller: &Caller, events: &[VisitEvent]) {
+        let mut pauses = Backoff::default();
+        loop {
+            // Looked up each time: a wrong address may have been mended.
+            let Some(webhook) = self.webhook() else {
+                self.shared.wake.notified().await;
+                continue;
+            };
+            let (id, body) = message(&self.shared.experiment, events, webhook.with_platform_ids);
+            let (caller, mut own) = (caller.clone(), pauses);
+            let told = spawn_blocking(move || {
+                let told = caller.tell(&webhook.url, &id, &body, &mut own);
+                (told, own)
+            });
+            let Ok((told, after)) = told.await else { return };
+            pauses = after;
+            match told {
+                Ok(()) => return,
+                Err(pause) => sleep(pause).await,
+            }
+        }
+    }
+}
+
+fn message(experiment: &str, events: &[VisitEvent], with_platform_ids: bool) -> (String, String) {
+    let told = events.iter().map(|event| Told {
+        id: event.id.to_string(),
+        r#type: "visit_ended",
+        experiment,
+        visit: event.visit.to_string(),
+        participant: event.participant.to_string(),
+        ending: event.ending,
+        code: event.exit.as_ref().and_then(|exit| exit.code.as_deref()),
+        redirect: event.exit.as_ref().and_then(|exit| exit.redirect.as_deref()),
+        time: event.at.0,
+        entry: with_platform_ids.then_some(&event.entry),
+    });
+    // Names, numbers and words: there is nothing in it that cannot be written.
+    let body = serde_json::to_string(&Body { events: told.collect() }).unwrap_or_default();
+    let numbers = events.first().zip(events.last()).map(|(first, last)| (first.id, last.id));
+    let (first, last) = numbers.unwrap_or_default();
+    (format!("visits-{first}-{last}"), body)
+}

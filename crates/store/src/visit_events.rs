@@ -1,0 +1,96 @@
+//! What the study's own server is to hear of visits that have ended: an outbox, written in the commit that ends the visit.
+
+use base::{ParticipantId, VisitId, WallTime};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value};
+use wire::control::{Exit, VisitEnding};
+
+use crate::StoreError;
+use crate::rows::{json, named, parse, time, wall_time};
+
+/// A visit has ended, and the study's own server has not answered to that yet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct VisitEvent {
+    /// Counts such events; no number is used twice.
+    pub id: i64,
+    /// The visit.
+    pub visit: VisitId,
+    /// The person.
+    pub participant: ParticipantId,
+    /// The entry link's parameters.
+    pub entry: Map<String, Value>,
+    /// How it ended.
+    pub ending: VisitEnding,
+    /// What the participant was sent away with.
+    pub exit: Option<Exit>,
+    /// When.
+    pub at: WallTime,
+}
+
+/// What there is to tell.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct VisitEvents {
+    /// What is due, the oldest first.
+    pub due: Vec<VisitEvent>,
+    /// When there will be more, if there is more.
+    pub next: Option<WallTime>,
+    /// How many there are, those that are not due included.
+    pub waiting: u32,
+}
+
+pub(crate) fn insert(
+    connection: &Connection,
+    visit: VisitId,
+    (ending, exit): (VisitEnding, Option<&Exit>),
+    (at, due): (WallTime, WallTime),
+) -> Result<(), StoreError> {
+    let exit = exit.map(serde_json::to_string).transpose();
+    let exit = exit.map_err(|error| StoreError::Unreadable { what: "exit", value: error.to_string() })?;
+    connection
+        .prepare_cached(
+            "INSERT INTO visit_events (visit, ending, exit, at, due) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![visit.to_string(), ending.name(), exit, time(at), time(due)])?;
+    Ok(())
+}
+
+pub(crate) fn of_experiment(
+    connection: &Connection,
+    experiment: &str,
+    now: WallTime,
+    limit: u32,
+) -> Result<VisitEvents, StoreError> {
+    let mut found = connection.prepare_cached(
+        "SELECT id, visit, participant, entry, ending, exit, at FROM visit_events JOIN visits USING (visit)
+         WHERE experiment = ?1 AND due <= ?2 ORDER BY id LIMIT ?3",
+    )?;
+    let mut rows = found.query(params![experiment, time(now), limit])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let has_exit = row.get_ref(5)? != rusqlite::types::ValueRef::Null;
+        due.push(VisitEvent {
+            id: row.get(0)?,
+            visit: parse(row, 1, "visit")?,
+            participant: parse(row, 2, "participant")?,
+            entry: json(row, 3, "entry")?,
+            ending: named(row, 4, "ending")?.unwrap_or(VisitEnding::Server),
+            exit: has_exit.then(|| json(row, 5, "exit")).transpose()?,
+            at: wall_time(row.get(6)?),
+        });
+    }
+    let mut later = connection.prepare_cached(
+        "SELECT min(CASE WHEN due > ?2 THEN due END), count(*) FROM visit_events JOIN visits USING (visit)
+         WHERE experiment = ?1",
+    )?;
+    let found = later.query_row(params![experiment, time(now)], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (next, waiting) = found.optional()?.unwrap_or((None, 0));
+    Ok(VisitEvents { due, next: next.map(wall_time), waiting })
+}
+
+pub(crate) fn delete(connection: &Connection, ids: &[i64]) -> Result<(), StoreError> {
+    let mut delete = connection.prepare_cached("DELETE FROM visit_events WHERE id = ?1")?;
+    for id in ids {
+        delete.execute([id])?;
+    }
+    Ok(())
+}
