@@ -56,6 +56,8 @@ struct Instance {
     draw: Function,
     manifest: Function,
     actions: u32,
+    /// Where the options stand; 0 when the environment has none.
+    options: u32,
     outcome: Uint8Array,
 }
 
@@ -86,12 +88,14 @@ impl Instance {
             draw: member(&exports, "interplay_draw")?,
             manifest: member(&exports, "interplay_manifest")?,
             actions: 0,
+            options: 0,
         };
         let address = |name| -> Result<u32, JsValue> {
             let address = member::<Function>(&exports, name)?.call0(&JsValue::UNDEFINED)?;
             Ok(address.as_f64().unwrap_or(0.0) as u32)
         };
         made.actions = address("interplay_actions")?;
+        made.options = address("interplay_options").unwrap_or_default();
         let outcome = address("interplay_outcome")?;
         made.outcome = made.memory.subarray(outcome, outcome + (MAX_SEATS * OUTCOME_BYTES) as u32);
         Ok(made)
@@ -167,7 +171,18 @@ impl BrowserEnvironment {
         let mut environment =
             Self { playing, looking, manifest, pristine: Vec::new(), slots: Slots::default(), seats: 0 };
         environment.playing.save_into(&mut environment.pristine);
+        let usual: Vec<_> = environment.manifest.options.iter().map(|(_, usual)| *usual).collect();
+        environment.set_options(&usual);
         Ok(environment)
+    }
+
+    /// Sets the options that every episode begins with. The server has checked that there is room for them.
+    pub(crate) fn set_options(&mut self, options: &[f64]) {
+        let start = self.playing.options as usize;
+        let places = self.pristine.get_mut(start..).into_iter().flat_map(|state| state.chunks_exact_mut(8));
+        for (place, option) in places.zip(options) {
+            place.copy_from_slice(&option.to_le_bytes());
+        }
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -266,6 +281,11 @@ impl ScriptedEnvironment {
     pub async fn create(prepared: Vec<u8>) -> Result<ScriptedEnvironment, JsValue> {
         let environment = BrowserEnvironment::new(&prepared).await?;
         Ok(Self(environment, StepOutcome::default()))
+    }
+
+    /// Sets the options that every episode begins with, in the manifest's order.
+    pub fn set_options(&mut self, options: &[f64]) {
+        self.0.set_options(options);
     }
 
     /// Begins an episode.

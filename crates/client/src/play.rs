@@ -94,8 +94,12 @@ impl Play {
         let alarm = Alarm::new(|| with_app(crate::app::App::tick)).map_err(|error| describe(&error))?;
         let (url, sha256, game) =
             (start.environment.url.clone(), start.environment.sha256.clone(), start.game_id);
+        let options = start.options.clone();
         spawn_local(async move {
-            let environment = load(&url, &sha256).await;
+            let mut environment = load(&url, &sha256).await;
+            if let Ok(environment) = &mut environment {
+                environment.set_options(&options);
+            }
             with_app(|app| app.environment_loaded(game, environment));
         });
         let renew_at = renewal(&start);

@@ -54,6 +54,9 @@ pub const MAX_SEATS: usize = 8;
 /// The most bytes of one seat's input.
 pub const MAX_INPUT_BYTES: usize = 16;
 
+/// The most options that an environment may have.
+pub const MAX_OPTIONS: usize = 64;
+
 /// The most numbers that a seat observes, infos among them.
 pub const MAX_OBSERVATION: usize = 512;
 
@@ -67,6 +70,9 @@ pub trait Environment: Sized {
 
     /// Begins an episode. Randomness comes from the seed alone.
     fn reset(seats: u8, episode: u32, seed: u64) -> Self;
+    /// Takes the options that the experiment has set, right after [`Environment::reset`]: the manifest's `options`, in their
+    /// order.
+    fn configure(&mut self, _options: &[f64]) {}
     /// Plays one frame. True ends the episode.
     fn step(&mut self, frame: u32, actions: &Actions, outcome: &mut Outcome) -> bool;
     /// What a seat observes: the manifest's `observation`, then its `info`.
@@ -195,6 +201,8 @@ macro_rules! environment {
             };
             static mut DRAWING: DrawList = DrawList::new();
             static mut OBSERVATION: Observation = Observation::none();
+            // Written by the runner, which knows how many there are; read at the beginning of each episode.
+            static mut OPTIONS: [f64; $crate::MAX_OPTIONS] = [0.0; $crate::MAX_OPTIONS];
 
             // SAFETY (all exports): the runner calls one at a time, and none calls another.
             fn module() -> &'static mut Module<$environment> {
@@ -225,7 +233,15 @@ macro_rules! environment {
             #[unsafe(no_mangle)]
             extern "C" fn interplay_reset(seats: u32, episode: u32, seed_low: u32, seed_high: u32) {
                 let seed = u64::from(seed_high) << 32 | u64::from(seed_low);
-                module().environment = Some(<$environment>::reset(seats as u8, episode, seed));
+                let mut environment = <$environment>::reset(seats as u8, episode, seed);
+                let options = unsafe { core::ptr::addr_of!(OPTIONS).read_volatile() };
+                environment.configure(&options);
+                module().environment = Some(environment);
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn interplay_options() -> u32 {
+                core::ptr::addr_of!(OPTIONS) as usize as u32
             }
 
             #[unsafe(no_mangle)]

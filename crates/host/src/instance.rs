@@ -30,6 +30,8 @@ pub(crate) struct Instance {
     actions: usize,
     input_bytes: usize,
     outcome: usize,
+    /// Where the options stand, if the environment has any.
+    options: Option<usize>,
 }
 
 impl Instance {
@@ -56,6 +58,9 @@ impl Instance {
             [function("interplay_manifest")?, function("interplay_actions")?, function("interplay_outcome")?];
         let [reset, step] = [function("interplay_reset")?, function("interplay_step")?];
         let [observe, draw] = [function("interplay_observe")?, function("interplay_draw")?];
+        let options = instance.get_func(&mut store, "interplay_options");
+        let options: Option<TypedFunc<(), u32>> =
+            options.map(|options| options.typed(&store)).transpose().map_err(compile)?;
         let actions: TypedFunc<(), u32> = actions.typed(&store).map_err(compile)?;
         let outcome: TypedFunc<(), u32> = outcome.typed(&store).map_err(compile)?;
         let mut instance = Self {
@@ -73,9 +78,13 @@ impl Instance {
             actions: 0,
             input_bytes,
             outcome: 0,
+            options: None,
         };
         instance.actions = instance.call(During::Setup, &actions, ())? as usize;
         instance.outcome = instance.call(During::Setup, &outcome, ())? as usize;
+        if let Some(options) = options {
+            instance.options = Some(instance.call(During::Setup, &options, ())? as usize);
+        }
         // The last page is the runner's.
         let own = instance.memory().len().saturating_sub(PAGE_BYTES);
         for (name, start, length) in [
@@ -131,6 +140,18 @@ impl Instance {
     pub(crate) fn reset(&mut self, seats: u8, episode: u32, seed: u64) -> Result<(), EnvironmentError> {
         let parameters = (u32::from(seats), episode, seed as u32, (seed >> 32) as u32);
         self.call(During::Reset(episode), &self.reset.clone(), parameters)
+    }
+
+    /// Writes options into a state that was saved. False when the environment has no place for them there.
+    pub(crate) fn set_options(&self, options: &[f64], state: &mut [u8]) -> bool {
+        let bytes: Vec<u8> = options.iter().flat_map(|option| option.to_le_bytes()).collect();
+        // The last page is the runner's.
+        let own = self.memory().len().saturating_sub(PAGE_BYTES).min(state.len());
+        let Some(start) = self.options else { return options.is_empty() };
+        let end = start.saturating_add(bytes.len());
+        let Some(place) = state[..own].get_mut(start..end) else { return false };
+        place.copy_from_slice(&bytes);
+        true
     }
 
     /// Plays a frame with every seat's input, seat 0 first. True ends the episode.

@@ -30,6 +30,11 @@ pub enum ModuleError {
     /// It points outside its memory.
     #[error("`{0}` points outside the module's memory")]
     OutOfBounds(&'static str),
+    /// Its manifest has options, and there is no place for them.
+    #[error(
+        "the manifest has options, and the module exports no `interplay_options` that points to room for them"
+    )]
+    NoOptions,
     /// Its manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -52,6 +57,12 @@ impl Module {
         let compiled = wasmtime::Module::new(&engine, prepared).map_err(compile)?;
         let mut scratch = Instance::new(&compiled, 0)?;
         let manifest = Manifest::parse(&scratch.manifest()?)?;
+        let mut state = Vec::new();
+        scratch.save(&mut state)?;
+        let usual: Vec<_> = manifest.options.iter().map(|(_, usual)| *usual).collect();
+        if !scratch.set_options(&usual, &mut state) {
+            return Err(ModuleError::NoOptions);
+        }
         Ok(Self { compiled, manifest: Arc::new(manifest) })
     }
 

@@ -74,7 +74,7 @@ pub struct NativeEnvironment {
 }
 
 impl NativeEnvironment {
-    /// An environment that has yet to be reset.
+    /// An environment that has yet to be reset, with its usual options.
     ///
     /// # Errors
     /// Says what is wrong with the module.
@@ -84,7 +84,19 @@ impl NativeEnvironment {
         let mut pristine = Vec::new();
         playing.save(&mut pristine)?;
         let looking = Instance::new(&module.compiled, input_bytes)?;
-        Ok(Self { playing, looking, pristine, slots: Slots::default(), scratch: Vec::new(), seats: 0 })
+        let mut environment =
+            Self { playing, looking, pristine, slots: Slots::default(), scratch: Vec::new(), seats: 0 };
+        let usual: Vec<_> = module.manifest().options.iter().map(|(_, usual)| *usual).collect();
+        if !environment.set_options(&usual) {
+            return Err(ModuleError::NoOptions);
+        }
+        Ok(environment)
+    }
+
+    /// Sets the options that every episode begins with, in the manifest's order. False when the environment has no place for
+    /// so many.
+    pub fn set_options(&mut self, options: &[f64]) -> bool {
+        self.playing.set_options(options, &mut self.pristine)
     }
 
     /// The current state's hash.

@@ -10,6 +10,6 @@ mod tables;
 pub use column::{Column, Kind};
 pub use table::{Table, Value, write_dictionary};
 pub use tables::{
-    ANSWERS, EPISODES, EVENTS, GAPS, SESSIONS, STEPS, VISITS, answers, episodes, events, gaps, sessions,
-    steps, visits,
+    ANSWERS, EPISODES, EVENTS, GAPS, PATH, SESSIONS, STEPS, VISITS, answers, episodes, events, gaps, path,
+    sessions, steps, visits,
 };

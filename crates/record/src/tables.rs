@@ -21,6 +21,8 @@ pub const GAPS: (&str, &str) =
 pub const ANSWERS: (&str, &str) = ("answers", "One row for each answer in a form.");
 /// See [`STEPS`].
 pub const VISITS: (&str, &str) = ("visits", "One row for each visit.");
+/// See [`STEPS`].
+pub const PATH: (&str, &str) = ("path", "One row for each thing that a visit came to on its way.");
 
 fn column(name: &str, kind: crate::Kind, meaning: &str) -> Column {
     Column::new(name, kind, meaning)
@@ -129,6 +131,7 @@ pub fn sessions() -> Vec<Column> {
         column("experiment_sha256", Text, "The version of the experiment: the SHA-256 of all of it."),
         column("scene", Text, "The scene's id."),
         column("environment_sha256", Text, "The prepared environment's SHA-256."),
+        column("options", Text, "The environment's options, as a JSON object."),
         column("seed", Text, "The game's seed, 16 hex digits."),
         column("fps", Integer, "Frames a second.").unit("1/s"),
         column("input_delay", Integer, "Frames between a key and its effect.").unit("frames"),
@@ -238,7 +241,11 @@ pub fn answers() -> Vec<Column> {
     vec![
         column("visit_id", Text, "The visit."),
         column("participant_id", Text, "The person."),
-        column("scene", Text, "The scene's id."),
+        column(
+            "scene",
+            Text,
+            "The scene's id; behind the first of several passages its number, like `easy.2`.",
+        ),
         column("field", Text, "The field's id."),
         column(
             "answer",
@@ -281,11 +288,52 @@ pub fn visits(with_platform_ids: bool) -> Vec<Column> {
             Number,
             "The median of the round trips to the server before the first scene, in milliseconds; empty where they were not measured.",
         ),
+        column("condition", Text, "The condition that it is in; empty before it has got one."),
+        column(
+            "variables",
+            Text,
+            "Its variables, as a JSON object: its condition's, and the last answers to those questions that some text or \
+             branch names, as `scene.field`.",
+        ),
+        column(
+            "path",
+            Text,
+            "The scenes that it came to, in order, separated by spaces; `easy.2` is the second passage of `easy`.",
+        ),
     ];
     if with_platform_ids {
         columns.push(column("entry", Text, "The entry link's parameters, as JSON. Personal data."));
     }
     columns
+}
+
+/// The columns of `path`.
+#[must_use]
+pub fn path() -> Vec<Column> {
+    vec![
+        column("visit_id", Text, "The visit."),
+        column("participant_id", Text, "The person."),
+        column("at", Time, "When, by the server's clock."),
+        column(
+            "kind",
+            Text,
+            "`scene`: it came to a scene. `order`: the order of a block was drawn. `passed_over`: a scene or a block was \
+             not for it. `condition`: it got its condition. `released`: it has that no longer, because its group did not come \
+             about. `game`: a game began for it.",
+        ),
+        column(
+            "name",
+            Text,
+            "Of the scene and the game, the passage: the scene's id, and behind the first passage its number; of the \
+             others, the id.",
+        ),
+        column(
+            "detail",
+            Text,
+            "More of it, as JSON: the repetition of each block around a scene; an order; how many visits were on or \
+             completed in each condition before; the game and the seat.",
+        ),
+    ]
 }
 
 #[cfg(test)]
@@ -295,7 +343,7 @@ mod tests {
     #[test]
     fn every_table_is_in_the_documentation() {
         let document = include_str!("../../../docs/data.md");
-        let tables = [STEPS, EPISODES, SESSIONS, EVENTS, GAPS, ANSWERS, VISITS];
+        let tables = [STEPS, EPISODES, SESSIONS, EVENTS, GAPS, ANSWERS, VISITS, PATH];
         for (name, _) in tables {
             assert!(document.contains(&format!("\n| `{name}` | ")), "docs/data.md has no {name}");
         }
@@ -304,7 +352,7 @@ mod tests {
 
     #[test]
     fn every_column_of_a_table_has_a_name_of_its_own_and_a_meaning() {
-        for columns in [episodes(), sessions(), events(), gaps(), answers(), visits(true)] {
+        for columns in [episodes(), sessions(), events(), gaps(), answers(), visits(true), path()] {
             let mut names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
             assert!(columns.iter().all(|column| column.meaning.ends_with(['.', '`'])), "{names:?}");
             let count = names.len();

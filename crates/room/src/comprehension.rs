@@ -44,7 +44,7 @@ impl Comprehension {
 }
 
 /// Numbers are equal however they are written, words whatever their case, choices in any order.
-fn is_right(answer: &Value, correct: &Value) -> bool {
+pub(crate) fn is_right(answer: &Value, correct: &Value) -> bool {
     match (answer, correct) {
         (Value::Number(answer), Value::Number(correct)) => answer.as_f64() == correct.as_f64(),
         (Value::String(answer), Value::String(correct)) => {

@@ -56,7 +56,7 @@ pub enum Effect {
     Answers {
         /// Whose visit.
         visit: VisitId,
-        /// The scene's id.
+        /// The scene's passage: its id, and behind the first one a number.
         scene: String,
         /// By the fields' names.
         answers: Answers,
@@ -120,6 +120,17 @@ pub enum Effect {
         /// What.
         result: CheckResult,
     },
+    /// Write down what a visit came to on its way (S1).
+    RecordVisit {
+        /// Whose way.
+        visit: VisitId,
+        /// What: `scene`, `order`, `passed_over`, `condition`, `released` or `game`.
+        kind: &'static str,
+        /// Its name: of a scene, its passage's.
+        name: String,
+        /// What more there is to say.
+        detail: serde_json::Value,
+    },
     /// Write down what happened in a game.
     Record {
         /// Which game.
@@ -144,6 +155,8 @@ pub struct NewGame {
     pub scene: String,
     /// The prepared environment.
     pub environment_sha256: String,
+    /// Its options.
+    pub options: Vec<f64>,
     /// What marks its packets.
     pub epoch: u32,
     /// Its seed.

@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wire::control::{EnvironmentRef, Exit, GameRules, IceServer, Scene, SceneKind, Sheet, VisitEnding};
+use wire::form::Answers;
 use wire::texts::Texts;
 
 use crate::check::CheckRule;
 use crate::comprehension::Comprehension;
+use crate::conditions::{Assignment, Condition};
 use crate::game::LinkRules;
+use crate::guard::Guard;
 use crate::lobby::{MatchBy, Seating};
 use crate::monitor::{MonitorRules, OnHidden};
+use crate::options::Setting;
+use crate::plan::Block;
 use crate::screening::Screening;
+use crate::variables;
+use crate::visit::Progress;
 
 /// An experiment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +36,15 @@ pub struct Experiment {
     pub screening: Screening,
     /// Its scenes, in order; the last is an end.
     pub scenes: Vec<SceneSpec>,
+    /// Which of them belong together.
+    #[serde(default)]
+    pub blocks: Vec<Block>,
+    /// What visits are divided into.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// How.
+    #[serde(default)]
+    pub assignment: Assignment,
 }
 
 /// One scene.
@@ -38,6 +54,9 @@ pub struct SceneSpec {
     pub id: String,
     /// What it is.
     pub kind: SceneSpecKind,
+    /// Whom it is for.
+    #[serde(default)]
+    pub guard: Guard,
 }
 
 /// The kinds of scenes.
@@ -76,6 +95,9 @@ pub struct GameScene {
     pub seed: Option<u64>,
     /// What is played.
     pub environment: EnvironmentRef,
+    /// Its options, in its manifest's order.
+    #[serde(default)]
+    pub options: Vec<Setting>,
     /// Bytes of an input.
     pub input_size: usize,
     /// Keys to buttons.
@@ -156,18 +178,21 @@ pub fn button_text(button: &str) -> String {
 }
 
 impl Experiment {
-    /// A scene as the page sees it.
-    pub(crate) fn scene(&self, index: usize, ended: VisitEnding) -> Option<Scene> {
+    /// A passage as the page of one whose progress this is sees it.
+    pub(crate) fn scene(&self, progress: &Progress) -> Option<Scene> {
+        let (index, variables) = (progress.scene as usize, &progress.variables);
+        let ended = progress.ended.unwrap_or(VisitEnding::Completed);
         let spec = self.scenes.get(index)?;
         let kind = match &spec.kind {
-            SceneSpecKind::Start(sheet) => {
-                SceneKind::Start(Sheet { keys: self.keys_after(index), ..sheet.clone() })
-            }
-            SceneSpecKind::Static(sheet) => SceneKind::Static(sheet.clone()),
-            SceneSpecKind::Form(form) => SceneKind::Form(form.sheet.clone()),
+            SceneSpecKind::Start(sheet) => SceneKind::Start(Sheet {
+                keys: self.keys_after(index),
+                ..variables::in_sheet(sheet, variables)
+            }),
+            SceneSpecKind::Static(sheet) => SceneKind::Static(variables::in_sheet(sheet, variables)),
+            SceneSpecKind::Form(form) => SceneKind::Form(variables::in_sheet(&form.sheet, variables)),
             SceneSpecKind::Game(game) => SceneKind::Game {
                 players: game.players,
-                texts: game.texts.clone(),
+                texts: variables::in_all(&game.texts, variables),
                 tab_warning_millis: match game.monitor.on_hidden {
                     OnHidden::Continue => 0,
                     // The others wait from the first moment.
@@ -177,11 +202,21 @@ impl Experiment {
             },
             SceneSpecKind::End(end) => SceneKind::End {
                 reason: ended,
-                body: end.texts.get(&ended).cloned().unwrap_or_default(),
+                body: end
+                    .texts
+                    .get(&ended)
+                    .map(|text| variables::in_html(text, variables))
+                    .unwrap_or_default(),
                 exit: end.exits.get(&ended).cloned(),
             },
         };
-        Some(Scene { id: spec.id.clone(), title: self.title.clone(), kind })
+        Some(Scene { id: self.passage(index, &progress.turns)?, title: self.title.clone(), kind })
+    }
+
+    /// A game's options for a visit.
+    pub(crate) fn options(&self, scene: usize, variables: &Answers) -> Vec<f64> {
+        let options = self.game(scene).map_or(&[][..], |game| &game.options);
+        options.iter().map(|option| option.value(variables)).collect()
     }
 
     /// Whether it has a check of its own (X2).
@@ -204,15 +239,45 @@ impl Experiment {
         self.scenes.iter().position(|scene| scene.id == id)
     }
 
-    /// The end for those who do not go all the way: one that has an exit for them, of those the next; else the next.
-    pub(crate) fn end_after(&self, index: usize, ending: VisitEnding) -> usize {
+    /// The end for those who do not go all the way: one that has an exit for them, of those the next; else the next. It is
+    /// one of those that are for this visit, as the last always is.
+    pub(crate) fn end_after(
+        &self,
+        index: usize,
+        ending: VisitEnding,
+        admits: impl Fn(&Guard) -> bool,
+    ) -> usize {
+        let is_for_it = |at: usize| self.blocks_around(at).all(|block| admits(&block.guard));
         let ends = self.scenes.iter().enumerate().filter_map(|(at, scene)| match &scene.kind {
-            SceneSpecKind::End(end) => Some((at, end.exits.contains_key(&ending))),
+            SceneSpecKind::End(end) if admits(&scene.guard) && is_for_it(at) => {
+                Some((at, end.exits.contains_key(&ending)))
+            }
             _ => None,
         });
         // Whether it has none, whether it lies behind, how far away it is.
         let nearest = ends.min_by_key(|&(at, has_exit)| (!has_exit, at < index, at));
         nearest.map_or(self.scenes.len() - 1, |(at, _)| at)
+    }
+
+    /// Whether what becomes of visits hangs on a variable, so that it must be remembered.
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        let guards = self.blocks.iter().map(|block| &block.guard);
+        let guards = guards.chain(self.scenes.iter().map(|scene| &scene.guard));
+        let mut named = guards.filter_map(|guard| guard.when.as_ref()).map(|when| when.variable.as_str());
+        let in_texts = |scene: &SceneSpec| {
+            let is_in = |text: &str| variables::names_in(text).any(|(_, name)| name == variable);
+            match &scene.kind {
+                SceneSpecKind::Game(game) => {
+                    let is_option = game.options.iter().any(|option| option.variable() == Some(variable));
+                    is_option || game.texts.values().any(|text| is_in(text))
+                }
+                SceneSpecKind::End(end) => end.texts.values().any(|text| is_in(text)),
+                other => other
+                    .sheet()
+                    .is_some_and(|sheet| variables::texts_of(sheet).iter().any(|(_, text, _)| is_in(text))),
+            }
+        };
+        named.any(|name| name == variable) || self.scenes.iter().any(in_texts)
     }
 
     /// The keys of the next game, for a legend before it, with what that game calls its buttons.
@@ -249,7 +314,8 @@ impl SceneSpecKind {
     }
 
     /// What there is to read and to answer, where the participant goes on by a button.
-    pub(crate) const fn sheet(&self) -> Option<&Sheet> {
+    #[must_use]
+    pub const fn sheet(&self) -> Option<&Sheet> {
         match self {
             Self::Start(sheet) | Self::Static(sheet) => Some(sheet),
             Self::Form(form) => Some(&form.sheet),

@@ -1,7 +1,8 @@
 //! The server's machines, pure: what happens to visits, lobbies and games.
 //!
 //! A [`Stager`] takes each visit through the experiment's scenes. It is the only authority on where a visit is
-//! (S2): pages ask, and a late or repeated question changes nothing. A game scene has a [`lobby`]; a group that
+//! (S2): pages ask, and a late or repeated question changes nothing. Which way leads through the scenes is in [`plan`], who
+//! gets which condition in [`conditions`]. A game scene has a [`lobby`]; a group that
 //! is complete becomes a [`game`], whose seats leave it one by one as they finish, or all at once when it cannot
 //! go on. Whatever happens, each visit reaches the end (P9).
 //!
@@ -12,28 +13,38 @@
 mod agent;
 mod check;
 mod comprehension;
+mod conditions;
 mod effect;
 mod experiment;
 mod game;
+mod guard;
 mod lobby;
 pub mod log;
 mod monitor;
+mod options;
+mod plan;
 mod screening;
 mod stager;
+mod variables;
 mod visit;
 
 pub use agent::{Agent, Browser, Device};
 pub use check::{CheckAnswer, CheckId, CheckResult, CheckRule};
 pub use comprehension::Comprehension;
+pub use conditions::{Assignment, Condition, Counted, Unit};
 pub use effect::{Effect, NewGame, SeatEnding};
 pub use experiment::{
     After, EndScene, Experiment, FormScene, GameScene, LobbyRules, SceneSpec, SceneSpecKind, button_text,
 };
 pub use game::{History, LinkRules, RequiredLane};
+pub use guard::{Guard, Test, When};
 pub use lobby::{MatchBy, Seating};
 pub use monitor::{MonitorRules, OnHidden};
+pub use options::Setting;
+pub use plan::{Block, Turn};
 pub use screening::{
     BrowserRule, Browsers, DeviceRule, FEWEST_PINGS, PingRule, Screened, Screening, ScreeningRule,
 };
 pub use stager::{Identity, Reason, Restored, Stager};
+pub use variables::{names_in, texts_of};
 pub use visit::{Outcome, Over, Progress};

@@ -7,6 +7,7 @@ use wire::form::Answers;
 use wire::say;
 use wire::texts::Texts;
 
+use crate::plan::Turn;
 use crate::screening::Screened;
 
 /// What must be remembered of a visit while nobody is connected (S2).
@@ -17,6 +18,13 @@ pub struct Progress {
     pub scene: u32,
     /// That scene's id.
     pub scene_id: String,
+    /// Where it is in the blocks around that scene, the outermost first: what was drawn and decided stays so.
+    pub turns: Vec<Turn>,
+    /// Its condition, when it has got one.
+    pub condition: Option<String>,
+    /// What texts and branches may ask for: its condition's variables, and the last answers to those questions that some
+    /// text or branch names, as `scene.field`.
+    pub variables: Answers,
     /// How it ended, if it has.
     pub ended: Option<VisitEnding>,
     /// How it will end when it gets to the end, if something went wrong on the way.
@@ -35,13 +43,20 @@ pub struct Progress {
     pub group: Vec<VisitId>,
 }
 
-/// What went wrong, and where: a game of that scene that is played to its end takes it away.
+/// What went wrong, and where: a game of that passage that is played to its end takes it away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// The index of the scene.
     pub scene: u32,
+    /// Which of its passages, from 1.
+    #[serde(default = "first")]
+    pub passage: u32,
     /// What.
     pub ending: VisitEnding,
+}
+
+const fn first() -> u32 {
+    1
 }
 
 /// A game that has ended early, for one who sat in it (X5).

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use wire::control::{Exit, VisitEnding};
 use wire::form::Answers;
 
-use crate::{NewGame, SeatEnding, StoreError, live, rows, visit_events};
+use crate::{NewGame, SeatEnding, StoreError, live, path, rows, visit_events};
 
 /// One thing to write down.
 #[derive(Clone, Debug)]
@@ -18,8 +18,25 @@ pub enum Write {
         scene: u32,
         /// How it ended, if it has.
         ended: Option<VisitEnding>,
+        /// Its condition, if it has one.
+        condition: Option<String>,
         /// For [`crate::VisitRow::progress`].
         progress: String,
+        /// When.
+        at: WallTime,
+    },
+    /// What a visit came to on its way.
+    Path {
+        /// Whose way.
+        visit: VisitId,
+        /// What, in one word.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What more there is to say.
+        detail: serde_json::Value,
+        /// When.
+        at: WallTime,
     },
     /// A visit has ended: the study's own server is to hear of it.
     VisitEnded {
@@ -101,8 +118,11 @@ pub enum Write {
 
 pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreError> {
     match write {
-        Write::Progress { visit, scene, ended, progress } => {
-            rows::set_progress(connection, *visit, (*scene, *ended), progress)
+        Write::Progress { visit, scene, ended, condition, progress, at } => {
+            rows::set_progress(connection, *visit, (*scene, *ended), condition.as_deref(), progress, *at)
+        }
+        Write::Path { visit, kind, name, detail, at } => {
+            path::insert(connection, *visit, (kind, name), detail, *at)
         }
         Write::VisitEnded { visit, ending, exit, at, due } => {
             visit_events::insert(connection, *visit, (*ending, exit.as_ref()), (*at, *due))

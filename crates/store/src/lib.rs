@@ -10,6 +10,7 @@ mod batch;
 mod error;
 mod inputs;
 mod live;
+mod path;
 mod read;
 mod rows;
 mod visit_events;
@@ -27,6 +28,7 @@ pub use apply::Write;
 pub use error::StoreError;
 pub use inputs::{FenceRow, Fences, HISTORY_ROWS, History};
 pub use live::{LiveGame, LiveGames};
+pub use path::{InCondition, PathRow};
 pub use read::Reader;
 pub use rows::{
     AnswerRow, FrameRow, GameRow, NewGame, NewVisit, PlayEventRow, SeatEnding, SeatRow, ServerEventRow,
@@ -161,6 +163,14 @@ impl Store {
     /// The database's.
     pub async fn live_games(&self) -> Result<LiveGames, StoreError> {
         self.write(live::all).await
+    }
+
+    /// Every visit of an experiment that is in a condition.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn in_conditions(&self, experiment: String) -> Result<Vec<InCondition>, StoreError> {
+        self.write(move |connection| path::in_conditions(connection, &experiment)).await
     }
 
     /// The end of a game's durable record.

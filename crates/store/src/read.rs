@@ -9,8 +9,8 @@ use wire::control::TerminationReason;
 use crate::inputs::{self, Fences};
 use crate::rows::{self, json, named, parse, seat, wall_time};
 use crate::{
-    AnswerRow, DATABASE, FrameRow, GameRow, NewGame, PlayEventRow, SeatEnding, ServerEventRow, StoreError,
-    VisitRow,
+    AnswerRow, DATABASE, FrameRow, GameRow, NewGame, PathRow, PlayEventRow, SeatEnding, ServerEventRow,
+    StoreError, VisitRow,
 };
 
 /// A consistent view of the store as it was when this was opened.
@@ -61,6 +61,27 @@ impl Reader {
         self.all(&sql, [], rows::visit_from)
     }
 
+    /// What every visit came to on its way, in order: one visit after another, as they came.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn path(&self) -> Result<Vec<PathRow>, StoreError> {
+        if self.version < 5 {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT visit, kind, name, detail, at FROM path JOIN visits USING (visit)
+                   ORDER BY created, visit, id";
+        self.all(sql, [], |row| {
+            Ok(PathRow {
+                visit: parse(row, 0, "visit")?,
+                kind: row.get(1)?,
+                name: row.get(2)?,
+                detail: json(row, 3, "detail")?,
+                at: wall_time(row.get(4)?),
+            })
+        })
+    }
+
     /// Every answer, in the order of their coming.
     ///
     /// # Errors
@@ -86,10 +107,10 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn games(&self) -> Result<Vec<GameRow>, StoreError> {
-        let cancelled = if self.version < 5 { "0" } else { "cancelled" };
+        let (cancelled, options) = if self.version < 5 { ("0", "'[]'") } else { ("cancelled", "options") };
         let sql = format!(
             "SELECT game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules, input_size,
-                    created, {cancelled} FROM games ORDER BY created, game"
+                    created, {cancelled}, {options} FROM games ORDER BY created, game"
         );
         let mut games = self.all(&sql, [], |row| {
             let seed: String = row.get(6)?;
@@ -101,6 +122,7 @@ impl Reader {
                 experiment_sha256: row.get(2)?,
                 scene: row.get(3)?,
                 environment_sha256: row.get(4)?,
+                options: json(row, 11, "options")?,
                 epoch: row.get(5)?,
                 seed,
                 rules: json(row, 7, "rules")?,

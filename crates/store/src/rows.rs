@@ -66,6 +66,8 @@ pub struct NewGame {
     pub scene: String,
     /// The prepared environment.
     pub environment_sha256: String,
+    /// Its options.
+    pub options: Vec<f64>,
     /// What marks its packets.
     pub epoch: u32,
     /// Its seed.
@@ -222,7 +224,10 @@ pub(crate) fn insert_visit(
         }
     }
     connection
-        .prepare_cached("INSERT INTO visits VALUES (?1, ?2, ?3, ?4, ?5, 0, NULL, ?6, NULL, ?7)")?
+        .prepare_cached(
+            "INSERT INTO visits (visit, participant, experiment, experiment_sha256, entry, scene, created, person)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)",
+        )?
         .execute(params![
             visit.visit.to_string(),
             visit.participant.to_string(),
@@ -264,11 +269,20 @@ pub(crate) fn set_progress(
     connection: &Connection,
     visit: VisitId,
     (scene, ended): (u32, Option<VisitEnding>),
+    condition: Option<&str>,
     progress: &str,
+    at: WallTime,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE visits SET scene = ?2, ended = ?3, progress = ?4 WHERE visit = ?1")?
-        .execute(params![visit.to_string(), scene, ended.map(VisitEnding::name), progress])?;
+    let sql = "UPDATE visits SET scene = ?2, ended = ?3, condition = ?4, progress = ?5, changed = ?6
+               WHERE visit = ?1";
+    connection.prepare_cached(sql)?.execute(params![
+        visit.to_string(),
+        scene,
+        ended.map(VisitEnding::name),
+        condition,
+        progress,
+        time(at),
+    ])?;
     Ok(())
 }
 
@@ -276,11 +290,13 @@ pub(crate) fn insert_game(connection: &Connection, new: &NewGame) -> Result<(), 
     let game = new.game.to_string();
     let rules = serde_json::to_string(&new.rules)
         .map_err(|error| StoreError::Unreadable { what: "rules", value: error.to_string() })?;
+    let options = serde_json::to_string(&new.options)
+        .map_err(|error| StoreError::Unreadable { what: "options", value: error.to_string() })?;
     connection
         .prepare_cached(
             "INSERT INTO games (game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules,
-                                input_size, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                input_size, created, options)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             game,
@@ -293,6 +309,7 @@ pub(crate) fn insert_game(connection: &Connection, new: &NewGame) -> Result<(), 
             rules,
             new.input_size as u32,
             time(new.created),
+            options,
         ])?;
     let mut insert =
         connection.prepare_cached("INSERT INTO seats (game, seat, visit) VALUES (?1, ?2, ?3)")?;

@@ -144,6 +144,7 @@ async fn make_the_game(store: &Store) {
         experiment_sha256: "ab".into(),
         scene: "play".into(),
         environment_sha256: "cd".into(),
+        options: vec![],
         epoch: 7,
         seed: 11,
         rules: GameRules::default(),

@@ -89,7 +89,14 @@ async fn what_is_decided_together_is_written_together_or_not_at_all() {
     let store = store_with_a_game(folder.path()).await;
     let nowhere = GameId::from_random([8; 16]);
     let save = |game| Write::SaveGame { game, state: Some("x".into()), at: WallTime(1) };
-    let progress = Write::Progress { visit: VISITS[0], scene: 5, ended: None, progress: "{}".into() };
+    let progress = Write::Progress {
+        visit: VISITS[0],
+        scene: 5,
+        ended: None,
+        condition: None,
+        progress: "{}".into(),
+        at: WallTime(7),
+    };
     assert!(store.apply(vec![progress, save(GAME), save(nowhere)]).await.is_err());
     assert_eq!(store.live_games().await.unwrap(), LiveGames::default());
     assert_eq!(store.visit(VISITS[0]).await.unwrap().unwrap().scene, 0);

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use base::{Frame, GameId, Rng, Seat, SeatSet, StateHash, VisitId, WallTime};
-use store::{FrameRow, Reader, SeatEnding, Store, Write};
+use store::{FrameRow, InCondition, Reader, SeatEnding, Store, Write};
 use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, PlayEvent, RecordBatch};
 use wire::control::{TerminationReason, VisitEnding};
 
@@ -125,13 +125,30 @@ async fn any_order_of_overlapping_batches_gives_every_frame_once() {
     }
 }
 
+fn visit_experiment(folder: &std::path::Path) -> String {
+    Reader::open(folder).unwrap().visits().unwrap().remove(0).experiment
+}
+
 #[tokio::test]
 async fn visits_games_and_endings_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_a_game(folder.path()).await;
     let (ended, progress) = (Some(VisitEnding::PartnerLost), "{\"scene\":2}".to_owned());
-    let write = Write::Progress { visit: VISITS[0], scene: 2, ended, progress: progress.clone() };
-    store.apply(vec![write]).await.unwrap();
+    let condition = Some("fast".to_owned());
+    let (visit, at) = (VISITS[0], WallTime(7));
+    let write = Write::Progress {
+        visit,
+        scene: 2,
+        ended,
+        condition: condition.clone(),
+        progress: progress.clone(),
+        at,
+    };
+    let step = |name: &str| {
+        let detail = serde_json::json!({ "counts": { "fast": 0 } });
+        Write::Path { visit, kind: "condition", name: name.into(), detail, at }
+    };
+    store.apply(vec![write, step("fast"), step("slow")]).await.unwrap();
     let ending =
         SeatEnding { reason: TerminationReason::PartnerLost, frame: 17, at: WallTime(70), is_partial: true };
     let later = SeatEnding { reason: TerminationReason::Normal, ..ending };
@@ -145,10 +162,16 @@ async fn visits_games_and_endings_come_back_as_they_were() {
     assert_eq!((visit.scene, visit.ended), (2, Some(VisitEnding::PartnerLost)));
     assert_eq!(visit.progress, Some(progress));
     assert_eq!(store.visit(VisitId::from_random([77; 16])).await.unwrap(), None);
+    let in_condition = InCondition { visit: VISITS[0], condition: "fast".into(), ended, changed: at };
+    assert_eq!(store.in_conditions(visit_experiment(folder.path())).await.unwrap(), [in_condition]);
+    assert_eq!(store.in_conditions("another".into()).await.unwrap(), []);
+    let path = Reader::open(folder.path()).unwrap().path().unwrap();
+    let names: Vec<_> = path.iter().map(|row| (row.kind.as_str(), row.name.as_str(), row.at)).collect();
+    assert_eq!(names, [("condition", "fast", at), ("condition", "slow", at)], "in the order of their coming");
     let row = store.seat_of(GAME, VISITS[1]).await.unwrap().unwrap();
     assert_eq!((row.seat, row.seats, row.input_size), (seat(1), 2, 1));
     let games = Reader::open(folder.path()).unwrap().games().unwrap();
-    assert_eq!(games[0].game.seed, u64::MAX);
+    assert_eq!((games[0].game.seed, games[0].game.options.as_slice()), (u64::MAX, &[3.0, 0.1][..]));
     assert_eq!(games[0].endings, [Some(ending), None], "the first ending stands");
 }
 

@@ -564,6 +564,9 @@ pub struct GameStart {
     pub rules: GameRules,
     /// The environment.
     pub environment: EnvironmentRef,
+    /// The environment's options, in its manifest's order; the same for all who play.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<f64>,
     /// Key names (`KeyboardEvent.code`) to the environment's buttons.
     pub keys: BTreeMap<String, String>,
     /// For `RTCConfiguration.iceServers`, as it is.
@@ -917,6 +920,7 @@ mod tests {
             seed: Seed(0xff),
             rules: GameRules::default(),
             environment: EnvironmentRef { url: "/environments/ab.wasm".into(), sha256: "ab".into() },
+            options: vec![3.0],
             keys: BTreeMap::from([("ArrowLeft".into(), "left".into())]),
             ice_servers: vec![],
             ice_lifetime_millis: 0,

@@ -9,6 +9,9 @@ pub const ABI_VERSION: u32 = 1;
 /// The most columns that an environment may observe, and as many infos.
 pub const MAX_COLUMNS: usize = 256;
 
+/// The most options that an environment may have.
+pub const MAX_OPTIONS: usize = 64;
+
 /// An environment's description of itself. Unknown keys are refused.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,9 @@ pub struct Manifest {
     /// The names of the numbers that only the researcher sees.
     #[serde(default)]
     pub info: Vec<String>,
+    /// What an experiment may set: names, and the values that they have when it does not.
+    #[serde(default)]
+    pub options: Vec<(String, f64)>,
 }
 
 /// What is wrong with a manifest.
@@ -75,9 +81,16 @@ impl Manifest {
         if manifest.buttons.len() > manifest.input_bytes * 8 {
             return field("buttons", format!("has more names than {} bytes have bits", manifest.input_bytes));
         }
-        for (name, names) in
-            [("buttons", &manifest.buttons), ("observation", &manifest.observation), ("info", &manifest.info)]
-        {
+        let options: Vec<_> = manifest.options.iter().map(|(name, _)| name.clone()).collect();
+        if options.len() > MAX_OPTIONS {
+            return field("options", format!("has {} names; the most is {MAX_OPTIONS}", options.len()));
+        }
+        for (name, names) in [
+            ("buttons", &manifest.buttons),
+            ("observation", &manifest.observation),
+            ("info", &manifest.info),
+            ("options", &options),
+        ] {
             if names.len() > MAX_COLUMNS {
                 return field(name, format!("has {} names; the most is {MAX_COLUMNS}", names.len()));
             }
@@ -118,6 +131,11 @@ mod tests {
             ("\"y\"", "\"Y\"", "`observation` has \"Y\"; use lower-case letters, digits and _"),
             ("\"y\"", "\"x\"", "`observation` has a name twice"),
             ("\"name\"", "\"nam\"", "unknown field `nam`"),
+            (
+                "\"seats\"",
+                "\"options\":[[\"speed\",1],[\"speed\",2]],\"seats\"",
+                "`options` has a name twice",
+            ),
         ] {
             let error = Manifest::parse(GOOD.replace(from, to).as_bytes()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -11,7 +11,7 @@ use crate::form::Field;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scene {
-    /// Its name in the experiment.
+    /// Its name in the experiment; behind the first of several passages their number, like `easy.2`.
     pub id: String,
     /// The experiment's title.
     pub title: String,

@@ -17,8 +17,7 @@ use player::Player;
 const WIDTH: f32 = 640.0;
 const HEIGHT: f32 = 400.0;
 
-/// After being tagged one stands still for so long, and is safe from it for so long after passing it on.
-const FROZEN_FRAMES: u32 = 24;
+/// After passing it on one is safe from it for so long.
 const IMMUNE_FRAMES: u32 = 45;
 
 /// Points for every frame in which one is not it.
@@ -33,6 +32,8 @@ struct Tag {
     it: usize,
     flash: Option<Flash>,
     frame: u32,
+    /// After being tagged one stands still for so long.
+    frozen_frames: u32,
 }
 
 /// Where somebody was just tagged.
@@ -47,7 +48,8 @@ impl Environment for Tag {
         "abi": 1, "name": "Tag", "seats": [2, 8], "size": [640, 400], "input_bytes": 1,
         "buttons": ["left", "right", "up", "down", "dash"],
         "observation": ["x", "y", "vx", "vy", "it", "frozen", "dash_ready", "nearest_dx", "nearest_dy"],
-        "info": ["score", "tags_made", "times_tagged"]
+        "info": ["score", "tags_made", "times_tagged"],
+        "options": [["frozen_frames", 24]]
     }"#;
     const INPUT_BYTES: usize = 1;
 
@@ -63,7 +65,12 @@ impl Environment for Tag {
             it: random.below(u32::from(seats)) as usize,
             flash: None,
             frame: 0,
+            frozen_frames: 0,
         }
+    }
+
+    fn configure(&mut self, options: &[f64]) {
+        self.frozen_frames = options[0] as u32;
     }
 
     fn step(&mut self, _frame: u32, actions: &Actions, outcome: &mut Outcome) -> bool {
@@ -130,7 +137,7 @@ impl Tag {
         self.players[self.it].immune = IMMUNE_FRAMES;
         self.players[self.it].tags_made += 1;
         let player = &mut self.players[touched];
-        (player.frozen, player.vx, player.vy) = (FROZEN_FRAMES, 0.0, 0.0);
+        (player.frozen, player.vx, player.vy) = (self.frozen_frames, 0.0, 0.0);
         player.times_tagged += 1;
         self.flash = Some(Flash { x: player.x, y: player.y, age: 0 });
         self.it = touched;

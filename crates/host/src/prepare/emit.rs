@@ -123,7 +123,7 @@ pub(super) fn emit(source: &Source<'_>) -> Result<Vec<u8>, PrepareError> {
     }
     module.section(&memory(source.pages.most));
     module.section(&globals(source, saved.len() as u32)?);
-    module.section(&exports(&added));
+    module.section(&exports(source, &added));
     if let Some(elements) = source.sections.elements.clone() {
         let mut section = ElementSection::new();
         reencoder.parse_element_section(&mut section, elements)?;
@@ -189,10 +189,10 @@ fn globals(source: &Source<'_>, saved: u32) -> Result<GlobalSection, PrepareErro
     Ok(section)
 }
 
-fn exports(added: &Added) -> ExportSection {
+fn exports(source: &Source<'_>, added: &Added) -> ExportSection {
     let mut section = ExportSection::new();
     section.export("memory", ExportKind::Memory, 0);
-    for (index, wanted) in (added.first_wrapper..).zip(&INTERFACE) {
+    for ((index, wanted), _) in (added.first_wrapper..).zip(&INTERFACE).zip(&source.interface) {
         section.export(wanted.name, ExportKind::Func, index);
     }
     section.export("interplay_save", ExportKind::Func, added.save);

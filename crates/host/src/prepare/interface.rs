@@ -7,6 +7,9 @@ pub const FAULT_OUT_OF_FUEL: i32 = 1;
 /// `interplay_fault` after a call went too deep.
 pub const FAULT_TOO_DEEP: i32 = 2;
 
+/// What only environments with options export.
+pub(super) const OPTIONS: &str = "interplay_options";
+
 /// A function of the interface.
 pub(super) struct InterfaceFunction {
     pub(super) name: &'static str,
@@ -24,8 +27,8 @@ const fn function(
     InterfaceFunction { name, parameters, results, signature }
 }
 
-/// What an environment must export beside its memory.
-pub(super) const INTERFACE: [InterfaceFunction; 7] = [
+/// What an environment must export beside its memory. The last it may leave out.
+pub(super) const INTERFACE: [InterfaceFunction; 8] = [
     function("interplay_manifest", &[], &[I32], "() -> i32"),
     function("interplay_actions", &[], &[I32], "() -> i32"),
     function("interplay_outcome", &[], &[I32], "() -> i32"),
@@ -33,6 +36,7 @@ pub(super) const INTERFACE: [InterfaceFunction; 7] = [
     function("interplay_step", &[I32], &[I32], "(i32) -> i32"),
     function("interplay_observe", &[I32], &[I32], "(i32) -> i32"),
     function("interplay_draw", &[I32], &[I32], "(i32) -> i32"),
+    function(OPTIONS, &[], &[I32], "() -> i32"),
 ];
 
 /// What preparing exports beside those.

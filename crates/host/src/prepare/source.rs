@@ -5,7 +5,7 @@ use wasmparser::{
     Operator, Parser, Payload, TypeRef, ValType, ValidPayload, Validator, WasmFeatures,
 };
 
-use super::interface::{ADDED, INTERFACE};
+use super::interface::{ADDED, INTERFACE, OPTIONS};
 use super::{DEFAULT_GROWTH_PAGES, MAX_MODULE_BYTES, MAX_PAGES, PrepareError};
 
 /// What a module may use. Left out on purpose: threads and relaxed SIMD (not deterministic); passive segments,
@@ -208,9 +208,12 @@ impl<'a> Source<'a> {
             return Err(PrepareError::Taken(taken.name.to_owned()));
         }
         for wanted in &INTERFACE {
-            let index = exports
-                .iter()
-                .find(|export| export.name == wanted.name && export.kind == ExternalKind::Func)
+            let export = exports.iter().find(|export| export.name == wanted.name);
+            if export.is_none() && wanted.name == OPTIONS {
+                continue;
+            }
+            let index = export
+                .filter(|export| export.kind == ExternalKind::Func)
                 .map(|export| export.index)
                 .filter(|&index| {
                     let ty = &self.types[self.functions[index as usize] as usize];

@@ -5,7 +5,7 @@ use host::prepare::prepare;
 use host::{During, EnvironmentError, Fault, Module, ModuleError, NativeEnvironment};
 use rollback::{Environment, Simulation};
 
-use crate::support::{built_module, module, text};
+use crate::support::{built_module, module, text, text_with};
 
 fn error(memory: &str, from: &str, to: &str) -> ModuleError {
     let source = text(memory, "", "i32.const 0");
@@ -98,4 +98,52 @@ fn tag_draws_and_observes_for_every_seat() {
             assert!(wire::draw::parse(&list).unwrap().len() > 20, "seat {seat} of {seats}");
         }
     }
+}
+
+/// A module with two options, whose step rewards seat 0 with the second one as it was when the episode began.
+fn with_options(export: &str) -> Vec<u8> {
+    let copied = "(func (export \"interplay_reset\") (param i32 i32 i32 i32)
+        (f64.store (i32.const 3000) (f64.load (i32.const 2056)))
+        (f64.store (i32.const 2056) (f64.const 99)))";
+    let step = "(f64.store (i32.const 520) (f64.load (i32.const 3000))) (i32.const 0)";
+    let source = text_with(r#","options":[["a",1],["b",2]]"#, "1 1", "", step);
+    let reset = "(func (export \"interplay_reset\") (param i32 i32 i32 i32))";
+    assert!(source.contains(reset));
+    wat::parse_str(source.replace(reset, &format!("{copied}{export}"))).unwrap()
+}
+
+const OPTIONS: &str = "(func (export \"interplay_options\") (result i32) i32.const 2048)";
+
+#[test]
+fn every_episode_begins_with_the_options_that_were_set() {
+    let module = Module::new(&prepare(&with_options(OPTIONS)).unwrap()).unwrap();
+    assert_eq!(module.manifest().options, [("a".to_owned(), 1.0), ("b".to_owned(), 2.0)]);
+    let mut environment = NativeEnvironment::new(&module).unwrap();
+    let play = |environment: &mut NativeEnvironment, episode| {
+        environment.reset(1, episode, 0).unwrap();
+        environment.step(0, &[]).unwrap().rewards[0]
+    };
+    assert_eq!(play(&mut environment, 0).to_bits(), 2.0_f64.to_bits(), "the usual one");
+    let usual = environment.state_hash().unwrap();
+    assert!(environment.set_options(&[0.5, -7.25]));
+    for episode in 0..3 {
+        assert_eq!(
+            play(&mut environment, episode).to_bits(),
+            (-7.25_f64).to_bits(),
+            "whatever the last one wrote there"
+        );
+    }
+    assert_ne!(environment.state_hash().unwrap(), usual, "they are part of the state");
+    assert!(!environment.set_options(&[0.0; 100_000]));
+}
+
+#[test]
+fn options_without_a_place_are_refused() {
+    for export in ["", "(func (export \"interplay_options\") (result i32) i32.const 65530)"] {
+        let error = Module::new(&prepare(&with_options(export)).unwrap()).map(drop).unwrap_err().to_string();
+        assert!(error.contains("interplay_options"), "{error}");
+    }
+    let wrong = "(func (export \"interplay_options\") (param i32) (result i32) i32.const 2048)";
+    let error = prepare(&with_options(wrong)).unwrap_err().to_string();
+    assert!(error.contains("must export `interplay_options`() -> i32"), "{error}");
 }

@@ -11,7 +11,13 @@ pub(crate) const PAGE: usize = 64 * 1024;
 /// The text of a module with the whole interface. `items` come first, so that they may import; `step` is the body
 /// of `interplay_step`, with its parameter `$frame`.
 pub(crate) fn text(memory: &str, items: &str, step: &str) -> String {
-    let manifest = r#"{"abi":1,"name":"Test","seats":[1,8],"size":[100,100],"input_bytes":1,"buttons":[],"observation":["x"]}"#;
+    text_with("", memory, items, step)
+}
+
+/// The same, with more in the manifest.
+pub(crate) fn text_with(more: &str, memory: &str, items: &str, step: &str) -> String {
+    let manifest = r#"{"abi":1,"name":"Test","seats":[1,8],"size":[100,100],"input_bytes":1,"buttons":[],"observation":["x"]"#;
+    let manifest = format!("{manifest}{more}}}");
     let (length, manifest) = (manifest.len(), manifest.replace('"', "\\\""));
     format!(
         r#"(module {items}

@@ -18,6 +18,9 @@ type Ending = (TerminationReason, Option<ExclusionReason>);
 
 impl Stager {
     pub(super) fn begin_game(&mut self, place: &Place, group: Vec<VisitId>, now: Timestamp) {
+        if !self.assign_group(&group, now) {
+            return self.tell_lobby(place, now);
+        }
         let (version, index) = place;
         let Some(experiment) = self.experiments.get(version).cloned() else { return };
         let Some(scene) = experiment.game(*index) else { return };
@@ -25,11 +28,16 @@ impl Stager {
         let epoch = self.rng.next_u64() as u32;
         let seed = scene.seed.unwrap_or_else(|| self.rng.next_u64());
         let scene_id = experiment.scenes[*index].id.clone();
+        // They are the same for all who may meet.
+        let first = group.first().and_then(|first| self.visits.get(first));
+        let options =
+            first.map_or_else(Vec::new, |first| experiment.options(*index, &first.progress.variables));
         self.effects.push_back(Effect::CreateGame(Box::new(NewGame {
             game: game_id,
             experiment_sha256: version.clone(),
             scene: scene_id.clone(),
             environment_sha256: scene.environment.sha256.clone(),
+            options: options.clone(),
             epoch,
             seed,
             rules: scene.rules,
@@ -45,6 +53,7 @@ impl Stager {
             seed: Seed(seed),
             rules: scene.rules,
             environment: scene.environment.clone(),
+            options,
             keys: scene.keys.clone(),
             ice_servers: scene.ice_servers.clone(),
             ice_lifetime_millis: 0,
@@ -71,13 +80,17 @@ impl Stager {
     /// Everyone of a group is ready, and every link of it is good enough.
     pub(super) fn game_begins(&mut self, id: GameId, now: Timestamp) {
         let Some(game) = self.games.get(&id) else { return };
-        let group: Vec<_> = game.remaining().map(|(_, visit)| visit).collect();
-        for &id in &group {
+        let seats: Vec<_> = game.remaining().collect();
+        let group: Vec<_> = seats.iter().map(|&(_, visit)| visit).collect();
+        let game_id = id;
+        for (seat, id) in seats {
             let Some(visit) = self.visits.get_mut(&id) else { continue };
+            let (passage, detail) = (visit.passage(), json!({ "game": game_id, "seat": seat }));
             visit.waits_since = None;
             visit.progress.group.clone_from(&group);
             let place = visit.place();
             self.leave_lobby(&place, id, now);
+            self.record_visit(id, "game", passage, detail);
             self.write_progress(id);
         }
     }

@@ -1,5 +1,6 @@
 //! Takes every visit through its scenes.
 
+mod assign;
 mod check;
 mod games;
 mod hidden;
@@ -7,6 +8,7 @@ mod scenes;
 mod screening;
 mod waiting;
 
+use core::mem;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,11 +24,14 @@ use wire::texts::Texts;
 
 use crate::agent::{Agent, Facts};
 use crate::check::{Asked, CheckId};
+use crate::conditions::{Tally, Unit};
 use crate::effect::{Effect, SeatEnding};
 use crate::experiment::{Experiment, GameScene};
 use crate::game::{Game, History, Measured, Output, Saved};
+use crate::guard::Guard;
 use crate::lobby::{Lobbies, Place};
 use crate::monitor::Monitor;
+use crate::plan::Position;
 use crate::visit::{Outcome, Over, Progress};
 
 /// How long a visit may be away before it loses its place in a lobby.
@@ -104,6 +109,43 @@ impl Visit {
         self.progress.scene as usize
     }
 
+    /// The passage that it is in.
+    fn position(&self) -> Position {
+        Position { scene: self.index(), turns: self.progress.turns.clone() }
+    }
+
+    /// Which passage of its scene that is, from 1.
+    fn number(&self) -> u32 {
+        self.experiment.number(&self.progress.turns)
+    }
+
+    /// The passage's name.
+    fn passage(&self) -> String {
+        self.experiment.passage(self.index(), &self.progress.turns).unwrap_or_default()
+    }
+
+    /// Whether a scene or block is for this visit.
+    fn admits(&self, guard: &Guard) -> bool {
+        guard.admits(self.progress.condition.as_deref(), &self.progress.variables)
+    }
+
+    /// The passage that is meant when a scene is named here.
+    fn named(&self, id: VisitId, scene: &str) -> Option<Position> {
+        self.experiment.seek(id, Some(&self.position()), self.experiment.index_of(scene)?)
+    }
+
+    /// Who gets a condition together.
+    fn unit(&self) -> Unit {
+        self.experiment.assignment.unit
+    }
+
+    /// What it must have in common with those whom it plays with: who gets a condition as a group plays with its like only,
+    /// and a game has one set of options.
+    fn company(&self) -> (Option<&str>, Vec<f64>) {
+        let condition = self.progress.condition.as_deref().filter(|_| self.unit() == Unit::Group);
+        (condition, self.experiment.options(self.index(), &self.progress.variables))
+    }
+
     /// Its scene's lobby, if it has one.
     fn place(&self) -> Place {
         (self.experiment.version.clone(), self.index())
@@ -118,12 +160,17 @@ impl Visit {
         matches!(self.presence, Presence::Here { .. })
     }
 
-    /// A game of its scene went wrong: of several scenes the first counts, of one the last.
+    /// A game of its scene went wrong: of several passages the first counts, of one the last.
     fn note(&mut self, ending: VisitEnding) {
-        let scene = self.progress.scene;
-        if self.progress.outcome.is_none_or(|known| known.scene == scene) {
-            self.progress.outcome = Some(Outcome { scene, ending });
+        let here = (self.progress.scene, self.number());
+        if self.progress.outcome.is_none_or(|known| (known.scene, known.passage) == here) {
+            self.set_outcome(ending);
         }
+    }
+
+    fn set_outcome(&mut self, ending: VisitEnding) {
+        let (scene, passage) = (self.progress.scene, self.number());
+        self.progress.outcome = Some(Outcome { scene, passage, ending });
     }
 }
 
@@ -155,6 +202,7 @@ pub struct Stager {
     /// What the study's own check was asked and has not answered.
     asked: BTreeMap<CheckId, Asked>,
     next_check: u64,
+    tally: Tally,
     effects: VecDeque<Effect>,
 }
 
@@ -173,6 +221,7 @@ impl Stager {
             games: BTreeMap::new(),
             asked: BTreeMap::new(),
             next_check: 1,
+            tally: Tally::default(),
             effects: VecDeque::new(),
         }
     }
@@ -196,16 +245,27 @@ impl Stager {
     }
 
     /// A visit as it was written down. One whose version of the experiment is not to be had goes on in this one.
-    fn restored(&self, restored: Restored, presence: Presence) -> Visit {
+    fn restored(&self, id: VisitId, restored: Restored, presence: Presence) -> Visit {
         let Restored { version, mut progress, .. } = restored;
-        let experiment = self.experiments.get(&version).unwrap_or_else(|| {
-            let last = self.current.scenes.len() - 1;
-            let same = self.current.index_of(&progress.scene_id);
-            progress.scene = same.unwrap_or((progress.scene as usize).min(last)) as u32;
-            &self.current
-        });
-        let experiment = Arc::clone(experiment);
-        if let Some(scene) = experiment.scenes.get(progress.scene as usize) {
+        let experiment = Arc::clone(self.experiments.get(&version).unwrap_or(&self.current));
+        let here = Position { scene: progress.scene as usize, turns: mem::take(&mut progress.turns) };
+        let here_id = experiment.scenes.get(here.scene).map(|scene| scene.id.as_str());
+        let is_new = progress.scene_id.is_empty() && progress.scene == 0 && progress.ended.is_none();
+        let position = if is_new {
+            experiment.next(id, None, |_, guard| guard.admits(None, &progress.variables))
+        } else if (progress.scene_id.is_empty() || here_id == Some(&progress.scene_id))
+            && experiment.has(&here)
+        {
+            Some(here)
+        } else {
+            let last = experiment.scenes.len() - 1;
+            let scene = experiment.index_of(&progress.scene_id).unwrap_or(here.scene.min(last));
+            experiment.seek(id, None, scene)
+        };
+        if let Some(Position { scene, turns }) = position {
+            (progress.scene, progress.turns) = (scene as u32, turns);
+        }
+        if let Some(scene) = experiment.scenes.get(progress.scene as usize).filter(|_| !is_new) {
             progress.scene_id.clone_from(&scene.id);
         }
         Visit {
@@ -293,7 +353,7 @@ impl Stager {
         let mut sitting = Vec::new();
         for (seat, visit) in game.remaining() {
             let presence = Presence::Away { page: game.page(seat), since: now };
-            let known = self.restored(visits.remove(&visit).unwrap_or_default(), presence);
+            let known = self.restored(visit, visits.remove(&visit).unwrap_or_default(), presence);
             if known.index() != game.scene || known.game_scene().is_none() {
                 return Err(serde::de::Error::custom(
                     "the experiment does not have this game's scene any more",
@@ -320,9 +380,10 @@ impl Stager {
         let open_game = restored.open_game.filter(|_| !self.knows(id));
         let is_new = !self.knows(id);
         if is_new {
-            let visit = self.restored(restored, Presence::Here { page });
+            let visit = self.restored(id, restored, Presence::Here { page });
             self.visits.insert(id, visit);
         }
+        self.tally.is_here(id);
         let Some(visit) = self.visits.get_mut(&id) else { return };
         if is_new || visit.presence.page() != page {
             visit.loaded_anew();
@@ -358,7 +419,10 @@ impl Stager {
                 let missing = base::SeatSet::EMPTY;
                 self.set_over(id, Over { game, seat, reason, exclusion: None, frame, missing }, now);
             }
-            None => self.show_scene(id, now),
+            None => {
+                self.begin_visit(id);
+                self.show_scene(id, now);
+            }
         }
         if let Some(game) = game {
             self.in_game(game, id, now, |game, seat| game.handle_page(seat, page, now));
@@ -373,6 +437,8 @@ impl Stager {
         }
         known.over_until = None;
         known.monitor.set_hidden(false, now);
+        let limit = Duration::from_millis(known.experiment.assignment.dropout_millis.into());
+        self.tally.is_away(visit, now + limit);
         let (game, place) = (known.game, known.place());
         if self.lobbies.waiting(&place).iter().any(|waiting| waiting.visit == visit) {
             self.tell_lobby(&place, now);
@@ -432,7 +498,7 @@ impl Stager {
             }
             ClientMessage::Visibility { hidden, frame } => self.visibility(from, hidden, frame, now),
             ClientMessage::LeaveLobby { scene_id } => {
-                let here = self.visits.get(&from).is_some_and(|visit| visit.progress.scene_id == scene_id);
+                let here = self.visits.get(&from).is_some_and(|visit| visit.passage() == scene_id);
                 if here {
                     self.stop_waiting(from, VisitEnding::Left, now);
                 }

@@ -5,9 +5,13 @@
 //! must be able to read what happened, also one who was away and comes back later. `advance_scene` takes it on, or
 //! [`OVER_LIMIT`], which only runs while somebody is there to read.
 
+use core::mem;
 use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::{Timestamp, VisitId};
+use serde_json::json;
 use wire::control::{SceneKind, ServerMessage, TerminationReason, VisitEnding};
 use wire::form::{self, Answers};
 
@@ -16,7 +20,8 @@ use crate::comprehension::Comprehension;
 use crate::effect::Effect;
 use crate::experiment::{After, SceneSpecKind};
 use crate::game::Game;
-use crate::visit::{Outcome, Over};
+use crate::plan::{Position, Turn};
+use crate::visit::Over;
 
 /// After so long whoever has a game that ended early before them is taken on, whether or not their data are saved (X3).
 pub(super) const OVER_LIMIT: Duration = Duration::from_secs(10);
@@ -32,8 +37,7 @@ impl Stager {
         }
         let Some(visit) = self.visits.get_mut(&id) else { return };
         let index = visit.index();
-        let ended = visit.progress.ended.unwrap_or(VisitEnding::Completed);
-        let Some(mut scene) = visit.experiment.scene(index, ended) else { return };
+        let Some(mut scene) = visit.experiment.scene(&visit.progress) else { return };
         if let (SceneKind::End { reason: VisitEnding::ScreenedOut, body, .. }, Some(screened)) =
             (&mut scene.kind, &visit.progress.screened)
         {
@@ -62,18 +66,21 @@ impl Stager {
     pub(super) fn advance_scene(&mut self, from: VisitId, scene_id: &str, answers: &Answers, now: Timestamp) {
         let Some(visit) = self.visits.get(&from).filter(|visit| !visit.is_unscreened()) else { return };
         // A late or repeated one changes nothing (S2).
-        let scene = visit.experiment.scenes.get(visit.index()).filter(|scene| scene.id == scene_id);
-        let Some(scene) = scene else { return };
+        if visit.passage() != scene_id {
+            return;
+        }
+        let Some(scene) = visit.experiment.scenes.get(visit.index()) else { return };
         if visit.progress.over.is_some() {
             return self.leave_over(from, now);
         }
         // Games and the end are not left at the participant's word.
         let Some(sheet) = scene.kind.sheet() else { return };
-        let (scene_id, comprehension) = (scene.id.clone(), scene.kind.comprehension().cloned());
+        let (scene_id, comprehension) = (scene_id.to_owned(), scene.kind.comprehension().cloned());
         match form::check(&sheet.fields, answers) {
             Ok(answers) => match comprehension {
                 Some(comprehension) => self.comprehend(from, &comprehension, answers, now),
                 None => {
+                    self.take_answers(from, &answers);
                     if !answers.is_empty() {
                         self.effects.push_back(Effect::Answers { visit: from, scene: scene_id, answers });
                     }
@@ -96,7 +103,7 @@ impl Stager {
         now: Timestamp,
     ) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        let scene_id = visit.progress.scene_id.clone();
+        let scene_id = visit.passage();
         let is_wrong = comprehension.wrong(&answers).next().is_some();
         // The same again is no other try: the page may not have heard what came of it.
         if is_wrong && visit.progress.wrong != answers {
@@ -110,6 +117,7 @@ impl Stager {
             self.write_progress(id);
             return self.send(id, ServerMessage::AnswersRefused { scene_id, problems });
         }
+        self.take_answers(id, &answers);
         answers.insert(ATTEMPTS.to_owned(), (attempts + u32::from(!is_wrong)).into());
         self.effects.push_back(Effect::Answers { visit: id, scene: scene_id, answers });
         if is_wrong {
@@ -122,10 +130,10 @@ impl Stager {
     /// Takes a visit to the scene that there is for those who cannot go on here; without one, to the end.
     pub(super) fn turn_away(&mut self, id: VisitId, why: VisitEnding, to: Option<&str>, now: Timestamp) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        match to.and_then(|scene| visit.experiment.index_of(scene)) {
-            Some(index) => {
-                visit.progress.outcome = Some(Outcome { scene: visit.progress.scene, ending: why });
-                self.go_to(id, index, now);
+        match to.and_then(|scene| visit.named(id, scene)) {
+            Some(to) => {
+                visit.set_outcome(why);
+                self.go_to(id, to, now);
             }
             None => self.end_visit(id, why, now),
         }
@@ -134,27 +142,56 @@ impl Stager {
     /// Takes a visit to its next scene: it is done with this one, as it should be.
     pub(super) fn go_on(&mut self, id: VisitId, now: Timestamp) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        let scene = visit.progress.scene;
-        visit.progress.outcome.take_if(|outcome| outcome.scene == scene);
-        let next = visit.index() + 1;
+        let (scene, passage) = (visit.progress.scene, visit.number());
+        visit.progress.outcome.take_if(|outcome| (outcome.scene, outcome.passage) == (scene, passage));
+        self.go_next(id, now);
+    }
+
+    /// Takes a visit to the scene that follows.
+    fn go_next(&mut self, id: VisitId, now: Timestamp) {
+        if !self.assign_person(id, now) {
+            return;
+        }
+        let Some(visit) = self.visits.get(&id) else { return };
+        let mut passed_over = Vec::new();
+        let next = visit.experiment.next(id, Some(&visit.position()), |part, guard| {
+            let admits = visit.admits(guard);
+            if !admits {
+                passed_over.push(part.to_owned());
+            }
+            admits
+        });
+        // Nothing follows the last end, which is not left.
+        let Some(next) = next else { return };
+        for name in passed_over {
+            self.record_visit(id, "passed_over", name, json!({}));
+        }
         self.go_to(id, next, now);
     }
 
-    /// Takes a visit to a scene.
-    pub(super) fn go_to(&mut self, id: VisitId, index: usize, now: Timestamp) {
+    /// A visit that comes for the first time begins in its first scene.
+    pub(super) fn begin_visit(&mut self, id: VisitId) {
+        let Some(visit) = self.visits.get_mut(&id).filter(|visit| visit.progress.scene_id.is_empty()) else {
+            return;
+        };
+        let Some(scene) = visit.experiment.scenes.get(visit.index()) else { return };
+        visit.progress.scene_id.clone_from(&scene.id);
+        self.record_place(id, &[]);
+        self.write_progress(id);
+    }
+
+    /// Takes a visit to a passage.
+    pub(super) fn go_to(&mut self, id: VisitId, to: Position, now: Timestamp) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        let left = visit.experiment.scenes.get(visit.index()).map(|scene| scene.id.clone());
-        let index = index.min(visit.experiment.scenes.len() - 1);
-        let scene = &visit.experiment.scenes[index];
+        let left = visit.passage();
+        let Some(scene) = visit.experiment.scenes.get(to.scene) else { return };
         visit.game = None;
         (visit.progress.over, visit.progress.excluded_words) = (None, None);
-        if visit.index() != index {
-            visit.waits_since = None;
-        }
         visit.progress.attempts = 0;
         visit.progress.wrong.clear();
-        visit.progress.scene = index as u32;
+        visit.progress.scene = to.scene as u32;
         visit.progress.scene_id.clone_from(&scene.id);
+        let before = mem::replace(&mut visit.progress.turns, to.turns);
         let had_ended = visit.progress.ended.is_some();
         let ending = visit.progress.outcome.map_or(VisitEnding::Completed, |outcome| outcome.ending);
         let exit = match &scene.kind {
@@ -162,17 +199,63 @@ impl Stager {
             _ => None,
         };
         visit.progress.ended = exit.as_ref().map(|_| ending);
-        let has_ended = visit.progress.ended.is_some();
+        let ended = visit.progress.ended;
+        if let Some(ended) = ended {
+            self.tally.has_ended(id, ended);
+        }
+        if visit.passage() != left {
+            visit.waits_since = None;
+            self.record_place(id, &before);
+        }
         self.write_progress(id);
         if let Some(exit) = exit.filter(|_| !had_ended) {
             self.effects.push_back(Effect::VisitEnded { visit: id, ending, exit });
         }
-        if let Some(scene_id) = left {
-            self.send(id, ServerMessage::TerminateScene { scene_id });
-        }
+        self.send(id, ServerMessage::TerminateScene { scene_id: left });
         self.show_scene(id, now);
-        if has_ended {
+        if ended.is_some() {
             self.release_group(id, now);
+        }
+    }
+
+    /// Writes down where a visit has come to, and what was drawn for it on the way there.
+    fn record_place(&mut self, id: VisitId, before: &[Turn]) {
+        let Some(visit) = self.visits.get(&id) else { return };
+        let experiment = Arc::clone(&visit.experiment);
+        let (passage, turns) = (visit.passage(), visit.progress.turns.clone());
+        for turn in turns.iter().filter(|turn| experiment.is_random(&turn.block) && !before.contains(turn)) {
+            let detail = json!({ "repetition": turn.repetition, "order": turn.order });
+            self.record_visit(id, "order", turn.block.clone(), detail);
+        }
+        let repetitions: BTreeMap<_, _> = turns.iter().map(|turn| (&turn.block, turn.repetition)).collect();
+        self.record_visit(id, "scene", passage, json!(repetitions));
+    }
+
+    pub(super) fn record_visit(
+        &mut self,
+        visit: VisitId,
+        kind: &'static str,
+        name: String,
+        detail: serde_json::Value,
+    ) {
+        self.effects.push_back(Effect::RecordVisit { visit, kind, name, detail });
+    }
+
+    /// Remembers what texts and branches may ask for of the scene's answers.
+    fn take_answers(&mut self, id: VisitId, answers: &Answers) {
+        let Some(visit) = self.visits.get_mut(&id) else { return };
+        let scene = visit.experiment.scenes.get(visit.index());
+        let Some((scene, sheet)) = scene.and_then(|scene| Some((scene, scene.kind.sheet()?))) else { return };
+        for field in &sheet.fields {
+            let variable = format!("{}.{}", scene.id, field.id);
+            match answers.get(&field.id) {
+                Some(answer) if visit.experiment.uses(&variable) => {
+                    visit.progress.variables.insert(variable, answer.clone());
+                }
+                _ => {
+                    visit.progress.variables.remove(&variable);
+                }
+            }
         }
     }
 
@@ -197,17 +280,19 @@ impl Stager {
         let Some(visit) = self.visits.get_mut(&id) else { return };
         visit.over_until = None;
         let Some(over) = visit.progress.over.take() else { return };
-        let index = visit.index();
-        let after = visit.experiment.game(index).map_or(&After::Next, |game| {
+        let after = visit.experiment.game(visit.index()).map_or(&After::Next, |game| {
             if over.reason.is_exclusion() { &game.on_excluded } else { &game.on_partner_lost }
         });
         let to = match after {
             // What failed here would fail again.
-            After::Lobby if over.reason != TerminationReason::Server => index,
-            After::Next | After::Lobby => index + 1,
-            After::Scene(scene) => visit.experiment.index_of(scene).unwrap_or(index + 1),
+            After::Lobby if over.reason != TerminationReason::Server => Some(visit.position()),
+            After::Next | After::Lobby => None,
+            After::Scene(scene) => visit.named(id, scene),
         };
-        self.go_to(id, to, now);
+        match to {
+            Some(to) => self.go_to(id, to, now),
+            None => self.go_next(id, now),
+        }
     }
 
     /// The participant leaves the study: the end, at once (S7).
@@ -224,8 +309,10 @@ impl Stager {
     /// Takes a visit to the end that there is for those who do not go all the way.
     pub(super) fn end_visit(&mut self, id: VisitId, ending: VisitEnding, now: Timestamp) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        visit.progress.outcome = Some(Outcome { scene: visit.progress.scene, ending });
-        let end = visit.experiment.end_after(visit.index(), ending);
-        self.go_to(id, end, now);
+        visit.set_outcome(ending);
+        let end = visit.experiment.end_after(visit.index(), ending, |guard| visit.admits(guard));
+        if let Some(end) = visit.experiment.seek(id, Some(&visit.position()), end) {
+            self.go_to(id, end, now);
+        }
     }
 }

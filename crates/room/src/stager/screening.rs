@@ -20,7 +20,7 @@ impl Visit {
     /// Whether it is not yet known whether they may take part.
     pub(super) fn is_unscreened(&self) -> bool {
         let progress = &self.progress;
-        let is_new = progress.scene == 0 && progress.ended.is_none() && progress.outcome.is_none();
+        let is_new = progress.ended.is_none() && progress.outcome.is_none();
         let is_unknown = is_new && progress.screened.is_none() && !self.experiment.screening.is_empty();
         is_unknown || self.may_try_again
     }
@@ -77,10 +77,14 @@ impl Stager {
         if passed && again {
             (visit.progress.ended, visit.progress.outcome) = (None, None);
         }
+        let variables = &visit.progress.variables;
+        let first = visit.experiment.next(id, None, |_, guard| guard.admits(None, variables));
         let agent = visit.agent.clone();
         self.effects.push_back(Effect::Screened { visit: id, agent, screened });
         if passed && again {
-            self.go_to(id, 0, now);
+            if let Some(first) = first {
+                self.go_to(id, first, now);
+            }
         } else if passed || again {
             self.write_progress(id);
             self.show_scene(id, now);

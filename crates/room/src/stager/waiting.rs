@@ -1,6 +1,7 @@
 //! In the lobby (S4).
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use base::{GameId, Timestamp, VisitId};
 use serde_json::json;
@@ -18,6 +19,11 @@ fn limit(scene: &GameScene) -> Duration {
 
 /// One for whom no group can come about any more.
 const NO_OTHERS: VisitEnding = VisitEnding::WaitroomTimeout;
+/// Whether two who wait in one lobby may play together.
+fn may_meet(visits: &BTreeMap<VisitId, Visit>, a: VisitId, b: VisitId) -> bool {
+    let company = |id| visits.get(&id).map(Visit::company);
+    company(a) == company(b)
+}
 
 impl Stager {
     fn game_scene(&self, place: &Place) -> Option<&GameScene> {
@@ -25,6 +31,9 @@ impl Stager {
     }
 
     pub(super) fn enter_lobby(&mut self, id: VisitId, now: Timestamp) {
+        if self.is_full_for(id, now) {
+            return self.turn_away_full(id, now);
+        }
         let Some(visit) = self.visits.get_mut(&id) else { return };
         let (place, since) = (visit.place(), *visit.waits_since.get_or_insert(now));
         self.lobbies.enter(place.clone(), id, since);
@@ -44,13 +53,14 @@ impl Stager {
         let is_there =
             |one: Waiting| now < one.since + limit && visits.get(&one.visit).is_some_and(Visit::is_here);
         let last = |id| visits.get(&id).map_or(&[][..], |visit| visit.progress.group.as_slice());
-        let may_meet = |a, b| match by {
+        let is_matched = |a, b| match by {
             MatchBy::First | MatchBy::Rtt => true,
             MatchBy::Same => match (last(a), last(b)) {
                 ([], []) => true,
                 (of_a, of_b) => of_a.contains(&b) && of_b.contains(&a),
             },
         };
+        let may_meet = |a, b| is_matched(a, b) && may_meet(visits, a, b);
         // Whose distance is not known comes last.
         let order = |id| match by {
             MatchBy::Rtt => {
@@ -90,10 +100,12 @@ impl Stager {
     pub(super) fn tell_lobby(&mut self, place: &Place, now: Timestamp) {
         let Some(needed) = self.game_scene(place).map(|scene| scene.players) else { return };
         let everyone = self.lobbies.waiting(place).to_vec();
-        let here = everyone.iter().filter(|one| self.visits.get(&one.visit).is_some_and(Visit::is_here));
-        // There may be more who cannot play with each other: one is missing at least.
-        let waiting = here.count().min(usize::from(needed).saturating_sub(1)) as u8;
+        let is_here = |id: VisitId| self.visits.get(&id).is_some_and(Visit::is_here);
+        let here: Vec<_> = everyone.iter().map(|one| one.visit).filter(|&id| is_here(id)).collect();
         for one in everyone {
+            let with = here.iter().filter(|&&other| may_meet(&self.visits, one.visit, other));
+            // There may be more who cannot play with each other: one is missing at least.
+            let waiting = with.count().min(usize::from(needed).saturating_sub(1)) as u8;
             self.tell_waiting(place, one, waiting, now);
         }
     }
@@ -181,6 +193,9 @@ impl Stager {
         self.effects.push_back(Effect::CancelGame { game: id, seats: game.count() });
         let others = game.remaining().map(|(_, visit)| visit);
         let others: Vec<_> = others.filter(|&visit| leaves != Some(visit)).collect();
+        for visit in others.iter().copied().chain(leaves) {
+            self.release_condition(visit);
+        }
         for &visit in &others {
             let Some(known) = self.visits.get_mut(&visit) else { continue };
             known.game = None;

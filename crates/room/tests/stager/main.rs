@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod checks;
+mod conditions;
 mod games;
 mod lobby;
 mod scenes;
 mod screening;
 mod texts;
 mod world;
+mod wrappers;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, Timestamp, VisitId};
 use room::{
-    After, Effect, EndScene, Experiment, GameScene, History, Identity, LobbyRules, MonitorRules, Progress,
-    Restored, SceneSpec, SceneSpecKind, Stager,
+    After, Assignment, Counted, Effect, EndScene, Experiment, GameScene, Guard, History, Identity,
+    LobbyRules, MonitorRules, Progress, Restored, SceneSpec, SceneSpecKind, Stager,
 };
 use wire::control::{
     ClientMessage, Cut, EnvironmentRef, GameRules, Hex, OnPlayerLost, PauseNotice, SceneKind, ServerMessage,
@@ -27,12 +27,20 @@ pub(crate) fn experiment_with(players: u8, on_player_lost: OnPlayerLost) -> Expe
 }
 
 pub(crate) fn scene(id: &str, kind: SceneSpecKind) -> SceneSpec {
-    SceneSpec { id: id.into(), kind }
+    SceneSpec { id: id.into(), kind, guard: Guard::default() }
 }
 
 pub(crate) fn experiment_of(scenes: Vec<SceneSpec>) -> Experiment {
-    let screening = room::Screening::default();
-    Experiment { version: "1".into(), title: "Tag".into(), texts: english(), screening, scenes }
+    Experiment {
+        version: "1".into(),
+        title: "Tag".into(),
+        texts: english(),
+        screening: room::Screening::default(),
+        scenes,
+        blocks: vec![],
+        conditions: vec![],
+        assignment: Assignment::default(),
+    }
 }
 
 /// What participants read as it is shipped. A line's text is in JSON's quotes as well as in TOML's.
@@ -51,6 +59,7 @@ pub(crate) fn game_scene(players: u8) -> GameScene {
         rules: GameRules::default(),
         seed: None,
         environment: EnvironmentRef { url: "/e.wasm".into(), sha256: "e".into() },
+        options: vec![],
         input_size: 1,
         keys: BTreeMap::new(),
         ice_servers: vec![],
@@ -109,6 +118,11 @@ impl World {
     /// The server is killed, and another takes up what was written down.
     pub(crate) fn restart(&mut self, lived: Duration) {
         self.stager = Stager::new(self.experiment.clone(), self.effects.len() as u64);
+        let counted = self.progress.iter().filter_map(|(&visit, progress)| {
+            let (condition, ended) = (progress.condition.clone()?, progress.ended);
+            Some(Counted { visit, condition, ended, idle: Duration::ZERO })
+        });
+        self.stager.restore_conditions(counted, self.now);
         for state in self.saved.values() {
             let visits = self.progress.keys().map(|&visit| (visit, self.restored(visit))).collect();
             self.stager.restore(state, visits, lived, self.now).unwrap();

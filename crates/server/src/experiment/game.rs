@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use room::{
     After, CheckRule, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane,
-    Seating, button_text,
+    Seating, Setting, button_text,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules};
 
-use super::Reader;
 use super::mistakes::{Reading, did_you_mean};
 use super::scene::SceneFile;
 use super::screening::{USUAL_DEADLINE_MILLIS, must_be_address};
 use super::texts::{LIMIT, check};
+use super::{Reader, variables};
 use crate::texts;
 use crate::token::hex;
 
@@ -229,7 +229,8 @@ impl Reader<'_, '_> {
         let max_frames = self.needed("max_frames", overrides.max_frames.or(game.max_frames), "game");
         let environment = self.needed("environment", game.environment, "game");
         let keys = game.keys.unwrap_or_default();
-        let environment = environment.and_then(|name| self.environment(&name, players, &keys));
+        let given = game.options.unwrap_or_default();
+        let environment = environment.and_then(|name| self.environment(&name, players, &keys, &given));
         let file = &mut self.file;
         let usual = GameRules::default();
         let recovery = game.recovery.unwrap_or_default();
@@ -264,12 +265,13 @@ impl Reader<'_, '_> {
         let lobby = game.lobby.unwrap_or_default().rules(file);
         let monitor_rules = monitor.rules(file);
         let check = monitor.check(file);
-        let (environment, input_size) = environment?;
+        let (environment, input_size, options) = environment?;
         Some(GameScene {
             players: players?,
             rules,
             seed: game.seed,
             environment,
+            options,
             input_size,
             keys,
             ice_servers,
@@ -288,7 +290,8 @@ impl Reader<'_, '_> {
         name: &str,
         players: Option<u8>,
         keys: &BTreeMap<String, String>,
-    ) -> Option<(EnvironmentRef, usize)> {
+        given: &BTreeMap<String, toml::Value>,
+    ) -> Option<(EnvironmentRef, usize, Vec<Setting>)> {
         let prepare = || -> anyhow::Result<_> {
             let whose = || format!("{}", self.source.name(name).display());
             let prepared = host::prepare::prepare(&self.source.read(name)?).with_context(whose)?;
@@ -309,10 +312,11 @@ impl Reader<'_, '_> {
             let text = format!("keys.{key} is {button:?}; {} has the buttons {buttons}{hint}", manifest.name);
             self.file.add(&format!("keys.{key}"), text);
         }
+        let options = variables::options(&mut self.file, manifest, given);
         let sha256 = hex(&Sha256::digest(&prepared));
         let input_size = manifest.input_bytes;
         self.environments.insert(sha256.clone(), prepared);
-        Some((EnvironmentRef { url: format!("/environments/{sha256}.wasm"), sha256 }, input_size))
+        Some((EnvironmentRef { url: format!("/environments/{sha256}.wasm"), sha256 }, input_size, options))
     }
 }
 

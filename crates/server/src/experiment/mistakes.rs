@@ -85,6 +85,11 @@ impl<'a> Reading<'a> {
         self.mistakes.is_empty()
     }
 
+    /// How many mistakes were found so far.
+    pub(super) fn count(&self) -> usize {
+        self.mistakes.len()
+    }
+
     /// Reads the whole of it. What cannot be is told and left out, so that more than one mistake is found.
     pub(super) fn read<T: DeserializeOwned>(&mut self) -> Option<T> {
         let mut table = self.table.clone();

@@ -2,26 +2,33 @@
 //!
 //! Every mistake is told with file, line and field where there is one, and with what would be right; all of them at once.
 
+mod block;
+mod condition;
 mod form;
 mod game;
+mod guard;
 mod mistakes;
 pub mod new;
 mod scene;
 mod screening;
 mod text;
 mod texts;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use room::{Experiment, MatchBy, SceneSpec, SceneSpecKind};
+use room::{Assignment, Condition, Experiment, Guard, MatchBy, SceneSpec, SceneSpecKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::Store;
 use toml::Spanned;
 use wire::texts::Texts;
 
+use self::block::{BlockFile, Outline};
+use self::condition::{AssignmentFile, ConditionFile, ConditionsFound};
+use self::guard::Known;
 pub use self::mistakes::{Mistake, Mistakes};
 use self::mistakes::{Reading, did_you_mean};
 use self::scene::SceneFile;
@@ -84,6 +91,11 @@ struct File {
     webhook: Option<CompletionWebhook>,
     #[serde(default)]
     scene: Vec<Spanned<SceneFile>>,
+    #[serde(default)]
+    block: Vec<Spanned<BlockFile>>,
+    #[serde(default)]
+    condition: Vec<Spanned<ConditionFile>>,
+    assignment: Option<Spanned<AssignmentFile>>,
 }
 
 /// Where an experiment's files come from.
@@ -158,9 +170,10 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
         Reader { source, overrides, file, texts: Texts::default(), environments: BTreeMap::new() };
     let read = reader.file.read::<File>();
     let is_whole = reader.file.is_clean();
-    let Some(File { id, title, language, texts, screening, webhook, scene }) = read else {
+    let Some(file) = read else {
         return Err(wrong(reader.file.into_mistakes()));
     };
+    let File { id, title, language, texts, screening, webhook, scene, block, condition, assignment } = file;
     let id = reader.given("id", id, "its name in the data");
     let title = reader.given("title", title, "what participants see above everything");
     if !id.chars().all(is_plain) {
@@ -185,16 +198,24 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
         ids.push(scene.id.clone());
         scenes.extend(reader.scene(start, scene).map(|scene| (start, scene)));
     }
+    let blocks = reader.blocks(block);
+    let conditions = reader.conditions(condition);
+    let is_game = |(_, scene): &(usize, SceneSpec)| matches!(scene.kind, SceneSpecKind::Game(_));
+    let has_game = scenes.len() < ids.len() || scenes.iter().any(is_game);
+    let assignment = reader.assignment(assignment, &conditions, (&ids, has_game));
     // What scenes were left out of is no more than what is wrong with them.
     if is_whole {
         reader.check_together(&scenes, &ids);
+        reader.check_wrappers(&scenes, &Outline { ids: &ids, blocks: &blocks }, (&conditions, &assignment));
     }
     if !reader.file.is_clean() {
         return Err(wrong(reader.file.into_mistakes()));
     }
     let scenes = scenes.into_iter().map(|(_, scene)| scene).collect();
-    let texts = reader.texts;
-    let mut experiment = Experiment { version: String::new(), title, texts, screening, scenes };
+    let blocks = blocks.into_iter().map(|(_, block)| block).collect();
+    let (version, texts) = (String::new(), reader.texts);
+    let mut experiment =
+        Experiment { version, title, texts, screening, scenes, blocks, conditions, assignment };
     experiment.version = hex(&Sha256::digest(serde_json::to_string(&experiment)?));
     Ok(Loaded { id, experiment, environments: reader.environments, webhook })
 }
@@ -205,6 +226,38 @@ impl Reader<'_, '_> {
             self.file.add(field, format!("{field} is missing; it is {meaning}"));
         }
         value.unwrap_or_default()
+    }
+
+    /// What is wrong with blocks, branches, conditions and variables beside everything else.
+    fn check_wrappers(
+        &mut self,
+        scenes: &[(usize, SceneSpec)],
+        outline: &Outline<'_>,
+        (conditions, assignment): (&[Condition], &Assignment),
+    ) {
+        let is_end = |scene: &SceneSpec| matches!(scene.kind, SceneSpecKind::End(_));
+        let ends = scenes.iter().map(|(_, scene)| scene).filter(|scene| is_end(scene));
+        if !self.check_blocks(outline, &ends.map(|scene| scene.id.as_str()).collect()) {
+            return;
+        }
+        let is_game = |(_, scene): &&(usize, SceneSpec)| matches!(scene.kind, SceneSpecKind::Game(_));
+        let first_game = scenes.iter().find(is_game);
+        let first_game = first_game.and_then(|(_, game)| outline.ids.iter().position(|id| *id == game.id));
+        let conditions = &ConditionsFound::new(conditions, assignment.unit, first_game);
+        let known = Known { outline, scenes, conditions };
+        for (start, block) in outline.blocks {
+            self.check_guard(&known, *start, &block.id, &block.guard);
+        }
+        for (start, scene) in scenes {
+            self.check_guard(&known, *start, &scene.id, &scene.guard);
+            self.check_texts(&known, *start, scene);
+        }
+        if let Some((start, last)) = scenes.last().filter(|(_, last)| last.guard != Guard::default()) {
+            let field = if last.guard.when.is_some() { "when" } else { "conditions" };
+            let text =
+                format!("the last scene is where everybody must be able to arrive; it cannot have {field}");
+            self.file.within(*start, |file| file.add(field, text));
+        }
     }
 
     /// What no scene is wrong about alone.
@@ -269,6 +322,9 @@ const fn is_plain(c: char) -> bool {
 }
 
 #[cfg(test)]
+mod wrappers;
+
+#[cfg(test)]
 mod tests {
     use room::GameScene;
     use wire::control::{PauseRules, VisitEnding};
@@ -276,7 +332,7 @@ mod tests {
     use super::*;
 
     /// Loads an experiment from a folder with the demo's other files.
-    fn load_text(text: &str) -> anyhow::Result<Loaded> {
+    pub(super) fn load_text(text: &str) -> anyhow::Result<Loaded> {
         load_with(text, "")
     }
 
@@ -300,7 +356,7 @@ mod tests {
     }
 
     /// What is said of a file.
-    fn complaint_of(text: &str) -> String {
+    pub(super) fn complaint_of(text: &str) -> String {
         format!("{:#}", load_text(text).expect_err("it was taken"))
     }
 
@@ -631,7 +687,8 @@ mod tests {
             said.lines().map(|line| line.split_once("experiment.toml: ").unwrap().1).collect();
         let begins = |start: &str| lines.iter().any(|line| line.starts_with(start));
         for expected in [
-            "line 2: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `screening`, `webhook`, `scene`; did you mean `title`?",
+            "line 2: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `screening`, \
+             `webhook`, `scene`, `block`, `condition`, `assignment`; did you mean `title`?",
             "line 16: unknown field `plyers`",
             "line 17: seed: invalid type: string \"three\", expected u64",
             "line 18: unknown field `grace`",
@@ -673,6 +730,10 @@ mod tests {
         let own: String = others.iter().filter_map(|shown| shown.strip_prefix("# texts.toml")).collect();
         assert!(!own.is_empty());
         for shown in others.into_iter().filter(|shown| !shown.starts_with("# texts.toml")) {
+            if shown.starts_with("id = ") {
+                load_text(shown).unwrap_or_else(|error| panic!("{shown}{error:#}"));
+                continue;
+            }
             let text = match shown.strip_prefix("[[scene]]") {
                 Some(_) if shown.contains("id = \"thanks\"") => {
                     demo_with("[[scene]]\nkind = \"end\"\nid = \"thanks\"", shown)
@@ -684,7 +745,15 @@ mod tests {
                 None if shown.starts_with('[') || shown.starts_with("language") => {
                     demo_with("[[scene]]\nkind = \"start\"", &format!("{shown}\n[[scene]]\nkind = \"start\""))
                 }
-                None => demo_with("fps = 30", &format!("fps = 30\n{shown}")),
+                None => {
+                    let variable =
+                        "\n[[condition]]\nid = \"a\"\nvariables = { speed = 9 }\n[[scene]]\nkind = \"start\"";
+                    demo_with("fps = 30", &format!("fps = 30\n{shown}")).replacen(
+                        "[[scene]]\nkind = \"start\"",
+                        variable,
+                        1,
+                    )
+                }
             };
             load_with(&(text + sorry), &own).unwrap_or_else(|error| panic!("{shown}{error:#}"));
             count += 1;

@@ -12,6 +12,7 @@ use wire::texts::Name;
 
 use super::form::{self, FieldFile};
 use super::game::{IceServerFile, LobbyFile, MonitorFile, RecoveryFile};
+use super::guard::{self, WhenFile};
 use super::mistakes::Reading;
 use super::text::{end_scene, html_of};
 use super::{Reader, is_plain};
@@ -48,6 +49,7 @@ pub(super) struct SceneFile {
     pub(super) prediction: Option<Prediction>,
     pub(super) intermission_ms: Option<u32>,
     pub(super) seed: Option<u64>,
+    pub(super) options: Option<BTreeMap<String, toml::Value>>,
     pub(super) keys: Option<BTreeMap<String, String>>,
     pub(super) recovery: Option<RecoveryFile>,
     pub(super) lobby: Option<LobbyFile>,
@@ -56,6 +58,8 @@ pub(super) struct SceneFile {
     pub(super) ice_servers: Option<Vec<IceServerFile>>,
     pub(super) texts: Option<BTreeMap<String, String>>,
     exits: Option<BTreeMap<String, Exit>>,
+    when: Option<WhenFile>,
+    conditions: Option<Vec<String>>,
 }
 
 impl SceneFile {
@@ -79,6 +83,7 @@ impl SceneFile {
             ("prediction", self.prediction.is_some(), &[Game]),
             ("intermission_ms", self.intermission_ms.is_some(), &[Game]),
             ("seed", self.seed.is_some(), &[Game]),
+            ("options", self.options.is_some(), &[Game]),
             ("keys", self.keys.is_some(), &[Game]),
             ("recovery", self.recovery.is_some(), &[Game]),
             ("lobby", self.lobby.is_some(), &[Game]),
@@ -107,8 +112,9 @@ impl Reader<'_, '_> {
         spec
     }
 
-    fn scene_here(&mut self, scene: SceneFile) -> Option<SceneSpec> {
+    fn scene_here(&mut self, mut scene: SceneFile) -> Option<SceneSpec> {
         scene.check_keys(&mut self.file);
+        let guard = guard::read(&mut self.file, scene.when.take(), scene.conditions.take());
         let id = scene.id.clone();
         if id.is_empty() || !id.chars().all(is_plain) {
             self.file.add("id", "an id has letters, digits, - and _ only; it is a name in the data");
@@ -140,7 +146,7 @@ impl Reader<'_, '_> {
             Kind::Game => SceneSpecKind::Game(Box::new(self.game(scene)?)),
             Kind::End => SceneSpecKind::End(end_scene(&mut self.file, &self.texts, scene.texts, scene.exits)),
         };
-        Some(SceneSpec { id, kind })
+        Some(SceneSpec { id, kind, guard })
     }
 
     fn comprehension(

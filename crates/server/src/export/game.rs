@@ -145,6 +145,11 @@ impl Tables {
         let id = game.game.game.to_string();
         let steps = self.steps.get_mut(&game.game.environment_sha256).context("its steps were not opened")?;
         let mut environment = NativeEnvironment::new(&steps.module)?;
+        let options = &game.game.options;
+        // Games of earlier releases have none, and were played with the usual ones.
+        if !options.is_empty() && !environment.set_options(options) {
+            anyhow::bail!("its environment has no place for its {} options", options.len());
+        }
         let seats = game.game.seats.len() as u8;
         let rules = Game { seats, seed: game.game.seed, max_frames: game.game.rules.max_frames };
         let mut counts = [SeatCounts::default(); MAX_SEATS];
@@ -229,6 +234,10 @@ impl Tables {
     ) -> anyhow::Result<()> {
         let new = &game.game;
         let (pauses, paused_millis) = paused(gaps);
+        let steps = self.steps.get(&new.environment_sha256).context("its steps were not opened")?;
+        let names = steps.module.manifest().options.iter().map(|(name, _)| name);
+        let options: BTreeMap<_, _> = names.zip(&new.options).collect();
+        let options = serde_json::to_string(&options)?;
         for (seat, (visit, ending)) in
             Seat::all(new.seats.len() as u8).zip(new.seats.iter().zip(&game.endings))
         {
@@ -267,6 +276,7 @@ impl Tables {
                 new.experiment_sha256.clone().into(),
                 new.scene.clone().into(),
                 new.environment_sha256.clone().into(),
+                options.clone().into(),
                 format!("{:016x}", new.seed).into(),
                 new.rules.fps.into(),
                 new.rules.input_delay.into(),

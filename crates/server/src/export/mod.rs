@@ -9,6 +9,7 @@ mod game;
 mod gaps;
 mod hidden;
 mod inputs;
+mod visits;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -85,46 +86,7 @@ pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Resul
     }
     files.close(record::ANSWERS, table)?;
 
-    let mut table = files.table(record::VISITS, record::visits(with_platform_ids))?;
-    for visit in visits {
-        let found = screening(&visit);
-        let mut row = vec![
-            visit.visit.to_string().into(),
-            visit.participant.to_string().into(),
-            visit.experiment.into(),
-            visit.experiment_sha256.into(),
-            record::Value::Time(visit.created.0),
-            visit.scene.into(),
-            visit.ended.map(wire::control::VisitEnding::name).into(),
-        ];
-        row.extend(found);
-        if with_platform_ids {
-            row.push(serde_json::Value::Object(visit.entry).to_string().into());
-        }
-        table.row(row)?;
-    }
-    files.close(record::VISITS, table)?;
+    visits::write(&reader, visits, &people, &mut files, with_platform_ids)?;
     files.publish()?;
     Ok(summary)
-}
-
-/// What was found of somebody before the first scene.
-fn screening(visit: &store::VisitRow) -> [record::Value; 5] {
-    let progress =
-        visit.progress.as_deref().and_then(|json| serde_json::from_str::<room::Progress>(json).ok());
-    let Some(found) = progress.and_then(|progress| progress.screened) else {
-        return [const { record::Value::Empty }; 5];
-    };
-    [
-        match found.rule {
-            Some(rule) => rule.name(),
-            None if found.unanswered => "passed_unanswered",
-            None => "passed",
-        }
-        .into(),
-        found.device.map(room::Device::name).into(),
-        found.browser.map(room::Browser::name).into(),
-        found.browser_version.into(),
-        found.ping_millis.map(f64::from).into(),
-    ]
 }

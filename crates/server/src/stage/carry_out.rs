@@ -60,7 +60,9 @@ impl Task {
                         counter!("interplay_visits_ended_total", "ending" => ended.name()).increment(1);
                         tracing::info!(%visit, ending = ended.name(), "a visit ended");
                     }
-                    writes.push(Write::Progress { visit, scene, ended, progress: json });
+                    let condition = progress.condition;
+                    let at = wall_time();
+                    writes.push(Write::Progress { visit, scene, ended, condition, progress: json, at });
                 }
                 Err(error) => tracing::error!(%visit, %error, "how far a visit has come cannot be written"),
             },
@@ -101,6 +103,7 @@ impl Task {
                     experiment_sha256: new.experiment_sha256,
                     scene: new.scene,
                     environment_sha256: new.environment_sha256,
+                    options: new.options,
                     epoch: new.epoch,
                     seed: new.seed,
                     rules: new.rules,
@@ -126,6 +129,10 @@ impl Task {
             Effect::SaveGame { game, state } => writes.push(Write::SaveGame { game, state, at: wall_time() }),
             Effect::Fence { game, seat, incarnation, cut_frame } => {
                 writes.push(Write::Fence { game, seat, incarnation, cut_frame });
+            }
+            Effect::RecordVisit { visit, kind, name, detail } => {
+                tracing::info!(%visit, kind, name, %detail, "on its way");
+                writes.push(Write::Path { visit, kind, name, detail, at: wall_time() });
             }
             Effect::Record { game, seat, kind, detail } => {
                 tracing::info!(%game, ?seat, kind, %detail, "recorded");

@@ -114,6 +114,7 @@ impl Stage {
             next_connection: 1,
             start: Instant::now(),
         };
+        task.restore_conditions().await?;
         task.restore_games().await?;
         tokio::spawn(task.run(mailbox, answered));
         Ok(Self { events, lanes })

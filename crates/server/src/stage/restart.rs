@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::WallTime;
+use room::Counted;
 use serde_json::json;
-use store::{LiveGame, StoreError, Write};
+use store::{InCondition, LiveGame, StoreError, Write};
 
 use super::{Task, wall_time};
 
@@ -14,6 +15,20 @@ fn since(earlier: WallTime, later: WallTime) -> Duration {
 }
 
 impl Task {
+    /// Counts the visits that had got a condition, so that the next ones are balanced with them (S1).
+    pub(super) async fn restore_conditions(&mut self) -> Result<(), StoreError> {
+        let now = wall_time();
+        let counted = self.context.store.in_conditions(self.context.experiment.clone()).await?;
+        let counted = counted.into_iter().map(|InCondition { visit, condition, ended, changed }| Counted {
+            visit,
+            condition,
+            ended,
+            idle: since(changed, now),
+        });
+        self.stager.restore_conditions(counted, self.now());
+        Ok(())
+    }
+
     /// Takes up the games that were on. One that cannot be taken up is over; its visits learn of it when they come.
     pub(super) async fn restore_games(&mut self) -> Result<(), StoreError> {
         let live = self.context.store.live_games().await?;

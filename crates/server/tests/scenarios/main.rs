@@ -15,3 +15,4 @@ mod screening;
 mod study_webhooks;
 mod support;
 mod webhooks;
+mod wrappers;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use base::{GameId, ParticipantId, Rng, Timestamp, VisitId, derive_seed};
 use room::{
-    After, Effect, EndScene, Experiment, GameScene, Identity, LobbyRules, MonitorRules, Restored, SceneSpec,
-    SceneSpecKind, Seating, Stager,
+    After, Assignment, Effect, EndScene, Experiment, GameScene, Guard, Identity, LobbyRules, MonitorRules,
+    Restored, SceneSpec, SceneSpecKind, Seating, Stager,
 };
 use serde::Deserialize;
 use wire::close::CloseCode;
@@ -59,6 +59,7 @@ fn experiment(plan: &Plan) -> Experiment {
         rules: plan.rules,
         seed: Some(derive_seed(plan.seed, 4)),
         environment: EnvironmentRef { url: "/chaos.wasm".into(), sha256: "chaos".into() },
+        options: Vec::new(),
         input_size: plan.input_size,
         keys: BTreeMap::new(),
         ice_servers: Vec::new(),
@@ -74,7 +75,7 @@ fn experiment(plan: &Plan) -> Experiment {
         on_partner_lost: After::Next,
         on_excluded: After::Next,
     };
-    let scene = |id: &str, kind| SceneSpec { id: id.into(), kind };
+    let scene = |id: &str, kind| SceneSpec { id: id.into(), kind, guard: Guard::default() };
     Experiment {
         version: "chaos".into(),
         title: "Chaos".into(),
@@ -84,6 +85,9 @@ fn experiment(plan: &Plan) -> Experiment {
             scene("play", SceneSpecKind::Game(Box::new(game))),
             scene("thanks", SceneSpecKind::End(EndScene::default())),
         ],
+        blocks: Vec::new(),
+        conditions: Vec::new(),
+        assignment: Assignment::default(),
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn game(game: GameId) -> NewGame {
         experiment_sha256: "ab".into(),
         scene: "play".into(),
         environment_sha256: "cd".into(),
+        options: vec![3.0, 0.1],
         epoch: 7,
         seed: u64::MAX,
         rules: GameRules::default(),
