@@ -419,10 +419,7 @@ impl Stager {
                 let missing = base::SeatSet::EMPTY;
                 self.set_over(id, Over { game, seat, reason, exclusion: None, frame, missing }, now);
             }
-            None => {
-                self.begin_visit(id);
-                self.show_scene(id, now);
-            }
+            None => self.show_scene(id, now),
         }
         if let Some(game) = game {
             self.in_game(game, id, now, |game, seat| game.handle_page(seat, page, now));

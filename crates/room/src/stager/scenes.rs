@@ -35,6 +35,7 @@ impl Stager {
         if self.screen(id) {
             return;
         }
+        self.begin_visit(id);
         let Some(visit) = self.visits.get_mut(&id) else { return };
         let index = visit.index();
         let Some(mut scene) = visit.experiment.scene(&visit.progress) else { return };
