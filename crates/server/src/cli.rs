@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use room::SceneSpec;
@@ -428,7 +428,7 @@ fn check(folder: &Path, is_json: bool) -> anyhow::Result<()> {
             }
             let count = mistakes.len();
             let words = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
-            return Err(error.context(format!("{} has {words}\n", folder.display())));
+            bail!("{} has {words}:\n{error}", folder.display());
         }
     };
     let kind = |scene: &SceneSpec| format!("{} ({})", scene.id, scene.kind.name());

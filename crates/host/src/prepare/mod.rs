@@ -41,6 +41,9 @@ pub const DEFAULT_GROWTH_PAGES: u32 = 16;
 /// The largest module that is read, in bytes.
 pub const MAX_MODULE_BYTES: usize = 32 * 1024 * 1024;
 
+/// What every module begins with.
+const MAGIC: &[u8] = b"\0asm";
+
 /// Why a module was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PrepareError {
@@ -99,6 +102,9 @@ impl From<wasm_encoder::reencode::Error> for PrepareError {
 /// # Errors
 /// Says what is refused and why.
 pub fn prepare(module: &[u8]) -> Result<Vec<u8>, PrepareError> {
+    if !module.starts_with(MAGIC) {
+        return Err(PrepareError::Invalid("it is no WebAssembly module".to_owned()));
+    }
     let source = source::read(module)?;
     let prepared = emit::emit(&source)?;
     wasmparser::Validator::new_with_features(source::FEATURES).validate_all(&prepared)?;

@@ -181,7 +181,13 @@ impl MonitorFile {
     }
 }
 
-/// `next`, `lobby`, or a scene's id.
+/// Where a participant goes from a game, beside scenes by their ids.
+pub(super) const AFTER_WORDS: [&str; 2] = ["next", "lobby"];
+
+/// The fields that say so.
+pub(super) const AFTER: [&str; 2] = ["recovery.on_partner_lost", "monitor.on_excluded"];
+
+/// One of [`AFTER_WORDS`], or a scene's id.
 fn after(word: Option<&str>) -> After {
     match word {
         None | Some("next") => After::Next,

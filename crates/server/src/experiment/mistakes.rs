@@ -133,6 +133,11 @@ impl<'a> Reading<'a> {
         self.mistakes.push(Mistake { file: None, line, field: field.to_owned(), text: text.into() });
     }
 
+    /// Whether the table that is being read has a field, whatever is in it.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.place(field).is_some_and(|at| Some(at) != self.start)
+    }
+
     /// What is wrong with another file that this one names.
     pub(super) fn add_all(&mut self, mistakes: Vec<Mistake>, file: &Path) {
         let file = Some(file.to_owned());

@@ -16,9 +16,10 @@ mod texts;
 mod variables;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use room::{Assignment, Condition, Experiment, Guard, MatchBy, SceneSpec, SceneSpecKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -121,7 +122,15 @@ impl Source<'_> {
         match self {
             Source::Folder(folder) => {
                 let path = folder.join(file);
-                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+                std::fs::read(&path).map_err(|error| {
+                    let hint = match error.kind() {
+                        io::ErrorKind::NotFound => {
+                            did_you_mean(file, names(folder).iter().map(String::as_str))
+                        }
+                        _ => String::new(),
+                    };
+                    anyhow!("cannot read {}: {error}{hint}", path.display())
+                })
             }
             Source::Demo => assets::demo(file).with_context(|| format!("the demo has no file {file:?}")),
         }
@@ -131,6 +140,12 @@ impl Source<'_> {
         String::from_utf8(self.read(file)?)
             .with_context(|| format!("{} is not UTF-8", self.name(file).display()))
     }
+}
+
+/// The files of a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// What is there while a file is read: where other files are, what the command line changes, what was prepared.
@@ -273,7 +288,9 @@ impl Reader<'_, '_> {
             };
             for (field, unknown) in named {
                 if !ids.iter().any(|id| id == unknown) {
-                    let hint = did_you_mean(unknown, ids.iter().map(String::as_str));
+                    let words = if game::AFTER.contains(&field) { &game::AFTER_WORDS[..] } else { &[] };
+                    let hint =
+                        did_you_mean(unknown, words.iter().copied().chain(ids.iter().map(String::as_str)));
                     let text = format!("{field} names {unknown:?}, and no scene has that id{hint}");
                     self.file.within(*start, |file| file.add(field, text));
                 }

@@ -132,15 +132,23 @@ impl Reader<'_, '_> {
                 SceneSpecKind::Static(self.sheet(Some(body), scene.button, text!("continue"))?)
             }
             Kind::Form => {
+                let before = self.file.count();
                 let questions = form::fields(&mut self.file, scene.field.unwrap_or_default());
-                if questions.as_ref().is_some_and(|(fields, _)| fields.is_empty()) {
+                let is_clean = self.file.count() == before;
+                // What could not be read was told, and is there all the same.
+                let is_empty = questions.as_ref().is_some_and(|(fields, _)| fields.is_empty());
+                if is_empty && !self.file.has("field") {
                     let text =
                         "field is missing; a scene of kind \"form\" has a [[scene.field]] for each question";
                     self.file.add("field", text);
                 }
                 let sheet = self.sheet(scene.body, scene.button, text!("continue"));
                 let (fields, correct) = questions?;
-                let comprehension = self.comprehension(correct, scene.attempts, scene.on_failed);
+                let comprehension = if is_clean {
+                    self.comprehension(correct, scene.attempts, scene.on_failed)
+                } else {
+                    None
+                };
                 SceneSpecKind::Form(FormScene { sheet: Sheet { fields, ..sheet? }, comprehension })
             }
             Kind::Game => SceneSpecKind::Game(Box::new(self.game(scene)?)),

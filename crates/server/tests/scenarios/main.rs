@@ -8,6 +8,7 @@ mod durability;
 mod forms;
 mod languages;
 mod member;
+mod mistakes;
 mod pauses;
 mod rooms;
 mod rooms_load;

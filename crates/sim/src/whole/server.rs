@@ -230,7 +230,9 @@ impl Server {
         let mut effects = Vec::new();
         while let Some(effect) = self.stager.poll_effect() {
             match effect {
-                Effect::Progress { visit, progress } => writes.push(Write::Progress(visit, progress)),
+                Effect::Progress { visit, progress } => {
+                    writes.push(Write::Progress(visit, Box::new(progress)));
+                }
                 Effect::Answers { .. } => {}
                 Effect::CreateGame(new) => writes.push(Write::CreateGame(new)),
                 Effect::CancelGame { game, .. } => writes.push(Write::CancelGame(game)),

@@ -10,7 +10,7 @@ use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, RecordBatch};
 /// A write of the server's machines; those of one call are committed together.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
-    Progress(VisitId, Progress),
+    Progress(VisitId, Box<Progress>),
     CreateGame(Box<NewGame>),
     CancelGame(GameId),
     EndSeat(u8, SeatEnding),
@@ -49,7 +49,7 @@ impl Store {
     pub(super) fn apply(&mut self, write: Write, now: Duration) {
         match write {
             Write::Progress(visit, progress) => {
-                self.progress.insert(visit, progress);
+                self.progress.insert(visit, *progress);
             }
             Write::CreateGame(new) => {
                 self.games.insert(new.game, *new);
