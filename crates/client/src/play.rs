@@ -86,7 +86,8 @@ impl Play {
         mark("interplay:match");
         start.incarnations.resize(MAX_SEATS, 0);
         let unsent = unsent::key(token, start.game_id, incarnation(&start, start.seat));
-        let others = Seat::all(start.seats).filter(|&seat| seat != start.seat);
+        let relayed = start.relayed;
+        let others = Seat::all(start.seats).filter(|&seat| seat != start.seat && !relayed.contains(seat));
         let peers: Result<Vec<_>, _> = others
             .map(|seat| Peer::new(seat, first_attempt(&start, seat), start.seat < seat, &start))
             .collect();
@@ -134,6 +135,7 @@ impl Play {
             epoch: start.epoch,
             seed: start.seed.0,
             rules: start.rules,
+            relayed: start.relayed,
             input_size: size,
             incarnations,
         };
@@ -460,21 +462,22 @@ impl Play {
 
     /// Does what a link asks for; gives back what the server must know.
     fn link_event(&mut self, seat: Seat, event: LinkEvent, status: &Status) -> Option<ClientMessage> {
-        let peer = self.peers.iter().find(|peer| peer.seat == seat)?;
+        // A link that is the server lane alone has no connection.
+        let peer = self.peers.iter().find(|peer| peer.seat == seat);
         let (game_id, frame) = (self.start.game_id, status.frame);
         match event {
-            LinkEvent::Restart(..) => peer.restart(),
+            LinkEvent::Restart(..) => peer?.restart(),
             LinkEvent::Rebuild(_) => {
-                let attempt = peer.next_attempt();
+                let attempt = peer?.next_attempt();
                 self.rebuild(seat, attempt, true);
             }
-            LinkEvent::Stable => peer.inspect(frame, true),
-            LinkEvent::Sampled(_) => peer.inspect(frame, false),
+            LinkEvent::Stable => peer?.inspect(frame, true),
+            LinkEvent::Sampled(_) => peer?.inspect(frame, false),
             LinkEvent::Lost(cause) => self.pause.lose(Loss {
                 peer: seat,
                 frame,
-                ice_state: peer.word("iceConnectionState"),
-                dc_state: peer.channel_word(),
+                ice_state: peer.map(|peer| peer.word("iceConnectionState")).unwrap_or_default(),
+                dc_state: peer.map(Peer::channel_word).unwrap_or_default(),
                 cause,
                 timestamp: js_sys::Date::now(),
                 told: false,

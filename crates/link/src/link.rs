@@ -55,8 +55,8 @@ pub enum Refusal {
     /// It comes from a page that has lost its memory since, or from none that was announced.
     #[error("the packet is of incarnation {0}")]
     WrongIncarnation(u8),
-    /// It came over a lane that the game does not use.
-    #[error("the game does not use the server lane")]
+    /// It came over a lane that the link does not use.
+    #[error("the link does not use that lane")]
     WrongLane,
 }
 
@@ -90,6 +90,9 @@ pub struct Rules {
     pub interval: Duration,
     /// Both lanes always.
     pub hot: bool,
+    /// Whether there can be a direct lane at all. Where one end cannot have any, the server lane is the link, and nothing is
+    /// wrong with that.
+    pub direct: bool,
     /// Whether the server lane may be used.
     pub server_lane: bool,
     /// After how long without a packet the peer is lost (L8).
@@ -215,7 +218,7 @@ impl Link {
             rules,
             direct: Path::default(),
             server: Path::default(),
-            state: Direct::Connecting,
+            state: if rules.direct { Direct::Connecting } else { Direct::Dead },
             state_since: now,
             made: now,
             server_up: false,
@@ -226,7 +229,7 @@ impl Link {
             overtaken: None,
             answered: None,
             outage: None,
-            active: Lane::Direct,
+            active: if rules.direct { Lane::Direct } else { Lane::Server },
             hot: rules.hot,
             lost: false,
             next_probe: now,
@@ -245,7 +248,7 @@ impl Link {
         self.excused = now;
         self.checked = now;
         self.monitor.begin(now);
-        if self.state != Direct::Open {
+        if self.rules.direct && self.state != Direct::Open {
             let mut outage = Outage::new(Cause::NotOpen, now);
             if self.state == Direct::Connecting {
                 outage.wait_until(self.state_since + CONNECT_LIMIT);
@@ -262,6 +265,9 @@ impl Link {
 
     /// The browser's word for the direct lane.
     pub fn handle_direct(&mut self, state: Direct, now: Timestamp) {
+        if !self.rules.direct {
+            return;
+        }
         if state == Direct::Connecting || (state == Direct::Open && self.state == Direct::Connecting) {
             self.state_since = now;
         }
@@ -291,7 +297,11 @@ impl Link {
     /// # Errors
     /// As [`Refusal`] says. A refused packet leaves the link as it was.
     pub fn handle_packet(&mut self, lane: Lane, bytes: &[u8], now: Timestamp) -> Result<Received, Refusal> {
-        if lane == Lane::Server && !self.rules.server_lane {
+        let used = match lane {
+            Lane::Direct => self.rules.direct,
+            Lane::Server => self.rules.server_lane,
+        };
+        if !used {
             return Err(Refusal::WrongLane);
         }
         let packet = Packet::decode(bytes, self.ends.input_size)?;
@@ -388,6 +398,8 @@ impl Link {
     /// Why nothing comes over the direct lane, if that is so.
     fn silence(&self, now: Timestamp) -> Option<Cause> {
         match self.state {
+            // There is none that could be silent.
+            _ if !self.rules.direct => None,
             Direct::Connecting => Some(Cause::NotOpen),
             Direct::Dead => Some(Cause::ChannelClosed),
             // What browsers call failed may still deliver.
@@ -439,7 +451,7 @@ impl Link {
                         let clear = outage.is_unclear().then(|| self.clear_at());
                         [due, clear].into_iter().flatten().min()
                     }
-                    None => Some(self.direct_silent_since() + self.threshold()),
+                    None => self.rules.direct.then(|| self.direct_silent_since() + self.threshold()),
                 };
                 let lost = (!self.lost).then(|| self.last_heard() + self.rules.grace);
                 [outage, lost, self.monitor.poll_timeout()].into_iter().flatten().min()
@@ -471,7 +483,7 @@ impl Link {
         let overdue = match self.state {
             Direct::Connecting => now.saturating_since(self.state_since) >= CONNECT_LIMIT,
             Direct::Open => false,
-            Direct::Failed | Direct::Dead => true,
+            Direct::Failed | Direct::Dead => self.rules.direct,
         };
         if overdue {
             self.state = Direct::Connecting;
@@ -525,7 +537,7 @@ impl Link {
         let silent = now.saturating_since(self.last_heard()) >= self.rules.grace;
         let server = self.rules.server_lane && self.server_up;
         let failed = self.state == Direct::Failed && self.silence(now).is_some();
-        let hopeless = !server && (failed || self.state == Direct::Dead);
+        let hopeless = self.rules.direct && !server && (failed || self.state == Direct::Dead);
         if silent || hopeless {
             let cause = self.silence(now).or(self.outage.map(|outage| outage.cause));
             self.lost = true;
@@ -536,7 +548,7 @@ impl Link {
     fn measure(&mut self, now: Timestamp) {
         let server = self.server.quality().round_trip;
         if let Some(round_trip) = server.filter(|_| !self.hot && self.outage.is_none())
-            && self.rules.server_lane
+            && (self.rules.server_lane && self.rules.direct)
             && self.threshold() + round_trip / 2 > self.rules.slack
         {
             self.hot = true;
@@ -586,8 +598,8 @@ impl Link {
         self.events.pop()
     }
 
-    /// The lane over which a game could begin, and what was measured over it: the channel is open, or was waited for and the
-    /// server lane carries (S4).
+    /// The lane over which a game could begin, and what was measured over it: the channel is open, or was waited for (where
+    /// there can be one) and the server lane carries (S4).
     #[must_use]
     pub fn checked(&self, now: Timestamp) -> Option<Checked> {
         let of = |lane, path: &Path| {
@@ -597,7 +609,7 @@ impl Link {
         if self.state == Direct::Open {
             return of(Lane::Direct, &self.direct);
         }
-        let waited = now.saturating_since(self.made) >= DIRECT_WAIT;
+        let waited = !self.rules.direct || now.saturating_since(self.made) >= DIRECT_WAIT;
         of(Lane::Server, &self.server).filter(|_| waited)
     }
 

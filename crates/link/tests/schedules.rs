@@ -152,6 +152,7 @@ impl<'a> World<'a> {
             let rules = Rules {
                 interval: schedule.interval,
                 hot: schedule.hot,
+                direct: true,
                 server_lane: true,
                 grace: Duration::from_secs(3),
                 slack: schedule.interval * 8,

@@ -127,6 +127,7 @@ pub fn sessions() -> Vec<Column> {
         column("seat", Integer, "The seat, from 0."),
         column("participant_id", Text, "The person."),
         column("visit_id", Text, "The person's way through the experiment."),
+        column("is_bot", Boolean, "Whether the person is one of the server's scripted participants (`--bots`)."),
         column("experiment", Text, "The experiment's id."),
         column("experiment_sha256", Text, "The version of the experiment: the SHA-256 of all of it."),
         column("scene", Text, "The scene's id."),
@@ -300,6 +301,7 @@ pub fn visits(with_platform_ids: bool) -> Vec<Column> {
             Text,
             "The scenes that it came to, in order, separated by spaces; `easy.2` is the second passage of `easy`.",
         ),
+        column("is_bot", Boolean, "Whether it is one of the server's scripted participants' (`--bots`)."),
     ];
     if with_platform_ids {
         columns.push(column("entry", Text, "The entry link's parameters, as JSON. Personal data."));

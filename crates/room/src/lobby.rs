@@ -109,12 +109,14 @@ impl Lobbies {
     }
 
     /// Takes a group out of those who wait, if there is one: all of it are there, and any two of it may meet. Who has
-    /// waited longest comes first; who goes with them is tried by `order`, then in the order of coming.
+    /// waited longest comes first, of those who `may_call` for one; who goes with them is tried by `order`, then in the order of
+    /// coming.
     pub(crate) fn group(
         &mut self,
         place: &Place,
         players: u8,
         is_there: impl Fn(Waiting) -> bool,
+        may_call: impl Fn(VisitId) -> bool,
         may_meet: impl Fn(VisitId, VisitId) -> bool,
         order: impl Fn(VisitId) -> u32,
     ) -> Option<Vec<VisitId>> {
@@ -122,10 +124,11 @@ impl Lobbies {
         let there: Vec<_> = lobby.waiting.iter().filter(|one| is_there(**one)).map(|one| one.visit).collect();
         let fits = |a, b| !lobby.failed.contains(&sorted(a, b)) && may_meet(a, b);
         let is_new = |a, b| fits(a, b) && !lobby.late.contains(&sorted(a, b));
+        let callers: Vec<_> = there.iter().copied().filter(|&visit| may_call(visit)).collect();
         let mut by_order = there.clone();
         by_order.sort_by_key(|&visit| order(visit));
-        let group = find(&there, &by_order, players.into(), &is_new)
-            .or_else(|| find(&there, &by_order, players.into(), &fits))?;
+        let group = find(&callers, &by_order, players.into(), &is_new)
+            .or_else(|| find(&callers, &by_order, players.into(), &fits))?;
         // In the order of coming.
         let group: Vec<_> = there.into_iter().filter(|visit| group.contains(visit)).collect();
         lobby.waiting.retain(|one| !group.contains(&one.visit));
@@ -133,15 +136,15 @@ impl Lobbies {
     }
 }
 
-/// A group of those who are there, any two of whom fit.
+/// A group of one of these and others, any two of whom fit.
 fn find(
-    there: &[VisitId],
+    callers: &[VisitId],
     by_order: &[VisitId],
     players: usize,
     fits: &impl Fn(VisitId, VisitId) -> bool,
 ) -> Option<Vec<VisitId>> {
     let mut tries = MOST_TRIES;
-    there.iter().find_map(|&first| {
+    callers.iter().find_map(|&first| {
         let mut group = vec![first];
         complete(&mut group, by_order, players, fits, &mut tries).then_some(group)
     })
@@ -198,7 +201,7 @@ mod tests {
     }
 
     fn group(lobbies: &mut Lobbies, players: u8) -> Option<Vec<VisitId>> {
-        lobbies.group(&place(), players, |_| true, |_, _| true, |_| 0)
+        lobbies.group(&place(), players, |_| true, |_| true, |_, _| true, |_| 0)
     }
 
     #[test]
@@ -246,7 +249,7 @@ mod tests {
     fn those_who_are_near_are_tried_first() {
         let mut lobbies = lobbies(4);
         let ping = |visit: VisitId| [300, 250, 20, 10][usize::from(visit.to_bytes()[0])];
-        let got = lobbies.group(&place(), 2, |_| true, |_, _| true, ping);
+        let got = lobbies.group(&place(), 2, |_| true, |_| true, |_, _| true, ping);
         assert_eq!(got, Some(vec![visit(0), visit(3)]), "who has waited longest is in it");
     }
 
@@ -260,7 +263,7 @@ mod tests {
             count.set(count.get() + 1);
             odd(a) != odd(b)
         };
-        assert_eq!(lobbies.group(&place(), 8, |_| true, never, |_| 0), None);
+        assert_eq!(lobbies.group(&place(), 8, |_| true, |_| true, never, |_| 0), None);
         assert!(count.get() < 100_000, "{}", count.get());
     }
 }

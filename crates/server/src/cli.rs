@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use room::SceneSpec;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use room::log::LogRules;
+use room::{Experiment, SceneSpec};
 use serde_json::json;
 
 use crate::experiment::{self, Loaded, Mistakes, Overrides, is_web_address};
-use crate::serve::{Access, Limits, Served};
+use crate::serve::{Access, BotsWanted, Limits, Served};
 use crate::turn::{TlsFiles, TurnConfig};
-use crate::{doctor, export, rooms, serve, telemetry, texts};
+use crate::{bots, doctor, export, rooms, serve, telemetry, texts};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
 #[derive(Debug, Parser)]
@@ -24,9 +25,11 @@ use crate::{doctor, export, rooms, serve, telemetry, texts};
     after_help = "Examples:
   interplay demo                                  serve a game of tag for two
   interplay demo --players 3 --listen 0.0.0.0:80  for three, on the network
+  interplay demo --bots 1                         to play it alone, in one tab
   interplay new my-experiment                     make a folder to begin with
   interplay check my-experiment                   look for mistakes in it
   interplay run my-experiment                     serve it
+  interplay run my-experiment --bots 1            try it alone
   interplay rooms                                 serve rooms alone, for a web application
   interplay export --data interplay-data --out tables --format csv
   interplay doctor --server study.example.org     say whether STUN and TURN work from here"
@@ -137,6 +140,28 @@ struct Turn {
     turn_bandwidth: u32,
 }
 
+/// Scripted participants, with whom one can try a study alone.
+#[derive(Clone, Copy, Debug, Args)]
+struct BotArgs {
+    /// So many scripted participants take part, for trying a study alone: they fill up games, and are marked in the data.
+    #[arg(long, value_name = "N", env = "INTERPLAY_BOTS", value_parser = clap::value_parser!(u16).range(1..=32))]
+    bots: Option<u16>,
+    /// What they press and answer follows from it [default: a random one, which is said at the start].
+    #[arg(long, value_name = "SEED", requires = "bots")]
+    bot_seed: Option<u64>,
+}
+
+impl BotArgs {
+    /// Ends the process as with any wrong usage when bots cannot play the experiment's games.
+    fn wanted(self, experiment: &Experiment) -> anyhow::Result<Option<BotsWanted>> {
+        let Some(count) = self.bots else { return Ok(None) };
+        if let Err(error) = bots::check(experiment) {
+            Cli::command().error(ErrorKind::ValueValidation, error).exit();
+        }
+        Ok(Some(BotsWanted::new(count, self.bot_seed)?))
+    }
+}
+
 /// Ports to listen on; none for `off`.
 #[derive(Clone, Debug)]
 struct Ports(Vec<u16>);
@@ -243,6 +268,8 @@ struct Demo {
     serving: Serving,
     #[command(flatten)]
     turn: Turn,
+    #[command(flatten)]
+    bots: BotArgs,
     /// How many play together, 2 to 8.
     #[arg(long, value_name = "N")]
     players: Option<u8>,
@@ -295,7 +322,9 @@ struct TextsOf {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: interplay run my-experiment --reload")]
+#[command(after_help = "Examples:
+  interplay run my-experiment --reload            while it is being written
+  interplay run my-experiment --reload --bots 1   the same, alone: a bot is the other player")]
 struct Run {
     /// The folder with experiment.toml.
     #[arg(value_name = "EXPERIMENT_DIR")]
@@ -303,6 +332,8 @@ struct Run {
     /// Take up changes of the folder while serving: new visits get them, those that are on their way do not.
     #[arg(long)]
     reload: bool,
+    #[command(flatten)]
+    bots: BotArgs,
     #[command(flatten)]
     serving: Serving,
     #[command(flatten)]
@@ -382,9 +413,10 @@ enum TableFormat {
 /// In words for the person at the terminal.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Demo(Demo { serving, turn, players, episodes, max_frames, fps }) => {
+        Command::Demo(Demo { serving, turn, bots, players, episodes, max_frames, fps }) => {
             let loaded = experiment::demo(&Overrides { players, episodes, max_frames, fps })?;
-            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload: None }))
+            let bots = bots.wanted(&loaded.experiment)?;
+            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload: None, bots }))
         }
         Command::New(New { folder, template, language }) => {
             let files = experiment::new::make(&folder, &template, &language)?;
@@ -398,10 +430,11 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             print!("{}", texts::file(&language).context("there is no such language")?);
             Ok(())
         }
-        Command::Run(Run { folder, reload, serving, turn }) => {
+        Command::Run(Run { folder, reload, bots, serving, turn }) => {
             let loaded = experiment::load(&folder)?;
+            let bots = bots.wanted(&loaded.experiment)?;
             let reload = reload.then_some(folder);
-            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload }))
+            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload, bots }))
         }
         Command::Rooms(Rooms { serving }) => serve_until_stopped(&serving, None),
         Command::Export(Export { data, out, format: TableFormat::Csv, with_platform_ids }) => {

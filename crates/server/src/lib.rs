@@ -8,6 +8,7 @@
 //! | [`experiment`] | reads experiment folders |
 //! | [`serve`] | listens, until it is told to stop |
 //! | `reload` | takes up changes of an experiment's folder |
+//! | `bots` | scripted participants, with whom somebody tries a study alone |
 //! | `accept`, `addresses` | connections, and how many an address may have |
 //! | `routes` | HTTP, a file a resource |
 //! | `page` | the participant's page, in the experiment's language |
@@ -26,6 +27,7 @@
 mod accept;
 mod addresses;
 mod assets;
+mod bots;
 mod channel;
 pub mod cli;
 mod completions;

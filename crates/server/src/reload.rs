@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::bail;
 use tokio::task::spawn_blocking;
 
+use crate::bots;
 use crate::experiment::{self, Loaded};
 use crate::routes::{Current, Play};
 
@@ -62,6 +63,9 @@ async fn take_up(loaded: Loaded, play: &Play) -> anyhow::Result<String> {
     let (id, before) = play.experiment();
     if loaded.id != id {
         bail!("its id was {id:?} and is {:?}; stop the server to serve another experiment", loaded.id);
+    }
+    if play.bots.is_some() {
+        bots::check(&loaded.experiment)?;
     }
     play.completions.set_webhook(loaded.webhook.clone());
     let version = loaded.experiment.version.clone();

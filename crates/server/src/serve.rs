@@ -14,6 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::addresses::Addresses;
+use crate::bots;
+pub use crate::bots::BotsWanted;
 use crate::completions::Completions;
 use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
@@ -62,6 +64,8 @@ pub struct Served {
     pub turn: TurnConfig,
     /// The folder whose changes are taken up while it is served, if they are.
     pub reload: Option<PathBuf>,
+    /// Scripted participants, if there are to be some.
+    pub bots: Option<BotsWanted>,
 }
 
 /// Serves rooms, and an experiment if there is one, until SIGTERM or SIGINT; then lets everything that was promised
@@ -105,7 +109,9 @@ pub async fn serve(
         sockets: sockets.clone(),
         store: store.clone(),
     };
+    let bots = served.as_ref().and_then(|served| served.bots);
     let hint = match &served {
+        Some(Served { bots: Some(bots), .. }) => format!("Open http://{address} to play with {bots}."),
         Some(_) => format!("Open http://{address} in two tabs to play."),
         None => format!("Open http://{address}/api to see how its rooms are used."),
     };
@@ -120,6 +126,9 @@ pub async fn serve(
     // Whoever reads the line may say stop at once.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    if let Some((bots, play)) = bots.zip(play.as_ref()) {
+        bots.start(address, play)?;
+    }
     println!("{hint}");
     tracing::info!(%address, data = %data.display(), "serving");
     let (stopped, stopping) = watch::channel(false);
@@ -145,7 +154,7 @@ pub async fn serve(
 /// Makes an experiment ready.
 async fn set_up(
     listen: IpAddr,
-    Served { loaded, turn, reload }: Served,
+    Served { loaded, turn, reload, bots }: Served,
     (store, data): (Store, &Path),
     (app, tokens): (App, Tokens),
 ) -> anyhow::Result<(Play, Option<Turn>)> {
@@ -177,6 +186,7 @@ async fn set_up(
             loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
         ),
         states: States::default(),
+        bots: bots.map(|_| bots::key()).transpose()?,
     };
     if let Some(folder) = reload {
         tokio::spawn(reload::watch(folder, play.clone()));

@@ -718,6 +718,7 @@ fn link_rules(setup: &Setup, peer: Seat) -> Rules {
     Rules {
         interval,
         hot: lanes == LaneUse::Hot,
+        direct: !setup.relayed.contains(setup.seat) && !setup.relayed.contains(peer),
         server_lane: on_direct_loss == OnDirectLoss::Server,
         grace: Duration::from_millis(u64::from(grace_millis)),
         // Two frames go by while an input is made and taken.

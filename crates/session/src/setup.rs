@@ -1,6 +1,6 @@
 //! What a session is made from, checked once.
 
-use base::{FRAME_LIMIT, MAX_INPUT_BYTES, MAX_SEATS, Seat};
+use base::{FRAME_LIMIT, MAX_INPUT_BYTES, MAX_SEATS, Seat, SeatSet};
 use wire::control::GameRules;
 
 /// One seat of one game.
@@ -16,6 +16,8 @@ pub struct Setup {
     pub seed: u64,
     /// How the game runs.
     pub rules: GameRules,
+    /// Seats whose links are the server lane alone.
+    pub relayed: SeatSet,
     /// Bytes of an input, from the environment's manifest.
     pub input_size: usize,
     /// Each seat's incarnation as the page is made.

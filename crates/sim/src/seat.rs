@@ -84,6 +84,7 @@ impl Seat {
             seed: conditions.game_seed(),
             rules: conditions.rules,
             input_size: conditions.input_size,
+            relayed: base::SeatSet::EMPTY,
             incarnations: [0; base::MAX_SEATS],
         };
         let now = clock.read(Duration::ZERO);

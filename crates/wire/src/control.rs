@@ -577,6 +577,9 @@ pub struct GameStart {
     /// Each seat's incarnation, raised when its page loses its memory (N5).
     #[serde(default)]
     pub incarnations: Vec<u8>,
+    /// Seats that can make no connection of their own, as bots: all links to them are the server lane, from the beginning.
+    #[serde(default)]
+    pub relayed: SeatSet,
     /// Whether it has begun: a page that was loaded since does not show the lobby.
     #[serde(default)]
     pub begun: bool,
@@ -925,6 +928,7 @@ mod tests {
             ice_servers: vec![],
             ice_lifetime_millis: 0,
             incarnations: vec![0, 1],
+            relayed: SeatSet::EMPTY,
             begun: false,
         };
         let message = ServerMessage::GameStart(Box::new(start));

@@ -58,6 +58,7 @@ impl Stager {
             ice_servers: scene.ice_servers.clone(),
             ice_lifetime_millis: 0,
             incarnations: Vec::new(),
+            relayed: self.relayed(&group),
             begun: false,
         };
         let (links, mut seats) = (scene.lobby.links, Vec::new());

@@ -1,6 +1,7 @@
 //! Takes every visit through its scenes.
 
 mod assign;
+mod bots;
 mod check;
 mod games;
 mod hidden;
@@ -53,6 +54,8 @@ pub struct Restored {
     pub version: String,
     /// What was written down of it.
     pub progress: Progress,
+    /// Whether it is a scripted participant.
+    pub is_bot: bool,
     /// A game of its scene that it sits in and has not ended: this stager does not know it, because it was
     /// started since.
     pub open_game: Option<(GameId, Seat)>,
@@ -75,6 +78,8 @@ pub enum Reason {
     CheckLate(CheckId),
     /// A game has waited for something for too long.
     Game(GameId),
+    /// Somebody waits for a game in vain, and a bot waits for another.
+    Bots,
 }
 
 /// A visit that this stager knows.
@@ -82,6 +87,7 @@ pub enum Reason {
 struct Visit {
     experiment: Arc<Experiment>,
     progress: Progress,
+    is_bot: bool,
     game: Option<GameId>,
     presence: Presence,
     monitor: Monitor,
@@ -246,7 +252,7 @@ impl Stager {
 
     /// A visit as it was written down. One whose version of the experiment is not to be had goes on in this one.
     fn restored(&self, id: VisitId, restored: Restored, presence: Presence) -> Visit {
-        let Restored { version, mut progress, .. } = restored;
+        let Restored { version, mut progress, is_bot, .. } = restored;
         let experiment = Arc::clone(self.experiments.get(&version).unwrap_or(&self.current));
         let here = Position { scene: progress.scene as usize, turns: mem::take(&mut progress.turns) };
         let here_id = experiment.scenes.get(here.scene).map(|scene| scene.id.as_str());
@@ -271,6 +277,7 @@ impl Stager {
         Visit {
             experiment,
             progress,
+            is_bot,
             game: None,
             presence,
             monitor: Monitor::default(),
@@ -327,7 +334,9 @@ impl Stager {
         let games =
             self.games.iter().filter_map(|(&id, game)| Some(due(game.poll_timeout()?, Reason::Game(id))));
         let late = self.asked.iter().map(|(&check, asked)| due(asked.deadline, Reason::CheckLate(check)));
-        visits.chain(waiting).chain(games).chain(late).min_by_key(|deadline| (deadline.at, deadline.reason))
+        let bots = self.recall_at().map(|at| due(at, Reason::Bots));
+        let all = visits.chain(waiting).chain(games).chain(late).chain(bots);
+        all.min_by_key(|deadline| (deadline.at, deadline.reason))
     }
 
     /// How many games stand still.
@@ -424,6 +433,11 @@ impl Stager {
         if let Some(game) = game {
             self.in_game(game, id, now, |game, seat| game.handle_page(seat, page, now));
         }
+        let is_on_the_way =
+            self.visits.get(&id).is_some_and(|visit| !visit.is_bot && visit.progress.ended.is_none());
+        if is_on_the_way {
+            self.free_bots(now);
+        }
     }
 
     /// A visit's connection is gone. That is not leaving.
@@ -463,6 +477,7 @@ impl Stager {
                 Reason::Hidden(visit) => self.hidden_for_long(visit, now),
                 Reason::Check(visit) => self.ask_in_game(visit, now),
                 Reason::CheckLate(check) => self.check_is_late(check, now),
+                Reason::Bots => self.recall_bot(now),
                 Reason::Game(id) => {
                     if let Some(game) = self.games.get_mut(&id) {
                         game.handle_timeout(now);
@@ -672,6 +687,9 @@ impl Stager {
     fn forget(&mut self, id: VisitId, now: Timestamp) {
         if let Some(visit) = self.visits.remove(&id) {
             self.leave_lobby(&visit.place(), id, now);
+            if !visit.is_bot {
+                self.let_bots_play(now);
+            }
         }
     }
 }

@@ -216,6 +216,9 @@ impl Stager {
         self.show_scene(id, now);
         if ended.is_some() {
             self.release_group(id, now);
+            if !self.is_bot(id) {
+                self.let_bots_play(now);
+            }
         }
     }
 

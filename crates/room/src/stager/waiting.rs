@@ -47,11 +47,15 @@ impl Stager {
     }
 
     /// Takes those out of a lobby who are to play together, if they are complete.
-    fn group(&mut self, place: &Place, now: Timestamp) -> Option<Vec<VisitId>> {
+    pub(super) fn group(&mut self, place: &Place, now: Timestamp) -> Option<Vec<VisitId>> {
+        let is_bots_turn = !self.somebody_is_here();
         let scene = self.experiments.get(&place.0)?.game(place.1)?;
         let (visits, limit, by) = (&self.visits, limit(scene), scene.lobby.match_by);
-        let is_there =
-            |one: Waiting| now < one.since + limit && visits.get(&one.visit).is_some_and(Visit::is_here);
+        let is_there = |one: Waiting| {
+            let visit = visits.get(&one.visit).filter(|visit| visit.is_here());
+            visit.is_some_and(|visit| visit.is_bot || now < one.since + limit)
+        };
+        let may_call = |id| visits.get(&id).is_some_and(|visit: &Visit| !visit.is_bot || is_bots_turn);
         let last = |id| visits.get(&id).map_or(&[][..], |visit| visit.progress.group.as_slice());
         let is_matched = |a, b| match by {
             MatchBy::First | MatchBy::Rtt => true,
@@ -68,7 +72,7 @@ impl Stager {
             }
             MatchBy::First | MatchBy::Same => 0,
         };
-        let mut group = self.lobbies.group(place, scene.players, is_there, may_meet, order)?;
+        let mut group = self.lobbies.group(place, scene.players, is_there, may_call, may_meet, order)?;
         if scene.lobby.seats == Seating::Random {
             group.sort_unstable();
         }
@@ -136,8 +140,11 @@ impl Stager {
         waited
     }
 
-    /// Until when a visit waits at most.
+    /// Until when a visit waits at most; a bot waits as long as it takes.
     pub(super) fn wait_ends(&self, place: &Place, waiting: Waiting) -> Option<Timestamp> {
+        if self.is_bot(waiting.visit) {
+            return None;
+        }
         Some(waiting.since + limit(self.game_scene(place)?))
     }
 

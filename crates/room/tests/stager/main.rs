@@ -1,6 +1,7 @@
 //! What happens to visits, lobbies and games.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bots;
 mod checks;
 mod conditions;
 mod games;

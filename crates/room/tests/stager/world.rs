@@ -86,6 +86,8 @@ pub(crate) struct World {
     pub(crate) saved: BTreeMap<GameId, String>,
     /// What is written down of every visit.
     pub(crate) progress: BTreeMap<VisitId, Progress>,
+    /// Who is a scripted participant.
+    pub(crate) bots: Vec<VisitId>,
 }
 
 pub(crate) fn advance(scene_id: impl Into<String>) -> ClientMessage {
@@ -112,6 +114,7 @@ impl World {
             history: History::default(),
             saved: BTreeMap::new(),
             progress: BTreeMap::new(),
+            bots: vec![],
         }
     }
 
@@ -131,7 +134,7 @@ impl World {
 
     pub(crate) fn restored(&self, visit: VisitId) -> Restored {
         let progress = self.progress.get(&visit).cloned().unwrap_or_default();
-        Restored { version: "1".into(), progress, open_game: None }
+        Restored { version: "1".into(), progress, is_bot: self.bots.contains(&visit), open_game: None }
     }
 
     pub(crate) fn settle(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
-use base::{MAX_SEATS, ParticipantId, Seat, VisitId};
+use base::{MAX_SEATS, Seat, VisitId};
 use host::replay::{Game, Replay, ReplayedFrame};
 use host::{Module, NativeEnvironment};
 use record::Value;
@@ -12,11 +12,11 @@ use store::{GameRow, PlayEventRow, Reader, ServerEventRow};
 use wire::batch::PlayEvent;
 use wire::manifest::Manifest;
 
-use super::Summary;
 use super::files::{FileTable, Files};
 use super::gaps::{Gap, gaps, paused};
 use super::hidden::Hidden;
 use super::inputs::{Record, Reported};
+use super::{Person, Summary};
 
 /// The tables that games fill. `steps` has the columns of its environment; a second environment has a table of
 /// its own, named after it.
@@ -93,7 +93,7 @@ impl Tables {
         &mut self,
         reader: &Reader,
         game: &GameRow,
-        people: &BTreeMap<VisitId, ParticipantId>,
+        people: &BTreeMap<VisitId, Person>,
         files: &mut Files,
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
@@ -137,7 +137,7 @@ impl Tables {
     fn replay(
         &mut self,
         game: &GameRow,
-        people: &BTreeMap<VisitId, ParticipantId>,
+        people: &BTreeMap<VisitId, Person>,
         (frames, hidden): (&[Reported], &Hidden),
         joined: &[Joined],
         summary: &mut Summary,
@@ -180,7 +180,7 @@ impl Tables {
                         }
                     }
                     for (seat, visit) in Seat::all(seats).zip(&game.game.seats) {
-                        let person = people.get(visit).map(ToString::to_string);
+                        let person = people.get(visit).map(Person::id);
                         let mut row =
                             step_row(&id, person, seat, reported, &replayed, steps.module.manifest());
                         row.extend([
@@ -228,7 +228,7 @@ impl Tables {
     fn add_sessions(
         &mut self,
         game: &GameRow,
-        people: &BTreeMap<VisitId, ParticipantId>,
+        people: &BTreeMap<VisitId, Person>,
         Happened { played, told, gaps, void }: &Happened<'_>,
         replayed: &Replayed,
     ) -> anyhow::Result<()> {
@@ -270,8 +270,9 @@ impl Tables {
             self.sessions.row(vec![
                 new.game.to_string().into(),
                 seat.number().into(),
-                people.get(visit).map(ToString::to_string).into(),
+                people.get(visit).map(Person::id).into(),
                 visit.to_string().into(),
+                people.get(visit).is_some_and(|person| person.is_bot).into(),
                 new.experiment.clone().into(),
                 new.experiment_sha256.clone().into(),
                 new.scene.clone().into(),

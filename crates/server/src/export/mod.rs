@@ -21,6 +21,19 @@ use store::Reader;
 
 use files::Files;
 
+/// Who made a visit.
+#[derive(Clone, Copy)]
+struct Person {
+    participant: ParticipantId,
+    is_bot: bool,
+}
+
+impl Person {
+    fn id(&self) -> String {
+        self.participant.to_string()
+    }
+}
+
 /// What an export wrote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Summary {
@@ -54,8 +67,11 @@ impl fmt::Display for Summary {
 pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Result<Summary> {
     let reader = Reader::open(data)?;
     let visits = reader.visits()?;
-    let people: BTreeMap<VisitId, ParticipantId> =
-        visits.iter().map(|visit| (visit.visit, visit.participant)).collect();
+    let person = |visit: &store::VisitRow| Person {
+        participant: visit.participant,
+        is_bot: visit.entry.contains_key(bot::MARK),
+    };
+    let people: BTreeMap<VisitId, Person> = visits.iter().map(|visit| (visit.visit, person(visit))).collect();
     let mut files = Files::new(out)?;
     let mut summary = Summary::default();
 
@@ -77,7 +93,7 @@ pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Resul
         };
         table.row(vec![
             answer.visit.to_string().into(),
-            people.get(&answer.visit).map(ToString::to_string).into(),
+            people.get(&answer.visit).map(Person::id).into(),
             answer.scene.into(),
             answer.field.into(),
             text.into(),

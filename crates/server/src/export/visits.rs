@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use base::{ParticipantId, VisitId};
+use base::VisitId;
 use room::{Progress, Screened};
 use serde_json::{Value, json};
 use store::{Reader, VisitRow};
 use wire::control::VisitEnding;
 
+use super::Person;
 use super::files::Files;
 
 pub(super) fn write(
     reader: &Reader,
     visits: Vec<VisitRow>,
-    people: &BTreeMap<VisitId, ParticipantId>,
+    people: &BTreeMap<VisitId, Person>,
     files: &mut Files,
     with_platform_ids: bool,
 ) -> anyhow::Result<()> {
@@ -26,7 +27,7 @@ pub(super) fn write(
         }
         table.row(vec![
             row.visit.to_string().into(),
-            people.get(&row.visit).map(ToString::to_string).into(),
+            people.get(&row.visit).map(Person::id).into(),
             record::Value::Time(row.at.0),
             row.kind.into(),
             row.name.into(),
@@ -54,6 +55,7 @@ pub(super) fn write(
             progress.condition.into(),
             json!(progress.variables).to_string().into(),
             scenes.remove(&id).unwrap_or_default().join(" ").into(),
+            visit.entry.contains_key(bot::MARK).into(),
         ]);
         if with_platform_ids {
             row.push(Value::Object(visit.entry).to_string().into());

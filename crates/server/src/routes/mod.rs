@@ -72,6 +72,8 @@ pub(crate) struct Play {
     pub(crate) current: Arc<RwLock<Current>>,
     pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
     pub(crate) states: States,
+    /// What this server's own bots prove themselves with, if it has any.
+    pub(crate) bots: Option<Arc<str>>,
 }
 
 /// The experiment as it is now.

@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use base::{ParticipantId, VisitId};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
 use store::NewVisit;
 use utoipa::ToSchema;
 
-use super::Play;
 use super::openapi::{Malformed, Open, TooLong, WrongType};
+use super::{Play, bearer};
 use crate::problem::{Object, Problem};
 use crate::stage::wall_time;
 use crate::token;
@@ -61,12 +61,18 @@ pub(super) struct Answer {
 )]
 pub(super) async fn create(
     State(play): State<Play>,
+    headers: HeaderMap,
     request: Result<Object<Request>, Problem>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
     let Object(Request { entry }) = request?;
     let plain = entry.values().all(serde_json::Value::is_string);
     if !plain || serde_json::to_string(&entry).map_or(true, |json| json.len() > ENTRY_BYTES) {
         let detail = "`entry` must be an object of strings, 4096 bytes at most";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    // Only this server's own are bots: what their visits are worth as data is told by it.
+    if entry.contains_key(bot::MARK) && (play.bots.is_none() || bearer(&headers) != play.bots.as_deref()) {
+        let detail = "`bot` in `entry` marks this server's own bots";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let internal = |error: anyhow::Error| Problem::internal(error.as_ref());

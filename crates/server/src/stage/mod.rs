@@ -329,6 +329,7 @@ impl Task {
         Ok(Restored {
             version,
             progress: progress.unwrap_or(Progress { scene, ended, ..Progress::default() }),
+            is_bot: row.entry.contains_key(bot::MARK),
             open_game: self.context.store.open_seat(visit).await?,
         })
     }

@@ -534,6 +534,7 @@ impl Page {
             epoch: start.epoch,
             seed: start.seed.0,
             rules: start.rules,
+            relayed: start.relayed,
             input_size,
             incarnations,
         };

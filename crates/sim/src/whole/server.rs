@@ -221,7 +221,7 @@ impl Server {
             let open = !store.endings.contains_key(&(seat as u8));
             open.then(|| (game.game, base::Seat::new(seat as u8).expect("a seat")))
         });
-        Restored { version: String::new(), progress, open_game: open }
+        Restored { version: String::new(), progress, is_bot: false, open_game: open }
     }
 
     /// Takes what the stager wants done: writes are committed first, all together.

@@ -1,0 +1,113 @@
+//! Scripted participants fill games up, and take nobody's place (H1).
+
+use base::{Seat, SeatSet};
+use wire::control::{ClientMessage, OnPlayerLost, ServerMessage, VisitEnding};
+
+use crate::world::{World, advance, experiment_of, experiment_with, game_scene, scene, visit};
+use room::{EndScene, SceneSpecKind};
+use wire::control::Sheet;
+
+/// A world in which these are bots.
+fn world(players: u8, bots: &[u8]) -> World {
+    let mut world = World::of(experiment_with(players, OnPlayerLost::End), players);
+    world.bots = bots.iter().map(|&number| visit(number)).collect();
+    world
+}
+
+fn relayed(world: &World, number: u8) -> SeatSet {
+    let start = world.told[&visit(number)].iter().rev().find_map(|message| match message {
+        ServerMessage::GameStart(start) => Some(start.relayed),
+        _ => None,
+    });
+    start.unwrap()
+}
+
+#[test]
+fn who_comes_plays_with_the_bot_that_waits_and_all_know_that_there_is_no_direct_lane() {
+    let mut world = world(2, &[1]);
+    world.start(1);
+    world.wait(1000);
+    assert_eq!(
+        (world.scene(1).as_deref(), world.game(1)),
+        (Some("play"), None),
+        "a bot waits as long as it takes"
+    );
+    world.start(2);
+    let (game, bot) = world.game(1).unwrap();
+    assert_eq!(world.game(2), Some((game, Seat::new(1).unwrap())));
+    assert_eq!([relayed(&world, 1), relayed(&world, 2)], [[bot].into_iter().collect(); 2]);
+}
+
+#[test]
+fn bots_do_not_play_among_themselves_while_somebody_is_on_the_way() {
+    let mut world = world(2, &[1, 2]);
+    world.join(3, 3);
+    world.start(1);
+    world.start(2);
+    assert_eq!((world.game(1), world.game(2)), (None, None));
+    world.say(3, advance("welcome"));
+    assert!(world.game(3).is_some());
+    assert_eq!(world.game(1).is_some(), world.game(2).is_none(), "one plays, and one waits for another");
+}
+
+#[test]
+fn without_anybody_bots_play_among_themselves_and_leave_that_when_somebody_comes() {
+    let mut world = world(2, &[1, 2]);
+    world.start(1);
+    world.start(2);
+    assert!(world.game(1).is_some() && world.game(1).map(|(id, _)| id) == world.game(2).map(|(id, _)| id));
+    world.join(3, 3);
+    assert_eq!([1, 2].map(|bot| world.scene(bot)), [Some("thanks".into()), Some("thanks".into())]);
+    assert_eq!(world.scene(3).as_deref(), Some("welcome"));
+    assert_eq!(world.stager.counts().1, 0, "no game is left behind");
+}
+
+#[test]
+fn bots_play_among_themselves_once_the_last_has_gone() {
+    for leaves in [true, false] {
+        let mut world = world(2, &[1, 2]);
+        world.join(3, 3);
+        world.start(1);
+        world.start(2);
+        if leaves {
+            world.say(3, ClientMessage::LeaveStudy);
+        } else {
+            world.drop(3);
+            world.wait(5);
+            assert_eq!(world.game(1), None, "a page that is loaded anew comes back");
+            world.wait(6);
+        }
+        assert!(world.game(1).is_some() && world.game(2).is_some(), "{leaves}");
+    }
+}
+
+#[test]
+fn a_bot_that_waits_where_nobody_comes_is_called_to_where_somebody_waits() {
+    let game = |id| scene(id, SceneSpecKind::Game(Box::new(game_scene(2))));
+    let scenes = vec![
+        scene("welcome", SceneSpecKind::Start(Sheet::default())),
+        game("first"),
+        game("second"),
+        scene("thanks", SceneSpecKind::End(EndScene::default())),
+    ];
+    let mut world = World::of(experiment_of(scenes), 2);
+    world.bots = vec![visit(1)];
+    world.start(1);
+    world.start(2);
+    let (game_id, _) = world.game(2).unwrap();
+    for number in [1, 2] {
+        world.say(number, ClientMessage::GameReady { game_id });
+    }
+    for number in [1, 2] {
+        world.finish(number, game_id);
+    }
+    // Whoever played with it closes the page before the second game has begun.
+    world.drop(2);
+    world.wait(6);
+    assert_eq!(world.scene(1).as_deref(), Some("second"));
+    world.start(3);
+    assert_eq!(world.game(3), None);
+    world.wait(2);
+    assert_eq!(world.ended(1), Some(VisitEnding::Withdrawn), "its driver begins another visit");
+    assert_eq!(world.scene(3).as_deref(), Some("first"));
+}
