@@ -45,26 +45,27 @@ pub(crate) fn of_game(play: &Play) -> (Value, Value, Value, Value) {
         "comparedHashes": status.compared_hashes,
         "desyncs": status.desyncs,
     });
-    let lanes: Vec<_> = play
+    let lanes: Vec<_> = status
         .peers
         .iter()
-        .map(|peer| {
-            let found = status.peers.iter().find(|path| path.peer == peer.seat);
-            let path = found.map(|found| found.path);
+        .map(|found| {
+            let (seat, path) = (found.peer, found.path);
+            // There is none where the server lane is the link.
+            let peer = play.peers.iter().find(|peer| peer.seat == seat);
             let millis = |duration: Option<core::time::Duration>| duration.map(|d| d.as_secs_f64() * 1000.0);
             json!({
-                "peer": peer.seat,
-                "active": match found.and_then(|found| found.active) {
+                "peer": seat,
+                "active": match found.active {
                     Some(Lane::Direct) => "direct",
                     Some(Lane::Server) => "server",
                     None => "none",
                 },
-                "iceState": peer.word("iceConnectionState"),
-                "connectionType": play.connection_type(peer.seat).map(|kind| kind.connection_type.clone()),
-                "rttMs": path.and_then(|path| millis(path.round_trip)),
-                "lossPercent": path.and_then(|path| path.loss).map(|loss| loss * 100.0),
-                "jitterMs": path.and_then(|path| millis(path.jitter)),
-                "restarts": found.map(|found| found.restarts),
+                "iceState": peer.map(|peer| peer.word("iceConnectionState")),
+                "connectionType": play.connection_type(seat).map(|kind| kind.connection_type.clone()),
+                "rttMs": millis(path.round_trip),
+                "lossPercent": path.loss.map(|loss| loss * 100.0),
+                "jitterMs": millis(path.jitter),
+                "restarts": found.restarts,
             })
         })
         .collect();
