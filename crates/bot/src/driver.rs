@@ -35,9 +35,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_millis(500);
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// A visit that was shorter came to nothing, as when a comprehension check has turned it away.
-const SHORT: Duration = Duration::from_secs(10);
-
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What bots need.
@@ -74,7 +71,7 @@ enum Done {
 /// How a visit ended.
 enum Ended {
     Done,
-    /// The server takes nothing more from it.
+    /// It was turned away, as by a comprehension check, or the server takes nothing more from it.
     Refused,
     /// The server stops.
     ServerStops,
@@ -119,7 +116,6 @@ fn hex(bytes: &[u8]) -> String {
 /// Visit after visit.
 async fn live(shared: Arc<Shared>, number: u16, mut rng: Rng) {
     loop {
-        let began = Instant::now();
         let own = Rng::from_seed(rng.below(u64::MAX));
         let ended = match begin(&shared).await {
             Ok(token) => attend(&shared, token, own).await,
@@ -130,8 +126,8 @@ async fn live(shared: Arc<Shared>, number: u16, mut rng: Rng) {
         };
         match ended {
             Ended::ServerStops => return,
-            Ended::Done if began.elapsed() >= SHORT => sleep(BETWEEN).await,
-            Ended::Done | Ended::Refused => sleep(AFTER_FAILURE).await,
+            Ended::Done => sleep(BETWEEN).await,
+            Ended::Refused => sleep(AFTER_FAILURE).await,
         }
     }
 }
@@ -191,7 +187,7 @@ async fn attend(shared: &Arc<Shared>, token: String, rng: Rng) -> Ended {
             if let Some(mut socket) = socket {
                 socket.close(None).await.ok();
             }
-            return Ended::Done;
+            return if bot.was_of_use() { Ended::Done } else { Ended::Refused };
         }
         let wake = Moment::from_std(start + bot.poll_timeout().saturating_since(Timestamp::default()));
         tokio::select! {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use base::{Rng, Timestamp};
 use host::Module;
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, EnvironmentRef, Scene, SceneKind, ServerMessage};
+use wire::control::{ClientMessage, EnvironmentRef, Scene, SceneKind, ServerMessage, VisitEnding};
 use wire::form::Answers;
 use wire::lane::read_relayed;
 
@@ -48,6 +48,8 @@ pub(crate) struct Participant {
     is_over: bool,
     /// When the visit is over.
     leave_at: Option<Timestamp>,
+    /// Whether it has played, or was called elsewhere: else it was turned away.
+    was_of_use: bool,
     acts: VecDeque<Act>,
 }
 
@@ -64,6 +66,7 @@ impl Participant {
             ending: None,
             is_over: false,
             leave_at: None,
+            was_of_use: false,
             acts: VecDeque::new(),
         }
     }
@@ -90,6 +93,11 @@ impl Participant {
     /// Whether the visit is over and everything saved.
     pub(crate) fn is_done(&self, now: Timestamp) -> bool {
         self.leave_at.is_some_and(|at| now >= at) && self.ending.is_none()
+    }
+
+    /// Whether the next visit may begin soon.
+    pub(crate) const fn was_of_use(&self) -> bool {
+        self.was_of_use
     }
 
     pub(crate) fn opened(&mut self, now: Timestamp) {
@@ -225,7 +233,10 @@ impl Participant {
     fn act_in_game(&mut self, message: ServerMessage, now: Timestamp) {
         let Some(play) = &mut self.play else { return };
         match message {
-            ServerMessage::GameGo { .. } => play.begin(now),
+            ServerMessage::GameGo { .. } => {
+                self.was_of_use = true;
+                play.begin(now);
+            }
             ServerMessage::P2pPause(notice) => {
                 play.told_again(&notice.incarnations, now);
                 play.handle_pause(notice, now);
@@ -247,7 +258,8 @@ impl Participant {
         if scene.kind.sheet().is_some() {
             self.read(now);
         }
-        if matches!(scene.kind, SceneKind::End { .. }) {
+        if let SceneKind::End { reason, .. } = scene.kind {
+            self.was_of_use |= reason == VisitEnding::Withdrawn;
             self.leave_at = Some(now + LEAVING);
         }
         self.scene = Some(scene);

@@ -4,20 +4,23 @@
 //!
 //! - A bot waits as long as it takes, and calls no group together: a game is begun for somebody else, and bots fill it up.
 //! - When nobody else is on the way through the study, they play among themselves. Those games are left when somebody comes.
-//! - Who waits in the first lobby in vain is not left alone while a bot waits elsewhere, as in the second lobby for somebody
-//!   who has closed the page: that one leaves the study, and its driver begins another visit.
+//! - Who waits in the first lobby in vain is not left alone while a bot waits elsewhere for somebody who has closed the page, in
+//!   the second lobby or in a game: that one leaves the study, and its driver begins another visit.
 
 use core::time::Duration;
 
 use base::{Seat, SeatSet, Timestamp, VisitId};
 
-use super::{Stager, Visit};
+use super::{Presence, Stager, Visit};
 use crate::experiment::SceneSpecKind;
 use crate::game::Game;
 use crate::lobby::Place;
 
-/// How long somebody waits in vain before bots that wait elsewhere are called away from there.
+/// How long somebody waits in vain before bots are called from elsewhere.
 const IN_VAIN: Duration = Duration::from_secs(1);
+
+/// A page that has been away for so long was probably closed.
+const FOR_LONG: Duration = Duration::from_secs(5);
 
 impl Stager {
     pub(super) fn is_bot(&self, id: VisitId) -> bool {
@@ -37,7 +40,11 @@ impl Stager {
 
     /// Somebody has come: bots leave the games that they have among themselves.
     pub(super) fn free_bots(&mut self, now: Timestamp) {
-        let are_bots = |game: &Game| game.remaining().all(|(_, visit)| self.is_bot(visit));
+        if !self.has_bots {
+            return;
+        }
+        // Where somebody else has played, the rest is that one's record.
+        let are_bots = |game: &Game| game.seats.iter().all(|&visit| self.is_bot(visit));
         let games = self.games.values().filter(|game| are_bots(game));
         let bots: Vec<_> = games.flat_map(Game::remaining).map(|(_, visit)| visit).collect();
         for bot in bots {
@@ -47,7 +54,7 @@ impl Stager {
 
     /// Somebody has gone: if it was the last, bots play among themselves.
     pub(super) fn let_bots_play(&mut self, now: Timestamp) {
-        if self.somebody_is_here() {
+        if !self.has_bots || self.somebody_is_here() {
             return;
         }
         let places: Vec<Place> = self.lobbies.all().map(|(place, _)| place.clone()).collect();
@@ -65,23 +72,38 @@ impl Stager {
         Some((self.current.version.clone(), first))
     }
 
-    /// A bot that waits in another lobby.
-    fn idle_bot(&self, place: &Place) -> Option<VisitId> {
-        let elsewhere = self.lobbies.all().filter(|(at, _)| *at != place);
-        elsewhere.map(|(_, one)| one.visit).find(|&visit| self.is_bot(visit))
-    }
-
-    /// When a bot is to be called away from where it waits.
-    pub(super) fn recall_at(&self) -> Option<Timestamp> {
-        let place = self.first_lobby()?;
+    /// A bot that is of more use elsewhere, and from when on, while somebody waits in the first lobby: one that waits in another,
+    /// or else one whose game stands still because all the others have been away for long.
+    fn bot_to_recall(&self) -> Option<(Timestamp, VisitId)> {
+        let place = self.first_lobby().filter(|_| self.has_bots)?;
         let here = |id| self.visits.get(&id).is_some_and(|visit: &Visit| visit.is_here() && !visit.is_bot);
-        let since = self.lobbies.waiting(&place).iter().find(|one| here(one.visit))?.since;
-        self.idle_bot(&place).map(|_| since + IN_VAIN)
+        let in_vain = self.lobbies.waiting(&place).iter().find(|one| here(one.visit))?.since + IN_VAIN;
+        let elsewhere = self.lobbies.all().filter(|(at, _)| **at != place).map(|(_, one)| one.visit);
+        let idle = elsewhere.filter(|&visit| self.is_bot(visit)).map(|visit| (in_vain, visit)).next();
+        let left = self.games.values().filter_map(|game| self.left_alone(game));
+        idle.or_else(|| left.min().map(|(since, visit)| (in_vain.max(since + FOR_LONG), visit)))
     }
 
-    /// Calls one away.
+    /// A bot in a game that all others, who are none, have been away from, and since when.
+    fn left_alone(&self, game: &Game) -> Option<(Timestamp, VisitId)> {
+        let (bots, others): (Vec<_>, Vec<_>) =
+            game.remaining().map(|(_, visit)| visit).partition(|&visit| self.is_bot(visit));
+        let away = |visit| match self.visits.get(visit)?.presence {
+            Presence::Away { since, .. } => Some(since),
+            Presence::Here { .. } => None,
+        };
+        let since: Option<Vec<_>> = others.iter().map(away).collect();
+        Some((since?.into_iter().max()?, *bots.first()?))
+    }
+
+    /// When a bot is to be called to where somebody waits.
+    pub(super) fn recall_at(&self) -> Option<Timestamp> {
+        self.bot_to_recall().map(|(at, _)| at)
+    }
+
+    /// Calls one: its driver begins another visit.
     pub(super) fn recall_bot(&mut self, now: Timestamp) {
-        if let Some(bot) = self.first_lobby().and_then(|place| self.idle_bot(&place)) {
+        if let Some((_, bot)) = self.bot_to_recall() {
             self.leave_study(bot, now);
         }
     }

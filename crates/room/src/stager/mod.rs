@@ -209,6 +209,8 @@ pub struct Stager {
     asked: BTreeMap<CheckId, Asked>,
     next_check: u64,
     tally: Tally,
+    /// Whether a scripted participant has ever come.
+    has_bots: bool,
     effects: VecDeque<Effect>,
 }
 
@@ -228,6 +230,7 @@ impl Stager {
             asked: BTreeMap::new(),
             next_check: 1,
             tally: Tally::default(),
+            has_bots: false,
             effects: VecDeque::new(),
         }
     }
@@ -400,6 +403,7 @@ impl Stager {
             visit.hidden_noted = false;
         }
         visit.presence = Presence::Here { page };
+        self.has_bots |= visit.is_bot;
         // The page says so if it is.
         visit.monitor.set_hidden(false, now);
         let game = visit.game;

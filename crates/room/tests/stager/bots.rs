@@ -111,3 +111,39 @@ fn a_bot_that_waits_where_nobody_comes_is_called_to_where_somebody_waits() {
     assert_eq!(world.ended(1), Some(VisitEnding::Withdrawn), "its driver begins another visit");
     assert_eq!(world.scene(3).as_deref(), Some("first"));
 }
+
+#[test]
+fn a_bot_whose_partner_has_closed_the_page_is_called_to_who_waits_and_not_before() {
+    let mut world = world(2, &[1]);
+    world.start(1);
+    world.start(2);
+    let (game_id, _) = world.game(2).unwrap();
+    for number in [1, 2] {
+        world.say(number, ClientMessage::GameReady { game_id });
+    }
+    world.drop(2);
+    world.wait(3);
+    world.start(3);
+    world.wait(1);
+    assert_eq!(world.ended(1), None, "a page that is loaded anew comes back to its game");
+    world.wait(2);
+    assert_eq!((world.ended(1), world.scene(3).as_deref()), (Some(VisitEnding::Withdrawn), Some("play")));
+    assert_eq!(world.stager.counts().1, 0);
+}
+
+#[test]
+fn a_bot_that_has_not_quite_finished_a_game_with_somebody_is_not_disturbed() {
+    let mut world = world(2, &[1]);
+    world.start(1);
+    world.start(2);
+    let (game_id, _) = world.game(2).unwrap();
+    for number in [1, 2] {
+        world.say(number, ClientMessage::GameReady { game_id });
+    }
+    world.finish(2, game_id);
+    world.start(3);
+    world.wait(3);
+    assert_eq!(world.scene(1).as_deref(), Some("play"));
+    world.finish(1, game_id);
+    assert_eq!(world.ended(1), Some(VisitEnding::Completed));
+}

@@ -85,7 +85,8 @@ fn who_comes_finds_a_bot_that_needs_no_direct_lane_and_is_not_marked_as_one() {
     });
     assert!(server.terminate().success(), "bots do not keep a server from stopping");
     let visits = &exported(data.path(), &["visits"])[0];
-    let marks: Vec<_> = visits.iter().map(|visit| (visit["is_bot"] == "true", visit["ended"].as_str())).collect();
+    let marks: Vec<_> =
+        visits.iter().map(|visit| (visit["is_bot"] == "true", visit["ended"].as_str())).collect();
     assert!(marks.contains(&(false, "withdrawn")), "{marks:?}");
     assert_eq!(marks.iter().filter(|(is_bot, _)| !is_bot).count(), 1, "{marks:?}");
 }
@@ -200,8 +201,14 @@ fn bots_go_through_a_whole_study_with_questions_and_two_games() {
 fn bots_that_could_not_play_are_refused_with_the_scene_and_the_cure() {
     let no_game = "id = \"mine\"\ntitle = \"Mine\"\n[[scene]]\nkind = \"start\"\nid = \"welcome\"\n[[scene]]\nkind = \"end\"\nid = \"thanks\"\n";
     for (settings, words) in [
-        ("lobby = { require = \"direct\" }", "\"play\" asks for more: lobby.require = \"direct\"; take that out"),
-        ("recovery = { on_direct_loss = \"pause\" }", "\"play\" asks for more: recovery.on_direct_loss = \"pause\""),
+        (
+            "lobby = { require = \"direct\" }",
+            "\"play\" asks for more: lobby.require = \"direct\"; take that out",
+        ),
+        (
+            "recovery = { on_direct_loss = \"pause\" }",
+            "\"play\" asks for more: recovery.on_direct_loss = \"pause\"",
+        ),
         ("", "there is no game"),
     ] {
         let folder = study(settings);

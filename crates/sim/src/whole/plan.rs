@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use base::{Rng, derive_seed};
+use base::{Rng, Seat, SeatSet, derive_seed};
 use wire::control::{GameRules, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules, Prediction};
 
 use crate::chaos::Ending;
@@ -36,6 +36,8 @@ pub struct Plan {
     pub load: Duration,
     /// How many frames of a game that is played anew a page gets done in a tick.
     pub replayed: usize,
+    /// Who has no direct lane, as bots.
+    pub relayed: SeatSet,
     /// What goes wrong.
     pub troubles: Vec<Trouble>,
     /// What is broken on purpose.
@@ -149,6 +151,7 @@ impl Plan {
             disk: millis(3),
             load: millis(50),
             replayed: usize::MAX,
+            relayed: SeatSet::EMPTY,
             troubles: Vec::new(),
             sabotage: None,
         }
@@ -207,6 +210,7 @@ impl Plan {
             disk: millis(within(0, 30)),
             load: millis(within(5, 400)),
             replayed: usize::MAX,
+            relayed: SeatSet::EMPTY,
             troubles: Vec::new(),
             sabotage: None,
         };
@@ -262,6 +266,9 @@ impl Plan {
                 // Some are in the background before the game begins.
                 plan = plan.with(within(0, 12_000), lasts, Fault::Hidden(seat));
             }
+        }
+        if within(0, 3) == 0 && plan.rules.on_direct_loss == OnDirectLoss::Server {
+            plan.relayed = Seat::all(seats).filter(|_| within(0, 1) == 0).collect();
         }
         plan
     }
@@ -348,7 +355,7 @@ impl fmt::Display for Plan {
         writeln!(
             f,
             "seed {}: {} seats, {} episodes of {} frames at {} a second, delay {}, window {}, lanes {:?}, direct loss: {:?}, \
-             grace {} ms, pauses {:?}, on player lost: {:?}, {} frames a tick played anew",
+             grace {} ms, pauses {:?}, on player lost: {:?}, {} frames a tick played anew, relayed: {:?}",
             self.seed,
             self.seats,
             rules.episodes,
@@ -362,6 +369,7 @@ impl fmt::Display for Plan {
             rules.pauses,
             rules.on_player_lost,
             self.replayed,
+            self.relayed.iter().collect::<Vec<_>>(),
         )?;
         for Trouble { at, lasts, fault } in &self.troubles {
             writeln!(f, "  {at:>8.3?} for {lasts:?}: {fault:?}")?;

@@ -47,6 +47,8 @@ pub(super) struct Server {
     next_fence: u64,
     rng: Rng,
     sabotage: Option<Sabotage>,
+    /// Who has no direct lane.
+    bots: Vec<VisitId>,
 }
 
 pub(super) fn visit(seat: usize) -> VisitId {
@@ -104,11 +106,13 @@ impl Server {
             next_fence: 1,
             rng: Rng::from_seed(derive_seed(entropy, 1)),
             sabotage: plan.sabotage,
+            bots: plan.relayed.iter().map(|seat| visit(seat.index())).collect(),
         };
         for (state, saved) in store.live.values() {
             let lived = store.alive.saturating_sub(*saved);
             let known = store.progress.iter().map(|(&visit, progress)| {
-                (visit, Restored { progress: progress.clone(), ..Restored::default() })
+                let is_bot = server.bots.contains(&visit);
+                (visit, Restored { progress: progress.clone(), is_bot, ..Restored::default() })
             });
             server
                 .stager
@@ -221,7 +225,7 @@ impl Server {
             let open = !store.endings.contains_key(&(seat as u8));
             open.then(|| (game.game, base::Seat::new(seat as u8).expect("a seat")))
         });
-        Restored { version: String::new(), progress, is_bot: false, open_game: open }
+        Restored { version: String::new(), progress, is_bot: self.bots.contains(&visit), open_game: open }
     }
 
     /// Takes what the stager wants done: writes are committed first, all together.
