@@ -170,7 +170,10 @@ impl Play {
             incarnations,
         };
         let session = Session::new(&setup, now).map_err(|error| error.to_string())?;
-        let environment = NativeEnvironment::new(module).map_err(|error| error.to_string())?;
+        let mut environment = NativeEnvironment::new(module).map_err(|error| error.to_string())?;
+        if !start.options.is_empty() && !environment.set_options(&start.options) {
+            return Err("the environment has no place for its options".to_owned());
+        }
         let used = |name: &String| start.keys.values().any(|button| button == name);
         let bits = (0..).zip(&manifest.buttons).filter(|(_, name)| used(name)).map(|(bit, _)| bit);
         let hands = Hands::new(rng, bits.collect(), manifest.input_bytes);

@@ -52,7 +52,7 @@ pub(crate) fn in_conditions(
 ) -> Result<Vec<InCondition>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT visit, condition, ended, changed FROM visits
-         WHERE experiment = ?1 AND condition IS NOT NULL ORDER BY visit",
+         WHERE experiment = ?1 AND condition IS NOT NULL AND json_extract(entry, '$.bot') IS NULL ORDER BY visit",
     )?;
     let mut rows = statement.query([experiment])?;
     let mut all = Vec::new();

@@ -58,8 +58,12 @@ impl Stager {
             return true;
         }
         let counts = self.tally.counts(conditions, now);
-        let Some(condition) = conditions::assign(conditions, &counts, visits.len() as u32, first).cloned()
-        else {
+        // Bots count nowhere, and follow those with whom they are to play.
+        let people = visits.iter().filter(|&&id| !self.is_bot(id)).count() as u32;
+        let followed =
+            self.condition_to_follow(first).and_then(|id| conditions.iter().find(|known| known.id == id));
+        let assigned = || conditions::assign(conditions, &counts, people, first);
+        let Some(condition) = followed.or_else(assigned).cloned() else {
             visits.iter().for_each(|&id| self.turn_away_full(id, now));
             return false;
         };
@@ -67,7 +71,9 @@ impl Stager {
             let Some(visit) = self.visits.get_mut(&id) else { continue };
             visit.progress.condition = Some(condition.id.clone());
             visit.progress.variables.extend(condition.variables.clone());
-            self.tally.put(id, &condition.id);
+            if !visit.is_bot {
+                self.tally.put(id, &condition.id);
+            }
             self.record_visit(id, "condition", condition.id.clone(), json!({ "counts": counts }));
             self.write_progress(id);
         }

@@ -3,16 +3,17 @@
 //! They go through their scenes and wait in lobbies as everybody does. What is different:
 //!
 //! - A bot waits as long as it takes, and calls no group together: a game is begun for somebody else, and bots fill it up.
+//! - It is not screened, nobody is asked or told about it, and it counts in no condition: it gets that of whoever is there.
 //! - When nobody else is on the way through the study, they play among themselves. Those games are left when somebody comes.
-//! - Who waits in the first lobby in vain is not left alone while a bot waits elsewhere for somebody who has closed the page, in
+//! - Who waits for the first game in vain is not left alone while a bot waits elsewhere for somebody who has closed the page, in
 //!   the second lobby or in a game: that one leaves the study, and its driver begins another visit.
 
 use core::time::Duration;
 
 use base::{Seat, SeatSet, Timestamp, VisitId};
 
+use super::waiting::may_meet;
 use super::{Presence, Stager, Visit};
-use crate::experiment::SceneSpecKind;
 use crate::game::Game;
 use crate::lobby::Place;
 
@@ -65,21 +66,44 @@ impl Stager {
         }
     }
 
-    /// The lobby to which visits come first that begin now.
-    fn first_lobby(&self) -> Option<Place> {
-        let is_game = |kind: &SceneSpecKind| matches!(kind, SceneSpecKind::Game(_));
-        let first = self.current.scenes.iter().position(|scene| is_game(&scene.kind))?;
-        Some((self.current.version.clone(), first))
+    /// The condition of somebody who is on the way, for a bot that comes by itself: of who waits, if somebody does.
+    pub(super) fn condition_to_follow(&self, bot: VisitId) -> Option<&str> {
+        let version = &self.visits.get(&bot).filter(|visit| visit.is_bot)?.experiment.version;
+        let people = self.visits.values().filter(|visit| {
+            !visit.is_bot && visit.progress.ended.is_none() && visit.experiment.version == *version
+        });
+        let with_condition = people.filter(|visit| visit.progress.condition.is_some());
+        // What is true is greater.
+        let followed = with_condition.max_by_key(|visit| (visit.is_here(), visit.waits_since.is_some()))?;
+        followed.progress.condition.as_deref()
     }
 
-    /// A bot that is of more use elsewhere, and from when on, while somebody waits in the first lobby: one that waits in another,
-    /// or else one whose game stands still because all the others have been away for long.
+    /// Who has waited longest for the first game, in a version to which new visits come.
+    fn who_waits(&self) -> Option<(&Place, VisitId, Timestamp)> {
+        let is_meant = |place: &Place, visit: &Visit| {
+            let is_first = visit.progress.group.is_empty();
+            place.0 == self.current.version && is_first && visit.is_here() && !visit.is_bot
+        };
+        let all = self
+            .lobbies
+            .all()
+            .filter(|(place, one)| self.visits.get(&one.visit).is_some_and(|visit| is_meant(place, visit)));
+        let first = all.min_by_key(|(_, one)| one.since)?;
+        Some((first.0, first.1.visit, first.1.since))
+    }
+
+    /// A bot that is of more use elsewhere, and from when on, while somebody waits for the first game: one that waits for
+    /// others, or else one whose game stands still because all the others have been away for long.
     fn bot_to_recall(&self) -> Option<(Timestamp, VisitId)> {
-        let place = self.first_lobby().filter(|_| self.has_bots)?;
-        let here = |id| self.visits.get(&id).is_some_and(|visit: &Visit| visit.is_here() && !visit.is_bot);
-        let in_vain = self.lobbies.waiting(&place).iter().find(|one| here(one.visit))?.since + IN_VAIN;
-        let elsewhere = self.lobbies.all().filter(|(at, _)| **at != place).map(|(_, one)| one.visit);
-        let idle = elsewhere.filter(|&visit| self.is_bot(visit)).map(|visit| (in_vain, visit)).next();
+        if !self.has_bots {
+            return None;
+        }
+        let (place, who, since) = self.who_waits()?;
+        let in_vain = since + IN_VAIN;
+        let others = self.lobbies.all().filter(|(at, one)| {
+            self.is_bot(one.visit) && (*at != place || !may_meet(&self.visits, who, one.visit))
+        });
+        let idle = others.map(|(_, one)| (in_vain, one.visit)).next();
         let left = self.games.values().filter_map(|game| self.left_alone(game));
         idle.or_else(|| left.min().map(|(since, visit)| (in_vain.max(since + FOR_LONG), visit)))
     }

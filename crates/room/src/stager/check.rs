@@ -19,7 +19,8 @@ const CAUSE_LIMIT: usize = 200;
 impl Visit {
     /// When its player is to be asked about; only while the game is on.
     pub(super) fn check_due(&self) -> Option<Timestamp> {
-        self.check_at.filter(|_| self.game_scene().is_some_and(|scene| scene.check.is_some()))
+        let is_asked = !self.is_bot && self.game_scene().is_some_and(|scene| scene.check.is_some());
+        self.check_at.filter(|_| is_asked)
     }
 
     /// Its game begins, or goes on: what was before says nothing of it.

@@ -193,7 +193,7 @@ impl Stager {
         visit.progress.scene = to.scene as u32;
         visit.progress.scene_id.clone_from(&scene.id);
         let before = mem::replace(&mut visit.progress.turns, to.turns);
-        let had_ended = visit.progress.ended.is_some();
+        let (had_ended, is_bot) = (visit.progress.ended.is_some(), visit.is_bot);
         let ending = visit.progress.outcome.map_or(VisitEnding::Completed, |outcome| outcome.ending);
         let exit = match &scene.kind {
             SceneSpecKind::End(end) => Some(end.exits.get(&ending).cloned()),
@@ -209,14 +209,14 @@ impl Stager {
             self.record_place(id, &before);
         }
         self.write_progress(id);
-        if let Some(exit) = exit.filter(|_| !had_ended) {
+        if let Some(exit) = exit.filter(|_| !had_ended && !is_bot) {
             self.effects.push_back(Effect::VisitEnded { visit: id, ending, exit });
         }
         self.send(id, ServerMessage::TerminateScene { scene_id: left });
         self.show_scene(id, now);
         if ended.is_some() {
             self.release_group(id, now);
-            if !self.is_bot(id) {
+            if !is_bot {
                 self.let_bots_play(now);
             }
         }

@@ -22,7 +22,7 @@ impl Visit {
         let progress = &self.progress;
         let is_new = progress.ended.is_none() && progress.outcome.is_none();
         let is_unknown = is_new && progress.screened.is_none() && !self.experiment.screening.is_empty();
-        is_unknown || self.may_try_again
+        (is_unknown || self.may_try_again) && !self.is_bot
     }
 
     /// Its page was loaded anew, on another device perhaps.

@@ -20,7 +20,7 @@ fn limit(scene: &GameScene) -> Duration {
 /// One for whom no group can come about any more.
 const NO_OTHERS: VisitEnding = VisitEnding::WaitroomTimeout;
 /// Whether two who wait in one lobby may play together.
-fn may_meet(visits: &BTreeMap<VisitId, Visit>, a: VisitId, b: VisitId) -> bool {
+pub(super) fn may_meet(visits: &BTreeMap<VisitId, Visit>, a: VisitId, b: VisitId) -> bool {
     let company = |id| visits.get(&id).map(Visit::company);
     company(a) == company(b)
 }

@@ -4,7 +4,7 @@ use base::{Seat, SeatSet};
 use wire::control::{ClientMessage, OnPlayerLost, ServerMessage, VisitEnding};
 
 use crate::world::{World, advance, experiment_of, experiment_with, game_scene, scene, visit};
-use room::{EndScene, SceneSpecKind};
+use room::{Condition, Effect, EndScene, Experiment, PingRule, SceneSpecKind, Screening};
 use wire::control::Sheet;
 
 /// A world in which these are bots.
@@ -146,4 +146,36 @@ fn a_bot_that_has_not_quite_finished_a_game_with_somebody_is_not_disturbed() {
     assert_eq!(world.scene(1).as_deref(), Some("play"));
     world.finish(1, game_id);
     assert_eq!(world.ended(1), Some(VisitEnding::Completed));
+}
+
+#[test]
+fn bots_are_not_screened_and_nobody_is_told_of_them() {
+    let ping = Some(PingRule { max_millis: 100, samples: 5, message: None });
+    let screening = Screening { ping, ..Screening::default() };
+    let mut world = World::of(Experiment { screening, ..experiment_with(2, OnPlayerLost::End) }, 2);
+    world.bots = vec![visit(1)];
+    world.join(1, 1);
+    world.join(2, 2);
+    assert_eq!([1, 2].map(|number| world.scene(number)), [Some("welcome".into()), None]);
+    world.say(1, ClientMessage::LeaveStudy);
+    assert_eq!(world.ended(1), Some(VisitEnding::Withdrawn));
+    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::VisitEnded { .. })));
+}
+
+#[test]
+fn a_bot_gets_the_condition_of_who_is_there_and_counts_in_none() {
+    let condition = |id: &str| Condition { id: id.into(), quota: Some(1), variables: [].into() };
+    let conditions = vec![condition("a"), condition("b")];
+    let mut world = World::of(Experiment { conditions, ..experiment_with(2, OnPlayerLost::End) }, 2);
+    world.bots = (11..20).map(visit).collect();
+    let of = |world: &World, number| world.progress[&visit(number)].condition.clone().unwrap();
+    world.start(1);
+    let first = of(&world, 1);
+    for bot in 11..20 {
+        world.start(bot);
+        assert_eq!(of(&world, bot), first);
+    }
+    assert_eq!(world.game(1).map(|(id, _)| id), world.game(11).map(|(id, _)| id));
+    world.start(2);
+    assert_ne!(of(&world, 2), first, "there is room for the second");
 }

@@ -81,7 +81,7 @@ impl Many {
     fn join(&mut self, number: u32) {
         let visit = person(number);
         let progress = self.progress.get(&visit).cloned().unwrap_or_default();
-        let restored = Restored { version: "1".into(), progress, open_game: None };
+        let restored = Restored { version: "1".into(), progress, ..Restored::default() };
         let identity = Identity { visit, participant: ParticipantId::from_random([1; 16]) };
         self.away.remove(&visit);
         self.stager.handle_joined(identity, 1, None, restored, self.now);
