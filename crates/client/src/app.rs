@@ -342,6 +342,8 @@ impl App {
                 view::set_title(&title);
                 view::set_text("connecting-text", &say!("screening"));
                 view::show("connecting");
+                // Judged as before, it is told the same scene again, and must show it.
+                (self.scene, self.way) = (None, None);
                 self.screening = Some(Screening::new(pings));
                 self.screen();
             }

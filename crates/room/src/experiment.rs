@@ -185,7 +185,7 @@ impl Experiment {
         let spec = self.scenes.get(index)?;
         let kind = match &spec.kind {
             SceneSpecKind::Start(sheet) => SceneKind::Start(Sheet {
-                keys: self.keys_after(index),
+                keys: self.keys_after(index, variables),
                 ..variables::in_sheet(sheet, variables)
             }),
             SceneSpecKind::Static(sheet) => SceneKind::Static(variables::in_sheet(sheet, variables)),
@@ -281,13 +281,16 @@ impl Experiment {
     }
 
     /// The keys of the next game, for a legend before it, with what that game calls its buttons.
-    fn keys_after(&self, index: usize) -> BTreeMap<String, String> {
+    fn keys_after(&self, index: usize, variables: &Answers) -> BTreeMap<String, String> {
         let mut games = self.scenes[index..].iter().filter_map(|scene| match &scene.kind {
             SceneSpecKind::Game(game) => Some(game),
             _ => None,
         });
         let Some(game) = games.next() else { return BTreeMap::new() };
-        let called = |button: &String| game.texts.get(&button_text(button)).unwrap_or(button).clone();
+        let called = |button: &String| {
+            let own = game.texts.get(&button_text(button)).map(|text| variables::in_words(text, variables));
+            own.filter(|own| !own.is_empty()).unwrap_or_else(|| button.clone())
+        };
         game.keys.iter().map(|(key, button)| (key.clone(), called(button))).collect()
     }
 }

@@ -450,6 +450,7 @@ impl Game {
             pause.successes[seat.index()] = None;
         }
         self.tell_all_of_it(seat);
+        self.look_at_links();
         self.merge();
     }
 
@@ -583,6 +584,8 @@ impl Game {
         let Phase::Gathering(gathering) = &self.phase else { return };
         match gathering.verdict(self.playing(), self.links) {
             Verdict::Wait => {}
+            // Whoever is away may have left: with them begins no game.
+            Verdict::Go if !self.playing().iter().all(|seat| self.present.contains(seat)) => {}
             Verdict::Go => {
                 self.phase = Phase::Playing;
                 self.changed = true;

@@ -24,7 +24,7 @@ impl Stager {
     pub(super) fn assign_person(&mut self, id: VisitId, now: Timestamp) -> bool {
         let Some(visit) = self.visits.get(&id) else { return false };
         // Who has been turned away goes on to the end, and counts nowhere.
-        visit.progress.outcome.is_some()
+        visit.has_been_turned_away(VisitEnding::ScreenedOut)
             || visit.experiment.assignment.unit != Unit::Person
             || self.assign(&[id], now)
     }
@@ -100,7 +100,9 @@ impl Stager {
     /// There is no room for a visit in any condition.
     pub(super) fn turn_away_full(&mut self, id: VisitId, now: Timestamp) {
         let Some(visit) = self.visits.get(&id) else { return };
-        let to = visit.experiment.assignment.on_full.clone();
+        // Once: where they go from there leads on, or to the end.
+        let again = visit.has_been_turned_away(VisitEnding::ScreenedOut);
+        let to = visit.experiment.assignment.on_full.clone().filter(|_| !again);
         self.turn_away(id, VisitEnding::ScreenedOut, to.as_deref(), now);
     }
 }

@@ -67,7 +67,7 @@ impl Stager {
             visit.game = Some(game_id);
             visit.monitor.clear();
             visit.monitor.restart(now);
-            (visit.check_at, visit.unanswered_checks, visit.hidden_noted) = (None, 0, false);
+            (visit.check_at, visit.unanswered_checks, visit.hidden_noted) = (None, 0, Some(false));
             seats.push((id, visit.presence.page()));
             self.tell_complete(id, now);
         }
@@ -131,7 +131,7 @@ impl Stager {
     ) {
         let Some(seat) = self.seat(from, id) else { return };
         let Some(game) = self.games.get_mut(&id) else { return };
-        if game.has_left(seat) {
+        if game.has_left(seat) || game.is_gathering() {
             return;
         }
         game.leave(seat, frames, hash, now);

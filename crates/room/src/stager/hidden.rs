@@ -28,10 +28,10 @@ impl Stager {
 
     /// Writes down where a page went into the background, or came back, once.
     fn note_hidden(&mut self, id: VisitId, game: GameId, hidden: bool, frame: Option<Frame>) {
-        let Some(visit) = self.visits.get_mut(&id).filter(|visit| visit.hidden_noted != hidden) else {
+        let Some(visit) = self.visits.get_mut(&id).filter(|visit| visit.hidden_noted != Some(hidden)) else {
             return;
         };
-        visit.hidden_noted = hidden;
+        visit.hidden_noted = Some(hidden);
         let Some(known) = self.games.get_mut(&game) else { return };
         let frame = frame.map_or(known.frame, |frame| known.tell_frame(frame));
         let kind = if hidden { "tab_hidden" } else { "tab_shown" };

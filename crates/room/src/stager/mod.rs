@@ -11,7 +11,7 @@ mod waiting;
 
 use core::mem;
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use base::{Deadline, GameId, ParticipantId, Rng, Seat, Timestamp, VisitId};
@@ -106,7 +106,7 @@ struct Visit {
     /// How often in a row that has not answered.
     unanswered_checks: u32,
     /// Whether it was written down last that its page is in the background.
-    hidden_noted: bool,
+    hidden_noted: Option<bool>,
 }
 
 impl Visit {
@@ -174,6 +174,11 @@ impl Visit {
         }
     }
 
+    /// Whether it has been told before that it cannot go on, and why.
+    fn has_been_turned_away(&self, why: VisitEnding) -> bool {
+        self.progress.outcome.is_some_and(|outcome| outcome.ending == why)
+    }
+
     fn set_outcome(&mut self, ending: VisitEnding) {
         let (scene, passage) = (self.progress.scene, self.number());
         self.progress.outcome = Some(Outcome { scene, passage, ending });
@@ -204,6 +209,8 @@ pub struct Stager {
     rng: Rng,
     visits: BTreeMap<VisitId, Visit>,
     lobbies: Lobbies,
+    /// Who has come to the end since this was made: nobody need wait for them.
+    ended: BTreeSet<VisitId>,
     games: BTreeMap<GameId, Game>,
     /// What the study's own check was asked and has not answered.
     asked: BTreeMap<CheckId, Asked>,
@@ -226,6 +233,7 @@ impl Stager {
             rng: Rng::from_seed(entropy),
             visits: BTreeMap::new(),
             lobbies: Lobbies::default(),
+            ended: BTreeSet::new(),
             games: BTreeMap::new(),
             asked: BTreeMap::new(),
             next_check: 1,
@@ -291,7 +299,7 @@ impl Stager {
             waits_since: None,
             check_at: None,
             unanswered_checks: 0,
-            hidden_noted: false,
+            hidden_noted: None,
         }
     }
 
@@ -400,7 +408,7 @@ impl Stager {
         if is_new || visit.presence.page() != page {
             visit.loaded_anew();
             // Where it lost its memory is written down, and ends what was before.
-            visit.hidden_noted = false;
+            visit.hidden_noted = Some(false);
         }
         visit.presence = Presence::Here { page };
         self.has_bots |= visit.is_bot;

@@ -131,7 +131,8 @@ impl Stager {
     /// Takes a visit to the scene that there is for those who cannot go on here; without one, to the end.
     pub(super) fn turn_away(&mut self, id: VisitId, why: VisitEnding, to: Option<&str>, now: Timestamp) {
         let Some(visit) = self.visits.get_mut(&id) else { return };
-        match to.and_then(|scene| visit.named(id, scene)) {
+        // Whoever cannot go on here is not led back here.
+        match to.and_then(|scene| visit.named(id, scene)).filter(|to| *to != visit.position()) {
             Some(to) => {
                 visit.set_outcome(why);
                 self.go_to(id, to, now);
@@ -202,6 +203,7 @@ impl Stager {
         visit.progress.ended = exit.as_ref().map(|_| ending);
         let ended = visit.progress.ended;
         if let Some(ended) = ended {
+            self.ended.insert(id);
             self.tally.has_ended(id, ended);
         }
         if visit.passage() != left {

@@ -59,6 +59,10 @@ impl Stager {
         now: Timestamp,
     ) {
         let Some(visit) = self.visits.get(&id).filter(|visit| visit.is_unscreened()) else { return };
+        // The study's own check is asked once, and its answer counts.
+        if self.asked.values().any(|asked| asked.visit == id) {
+            return;
+        }
         let round_trips = &round_trips[..round_trips.len().min(MOST_PINGS)];
         // With too few measurements it is no answer: the page is asked again when it comes again.
         let experiment = &visit.experiment;

@@ -38,6 +38,11 @@ impl Stager {
         let (place, since) = (visit.place(), *visit.waits_since.get_or_insert(now));
         self.lobbies.enter(place.clone(), id, since);
         if self.has_lost_its_group(id, &place) {
+            // One lobby may lead to another where it is the same.
+            if self.visits.get(&id).is_some_and(|visit| visit.has_been_turned_away(NO_OTHERS)) {
+                self.lobbies.leave(&place, id);
+                return self.end_visit(id, NO_OTHERS, now);
+            }
             return self.stop_waiting(id, NO_OTHERS, now);
         }
         match self.group(&place, now) {
@@ -82,8 +87,7 @@ impl Stager {
     /// Whether a visit waits for the group of its last game, and one of that has come to its end.
     fn has_lost_its_group(&self, id: VisitId, place: &Place) -> bool {
         let waits = self.game_scene(place).is_some_and(|scene| scene.lobby.match_by == MatchBy::Same);
-        let has_ended =
-            |other: &VisitId| self.visits.get(other).is_some_and(|other| other.progress.ended.is_some());
+        let has_ended = |other: &VisitId| self.ended.contains(other);
         waits && self.visits.get(&id).is_some_and(|visit| visit.progress.group.iter().any(has_ended))
     }
 

@@ -328,3 +328,51 @@ fn whose_group_has_lost_one_need_not_wait() {
     assert_eq!(world.ended(1), Some(VisitEnding::WaitroomTimeout));
     assert!(!world.saved.contains_key(&one));
 }
+
+#[test]
+fn whose_group_has_lost_one_need_not_wait_though_that_page_is_long_gone() {
+    let (mut world, [one, _]) = two_groups();
+    world.say(2, ClientMessage::LeaveStudy);
+    world.drop(2);
+    world.wait(60);
+    assert!(!world.stager.knows(visit(2)), "it is forgotten");
+    assert_ne!(world.game(1).unwrap().0, GameId::from_random([0; 16]));
+    assert!(!world.saved.contains_key(&one));
+    world.say(1, crate::world::advance("one"));
+    assert_eq!(world.ended(1), Some(VisitEnding::WaitroomTimeout));
+}
+
+#[test]
+fn a_lobby_that_leads_to_itself_leads_to_the_end() {
+    let lobby = LobbyRules { on_timeout: Some("one".into()), ..LobbyRules::default() };
+    let mut world = two_games(&GameScene { lobby, ..game_scene(2) });
+    world.start(1);
+    world.wait(121);
+    assert_eq!(world.ended(1), Some(VisitEnding::WaitroomTimeout));
+}
+
+#[test]
+fn no_game_begins_with_somebody_who_is_away() {
+    let mut world = two_games(&game_scene(2));
+    world.start(1);
+    world.start(2);
+    let (game_id, _) = world.game(1).unwrap();
+    world.say(1, ClientMessage::GameReady { game_id });
+    world.drop(1);
+    world.say(2, ClientMessage::GameReady { game_id });
+    assert!(!world.plays(2));
+    world.join(1, 1);
+    assert!(world.plays(1) && world.plays(2));
+}
+
+#[test]
+fn nobody_finishes_a_game_that_has_not_begun() {
+    let mut world = two_games(&game_scene(2));
+    world.start(1);
+    world.start(2);
+    let (game, _) = world.game(1).unwrap();
+    world.finish(1, game);
+    assert_eq!(world.scene(1).as_deref(), Some("one"));
+    world.ready_with(1, &[1, 2]);
+    assert!(world.plays(2));
+}

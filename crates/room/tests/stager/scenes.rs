@@ -182,12 +182,13 @@ fn back_to_the_lobby_makes_good_what_went_wrong() {
     world.start(3);
     let (second, _) = world.game(1).unwrap();
     assert_ne!(first, second);
+    world.ready_with(1, &[1, 3]);
     for number in [1, 3] {
-        world.say(number, ClientMessage::GameReady { game_id: second });
         world.finish(number, second);
         world.say(number, advance("between"));
     }
     let (third, _) = world.game(1).unwrap();
+    world.ready_with(1, &[1, 3]);
     world.finish(1, third);
     assert_eq!((world.ended(1), world.exit(1).as_deref()), (Some(VisitEnding::Completed), Some("DONE")));
     let ended: Vec<_> = world.endings().iter().map(|(_, reason, _)| *reason).collect();
@@ -380,6 +381,7 @@ fn leaving_ends_a_visit_wherever_it_is_and_only_once() {
         }
         if steps > 2 {
             let (game_id, _) = world.game(1).unwrap();
+            world.ready(2);
             world.finish(1, game_id);
         }
         world.say(1, ClientMessage::LeaveStudy);

@@ -345,8 +345,8 @@ fn back_to_the_lobby_is_the_same_passage() {
     assert!(matches!(world.told[&visit(1)].last(), Some(ServerMessage::LobbyStatus { .. })));
     world.start(3);
     let (game_id, _) = world.game(1).unwrap();
+    world.ready_with(1, &[1, 3]);
     for number in [1, 3] {
-        world.say(number, ClientMessage::GameReady { game_id });
         world.finish(number, game_id);
     }
     assert_eq!(world.scene(1).as_deref(), Some("play.2"));

@@ -146,7 +146,8 @@ impl Reader<'_, '_> {
         &mut self,
         file: Option<Spanned<AssignmentFile>>,
         conditions: &[Condition],
-        (ids, has_game): (&[String], bool),
+        (ids, games): (&[String], &[String]),
+        is_complete: bool,
     ) -> Assignment {
         let usual = Assignment::default();
         let Some(file) = file else { return usual };
@@ -157,7 +158,7 @@ impl Reader<'_, '_> {
             if conditions.is_empty() {
                 file.add("", "[assignment] needs something to assign: a [[condition]] for each");
             }
-            if unit == Unit::Group && !has_game {
+            if unit == Unit::Group && games.is_empty() && is_complete {
                 file.add(
                     "unit",
                     "unit is \"group\", and there is no scene of kind \"game\" that makes groups",
@@ -166,6 +167,11 @@ impl Reader<'_, '_> {
             if let Some(unknown) = on_full.as_ref().filter(|scene| !ids.contains(scene)) {
                 let hint = did_you_mean(unknown, ids.iter().map(String::as_str));
                 file.add("on_full", format!("on_full names {unknown:?}, and no scene has that id{hint}"));
+            }
+            let leads_back = |scene: &String| ids.first() == Some(scene) || games.contains(scene);
+            if on_full.as_ref().is_some_and(leads_back) {
+                let text = "on_full must lead on: it cannot be the first scene, nor one of kind \"game\"";
+                file.add("on_full", text);
             }
             let dropout_millis =
                 file.millis("dropout_after_s", dropout_after_s, usual.dropout_millis, 60.0..=604_800.0);

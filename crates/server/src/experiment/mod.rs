@@ -216,8 +216,11 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
     let blocks = reader.blocks(block);
     let conditions = reader.conditions(condition);
     let is_game = |(_, scene): &(usize, SceneSpec)| matches!(scene.kind, SceneSpecKind::Game(_));
-    let has_game = scenes.len() < ids.len() || scenes.iter().any(is_game);
-    let assignment = reader.assignment(assignment, &conditions, (&ids, has_game));
+    let games: Vec<_> =
+        scenes.iter().filter(|scene| is_game(scene)).map(|(_, scene)| scene.id.clone()).collect();
+    // What is wrong with a scene that was left out has been said.
+    let is_complete = scenes.len() == ids.len();
+    let assignment = reader.assignment(assignment, &conditions, (&ids, &games), is_complete);
     // What scenes were left out of is no more than what is wrong with them.
     if is_whole {
         reader.check_together(&scenes, &ids);
@@ -287,6 +290,10 @@ impl Reader<'_, '_> {
                 _ => Vec::new(),
             };
             for (field, unknown) in named {
+                if field == "lobby.on_timeout" && unknown == scene.id {
+                    let text = "on_timeout names its own scene, where there is nobody; name another one";
+                    self.file.within(*start, |file| file.add(field, text));
+                }
                 if !ids.iter().any(|id| id == unknown) {
                     let words = if game::AFTER.contains(&field) { &game::AFTER_WORDS[..] } else { &[] };
                     let hint =

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::wall_time;
 use crate::token::WebhookSecret;
@@ -65,7 +66,7 @@ impl Checks {
         let (phone, answers) = (Arc::clone(&self.phone), self.answers.clone());
         let waiting = Arc::clone(&self.waiting);
         tokio::spawn(async move {
-            let Ok(place) = waiting.try_acquire_owned() else {
+            let Ok(Ok(place)) = timeout(patience, waiting.acquire_owned()).await else {
                 let cause = format!("{WAITING} other questions wait for their answers");
                 return answers.send((check, CheckAnswer::Failed(cause))).await.ok();
             };

@@ -243,7 +243,9 @@ impl Task {
                 // What a visit that comes is told of where it was must be durable.
                 self.carry_out().await;
                 let restored = match self.restored(identity.visit).await {
-                    Ok(restored) => restored,
+                    Ok(Some(restored)) => restored,
+                    // A token of another data folder: the page asks for one of this.
+                    Ok(None) => return close(&connection, CloseCode::Unauthorized),
                     Err(error) => {
                         // Where it was is not to be guessed: it comes back when the store can tell.
                         tracing::error!(visit = %identity.visit, %error, "cannot read how far a visit had come");
@@ -312,11 +314,12 @@ impl Task {
     }
 
     /// How far a visit had come, if this stager does not know it.
-    async fn restored(&mut self, visit: VisitId) -> Result<Restored, StoreError> {
+    /// None when there is no such visit.
+    async fn restored(&mut self, visit: VisitId) -> Result<Option<Restored>, StoreError> {
         if self.stager.knows(visit) {
-            return Ok(Restored::default());
+            return Ok(Some(Restored::default()));
         }
-        let Some(row) = self.context.store.visit(visit).await? else { return Ok(Restored::default()) };
+        let Some(row) = self.context.store.visit(visit).await? else { return Ok(None) };
         let version = row.experiment_sha256;
         self.learn_version(&version).await?;
         // Those that were written down by servers before there was more to write have a scene and an ending.
@@ -326,12 +329,12 @@ impl Task {
             tracing::error!(%visit, %error, "what was written of a visit cannot be read");
             None
         });
-        Ok(Restored {
+        Ok(Some(Restored {
             version,
             progress: progress.unwrap_or(Progress { scene, ended, ..Progress::default() }),
             is_bot: row.entry.contains_key(bot::MARK),
             open_game: self.context.store.open_seat(visit).await?,
-        })
+        }))
     }
 
     /// Visits go on with the version of the experiment that they began with (S2).

@@ -40,7 +40,7 @@ impl Task {
             let restored = if experiment == self.context.experiment {
                 let mut visits = BTreeMap::new();
                 for &visit in seats.iter().flatten() {
-                    visits.insert(visit, self.restored(visit).await?);
+                    visits.insert(visit, self.restored(visit).await?.unwrap_or_default());
                 }
                 self.stager.restore(&state, visits, lived, self.now()).map_err(|error| error.to_string())
             } else {

@@ -92,9 +92,9 @@ fn who_may_take_part_is_kept_and_exported() {
     let text = fs::read_to_string(tables.join("visits.csv")).unwrap();
     assert!(text.starts_with("visit_id,participant_id,experiment,"), "{text}");
     for row in [
-        ",,passed,desktop,firefox,140,12.5,,{},welcome\n",
-        ",screened_out,device,phone,firefox,140,12.5,,{},thanks\n",
-        ",,passed,,,,12.5,,{},welcome\n",
+        ",,passed,desktop,firefox,140,12.5,,{},welcome,false\n",
+        ",screened_out,device,phone,firefox,140,12.5,,{},thanks,false\n",
+        ",,passed,,,,12.5,,{},welcome,false\n",
     ] {
         assert!(text.contains(row), "{row} is not in {text}");
     }

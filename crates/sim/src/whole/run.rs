@@ -244,19 +244,28 @@ impl World<'_> {
 
     /// Everyone has reached the end, and everything that can become durable is.
     fn is_over(&self) -> bool {
-        // Whoever never comes back is somewhere, and in no game.
-        let is_done = |seat: usize| {
+        let has_ended = |seat: usize| {
             let done = self.store.progress.get(&visit(seat));
             done.is_some_and(|done| done.ended.is_some() || done.over.is_some())
-                || self.plan.stays_away(seat, self.now) && self.store.live.is_empty()
         };
+        // Whoever never comes back is somewhere, and in no game.
+        let is_gone = |seat: usize| self.plan.stays_away(seat, self.now) && self.store.live.is_empty();
+        // A bot waits as long as it takes for others, who have come to their end here.
+        let is_bot = |seat: usize| self.plan.relayed.iter().any(|bot| bot.index() == seat);
+        let seats = || 0..self.pages.len();
+        let nobody_comes = self.store.live.is_empty()
+            && seats().any(has_ended)
+            && seats().all(|seat| is_bot(seat) || has_ended(seat) || is_gone(seat));
+        let waits = |seat: usize| is_bot(seat) && nobody_comes;
+        let is_done = |seat: usize| has_ended(seat) || is_gone(seat) || waits(seat);
         self.now >= self.plan.faults_end()
-            && (0..self.pages.len()).all(is_done)
+            && seats().all(is_done)
             && self.server.as_ref().is_some_and(|server| server.committing.is_none())
             && self.pages.iter().enumerate().all(|(seat, page)| {
                 page.as_ref().is_none_or(|page| {
                     let away = self.plan.unreachable(seat, self.now) == Some(Duration::MAX);
-                    away || (page.ended.is_some() && page.play.is_none() && page.ending.is_none())
+                    let is_there = page.ended.is_some() || waits(seat);
+                    away || (is_there && page.play.is_none() && page.ending.is_none())
                 })
             })
     }
