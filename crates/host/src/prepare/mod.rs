@@ -102,7 +102,7 @@ impl From<wasm_encoder::reencode::Error> for PrepareError {
 /// # Errors
 /// Says what is refused and why.
 pub fn prepare(module: &[u8]) -> Result<Vec<u8>, PrepareError> {
-    if !module.starts_with(MAGIC) {
+    if module.len() <= MAX_MODULE_BYTES && !module.starts_with(MAGIC) {
         return Err(PrepareError::Invalid("it is no WebAssembly module".to_owned()));
     }
     let source = source::read(module)?;
