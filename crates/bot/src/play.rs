@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base::{Frame, GameId, MAX_SEATS, Rng, Seat, SeatSet, StateHash, Timestamp};
+use base::{Frame, GameId, Rng, Seat, SeatSet, StateHash, Timestamp};
 use host::{Module, NativeEnvironment};
 use link::{Checked, Lane, LinkEvent};
 use session::{Replayed, Session, SessionEvent, Setup};
@@ -63,7 +63,6 @@ pub(crate) struct Play {
     has_begun: bool,
     ready: bool,
     /// Whose links the server knows of.
-    checked: BTreeMap<Seat, Checked>,
     notice: Option<PauseNotice>,
     cut: Option<Cut>,
     /// The last pause that was heard of.
@@ -98,7 +97,6 @@ impl Play {
             start,
             loaded: None,
             ready: false,
-            checked: BTreeMap::new(),
             notice: None,
             cut: None,
             last_pause: 0,
@@ -155,20 +153,7 @@ impl Play {
 
     fn load(&self, module: &Module, rng: Rng, now: Timestamp) -> Result<Loaded, String> {
         let (start, manifest) = (&self.start, module.manifest());
-        let mut incarnations = [0; MAX_SEATS];
-        for (known, told) in incarnations.iter_mut().zip(&start.incarnations) {
-            *known = *told;
-        }
-        let setup = Setup {
-            seat: start.seat,
-            seats: start.seats,
-            epoch: start.epoch,
-            seed: start.seed.0,
-            rules: start.rules,
-            relayed: start.relayed,
-            input_size: manifest.input_bytes,
-            incarnations,
-        };
+        let setup = Setup::of(start, manifest.input_bytes);
         let session = Session::new(&setup, now).map_err(|error| error.to_string())?;
         let mut environment = NativeEnvironment::new(module).map_err(|error| error.to_string())?;
         if !start.options.is_empty() && !environment.set_options(&start.options) {
@@ -195,7 +180,6 @@ impl Play {
         }
         self.start.incarnations = incarnations.to_vec();
         self.ready = false;
-        self.checked.clear();
         if let Some(loaded) = &mut self.loaded {
             loaded.session.handle_incarnations(incarnations, now);
         }
@@ -204,7 +188,9 @@ impl Play {
     /// Another server, or one that has forgotten, does not know what was said.
     pub(crate) fn retell(&mut self) {
         self.ready &= self.has_begun;
-        self.checked.clear();
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.forget_checked();
+        }
         self.told_lost = SeatSet::EMPTY;
         if let Some(finished) = self.finished.clone() {
             self.say(finished);
@@ -437,13 +423,9 @@ impl Play {
             }
         }
         if is_open && !self.has_begun {
-            for (peer, checked) in session.checked_links(now) {
-                if self.checked.get(&peer).is_none_or(|told| checked.is_news_after(told)) {
-                    self.checked.insert(peer, checked);
-                    let Checked { lane, round_trip, is_final } = checked;
-                    let rtt_millis = round_trip.as_secs_f32() * 1000.0;
-                    said.push(ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final });
-                }
+            while let Some((peer, Checked { lane, round_trip, is_final })) = session.poll_checked(now) {
+                let rtt_millis = round_trip.as_secs_f32() * 1000.0;
+                said.push(ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final });
             }
             if session.is_ready(now) && !self.ready {
                 self.ready = true;

@@ -31,8 +31,6 @@ pub(crate) struct Play {
     pub(crate) peers: Vec<Peer>,
     pub(crate) connection_types: Vec<(Seat, ConnectionType)>,
     loaded: Option<Loaded>,
-    /// The links that the server was told of: with whom, and what was measured.
-    checked: Vec<(Seat, Checked)>,
     ready: bool,
     /// The server said that everyone is ready, or that they were before.
     pub(crate) begun: bool,
@@ -109,7 +107,6 @@ impl Play {
             peers,
             connection_types: Vec::new(),
             loaded: None,
-            checked: Vec::new(),
             ready: false,
             begun: false,
             pause: Pause::default(),
@@ -127,18 +124,7 @@ impl Play {
     pub(crate) fn loaded(&mut self, environment: BrowserEnvironment) -> Result<(), String> {
         let manifest = environment.manifest();
         let (start, size) = (&self.start, manifest.input_bytes);
-        let mut incarnations = [0; MAX_SEATS];
-        incarnations.copy_from_slice(&start.incarnations[..MAX_SEATS]);
-        let setup = Setup {
-            seat: start.seat,
-            seats: start.seats,
-            epoch: start.epoch,
-            seed: start.seed.0,
-            rules: start.rules,
-            relayed: start.relayed,
-            input_size: size,
-            incarnations,
-        };
+        let setup = Setup::of(start, size);
         let mut session = Session::new(&setup, now()).map_err(|error| error.to_string())?;
         for peer in &self.peers {
             session.handle_direct(peer.seat, peer.state(), now());
@@ -176,7 +162,6 @@ impl Play {
             if *known < incarnation && seat != self.start.seat {
                 *known = incarnation;
                 self.ready = false;
-                self.checked.retain(|(peer, _)| *peer != seat);
                 self.pause.restore(seat);
                 self.rebuild(seat, first_attempt(&self.start, seat), self.start.seat < seat);
             }
@@ -236,25 +221,18 @@ impl Play {
             return None;
         }
         self.ready &= self.begun;
-        self.checked.clear();
+        if let Some(loaded) = &mut self.loaded {
+            loaded.session.forget_checked();
+        }
         let (frames, hash) = self.finished?;
         Some(ClientMessage::GameFinished { game_id: self.start.game_id, frames, hash })
     }
 
     /// What the server must know before the game begins: each link that could be used, and then that all can (S4).
     pub(crate) fn check(&mut self, messages: &mut Vec<ClientMessage>) {
-        let Some(session) = self.loaded.as_ref().map(|loaded| &loaded.session).filter(|_| !self.begun) else {
-            return;
-        };
+        let Some(Loaded { session, .. }) = self.loaded.as_mut().filter(|_| !self.begun) else { return };
         let game_id = self.start.game_id;
-        for (peer, checked) in session.checked_links(now()) {
-            let known = self.checked.iter_mut().find(|(known, _)| *known == peer);
-            match known {
-                Some((_, known)) if !checked.is_news_after(known) => continue,
-                Some((_, known)) => *known = checked,
-                None => self.checked.push((peer, checked)),
-            }
-            let Checked { lane, round_trip, is_final } = checked;
+        while let Some((peer, Checked { lane, round_trip, is_final })) = session.poll_checked(now()) {
             let rtt_millis = round_trip.as_secs_f32() * 1000.0;
             messages.push(ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final });
         }

@@ -63,13 +63,17 @@ pub(crate) struct Monitor {
 impl Monitor {
     /// A measurement of the way to the server. True when there were too many slow ones.
     pub(crate) fn measure(&mut self, rules: &MonitorRules, rtt_millis: f32) -> bool {
-        self.rtt_millis = Some(rtt_millis);
         let Some(limit) = rules.max_ping_millis else { return false };
         if self.slow.len() >= rules.window.into() {
             self.slow.pop_front();
         }
         self.slow.push_back(rtt_millis > limit as f32);
         self.slow.iter().filter(|slow| **slow).count() >= rules.violations.into()
+    }
+
+    /// Notes a measurement, whether or not it counts.
+    pub(crate) const fn note(&mut self, rtt_millis: f32) {
+        self.rtt_millis = Some(rtt_millis);
     }
 
     /// The last measurement of the way to the server, in milliseconds.

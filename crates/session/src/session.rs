@@ -130,6 +130,8 @@ pub(crate) struct Peer {
     acknowledged: Frame,
     /// Whether its last compared state was equal to ours: one event a divergence, not one a frame.
     pub(crate) agrees: bool,
+    /// What was told of the check of its link.
+    told: Option<Checked>,
 }
 
 impl Peer {
@@ -141,7 +143,7 @@ impl Peer {
             input_size: setup.input_size,
         };
         let link = Link::new(ends, link_rules(setup, seat), now);
-        Self { seat, link, advantage: Advantage::default(), acknowledged, agrees: true }
+        Self { seat, link, advantage: Advantage::default(), acknowledged, agrees: true, told: None }
     }
 }
 
@@ -244,9 +246,27 @@ impl Session {
         self.peers.iter().all(|peer| peer.link.checked(now).is_some())
     }
 
-    /// The links over which the game could begin, and what was measured of them.
-    pub fn checked_links(&self, now: Timestamp) -> impl Iterator<Item = (Seat, Checked)> + '_ {
-        self.peers.iter().filter_map(move |peer| Some((peer.seat, peer.link.checked(now)?)))
+    /// A link over which the game could begin, and what was measured of it, if that is worth telling after what was told of
+    /// it; none once the game has begun. Ask until there is none.
+    pub fn poll_checked(&mut self, now: Timestamp) -> Option<(Seat, Checked)> {
+        if self.phase != Phase::Gathering {
+            return None;
+        }
+        self.peers.iter_mut().find_map(|peer| {
+            let checked = peer.link.checked(now)?;
+            if peer.told.is_some_and(|told| !checked.is_news_after(&told)) {
+                return None;
+            }
+            peer.told = Some(checked);
+            Some((peer.seat, checked))
+        })
+    }
+
+    /// Whoever was told of the checks has forgotten it: all are told again.
+    pub fn forget_checked(&mut self) {
+        for peer in &mut self.peers {
+            peer.told = None;
+        }
     }
 
     /// The browser's word for the data channel to a peer.

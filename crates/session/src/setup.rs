@@ -1,7 +1,7 @@
 //! What a session is made from, checked once.
 
 use base::{FRAME_LIMIT, MAX_INPUT_BYTES, MAX_SEATS, Seat, SeatSet};
-use wire::control::GameRules;
+use wire::control::{GameRules, GameStart};
 
 /// One seat of one game.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,26 @@ pub enum SetupError {
 }
 
 impl Setup {
+    /// What the server has told of a game, with its environment's bytes of an input. A seat of which no incarnation was told has
+    /// its first.
+    #[must_use]
+    pub fn of(start: &GameStart, input_size: usize) -> Self {
+        let mut incarnations = [0; MAX_SEATS];
+        for (known, told) in incarnations.iter_mut().zip(&start.incarnations) {
+            *known = *told;
+        }
+        Self {
+            seat: start.seat,
+            seats: start.seats,
+            epoch: start.epoch,
+            seed: start.seed.0,
+            rules: start.rules,
+            relayed: start.relayed,
+            input_size,
+            incarnations,
+        }
+    }
+
     /// # Errors
     /// Names the field and what would be right.
     pub(crate) fn check(&self) -> Result<(), SetupError> {

@@ -91,8 +91,6 @@ struct Visit {
     game: Option<GameId>,
     presence: Presence,
     monitor: Monitor,
-    /// How far it is from the server, as its page has measured last.
-    ping_millis: Option<f32>,
     /// What its connection's headers say of who it is.
     agent: Agent,
     /// It has not met a rule of the screening that another device or browser would, and may have come with one.
@@ -292,7 +290,6 @@ impl Stager {
             game: None,
             presence,
             monitor: Monitor::default(),
-            ping_millis: None,
             agent: Agent::default(),
             may_try_again: false,
             over_until: None,
@@ -684,7 +681,7 @@ impl Stager {
     fn measured(&mut self, from: VisitId, rtt_millis: f32, now: Timestamp) {
         let is_playing = self.is_playing(from);
         let Some(visit) = self.visits.get_mut(&from) else { return };
-        visit.ping_millis = Some(rtt_millis);
+        visit.monitor.note(rtt_millis);
         if !is_playing && visit.progress.over.is_none() {
             return visit.monitor.clear();
         }

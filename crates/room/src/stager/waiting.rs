@@ -19,6 +19,7 @@ fn limit(scene: &GameScene) -> Duration {
 
 /// One for whom no group can come about any more.
 const NO_OTHERS: VisitEnding = VisitEnding::WaitroomTimeout;
+
 /// Whether two who wait in one lobby may play together.
 pub(super) fn may_meet(visits: &BTreeMap<VisitId, Visit>, a: VisitId, b: VisitId) -> bool {
     let company = |id| visits.get(&id).map(Visit::company);
@@ -72,9 +73,10 @@ impl Stager {
         let may_meet = |a, b| is_matched(a, b) && may_meet(visits, a, b);
         // Whose distance is not known comes last.
         let order = |id| match by {
-            MatchBy::Rtt => {
-                visits.get(&id).and_then(|visit| visit.ping_millis).map_or(u32::MAX, |ping| ping as u32)
-            }
+            MatchBy::Rtt => visits
+                .get(&id)
+                .and_then(|visit| visit.monitor.rtt_millis())
+                .map_or(u32::MAX, |ping| ping as u32),
             MatchBy::First | MatchBy::Same => 0,
         };
         let mut group = self.lobbies.group(place, scene.players, is_there, may_call, may_meet, order)?;
@@ -108,12 +110,16 @@ impl Stager {
     pub(super) fn tell_lobby(&mut self, place: &Place, now: Timestamp) {
         let Some(needed) = self.game_scene(place).map(|scene| scene.players) else { return };
         let everyone = self.lobbies.waiting(place).to_vec();
-        let is_here = |id: VisitId| self.visits.get(&id).is_some_and(Visit::is_here);
-        let here: Vec<_> = everyone.iter().map(|one| one.visit).filter(|&id| is_here(id)).collect();
-        for one in everyone {
-            let with = here.iter().filter(|&&other| may_meet(&self.visits, one.visit, other));
-            // There may be more who cannot play with each other: one is missing at least.
-            let waiting = with.count().min(usize::from(needed).saturating_sub(1)) as u8;
+        let known = |one: &Waiting| self.visits.get(&one.visit);
+        // Worked out once for each, and not for each two.
+        let companies: Vec<_> = everyone.iter().map(|one| known(one).map(Visit::company)).collect();
+        let here: Vec<_> = everyone.iter().map(|one| known(one).is_some_and(Visit::is_here)).collect();
+        // There may be more who cannot play with each other: one is missing at least.
+        let most = usize::from(needed).saturating_sub(1);
+        let count =
+            |own: &_| companies.iter().zip(&here).filter(|&(other, here)| *here && other == own).count();
+        let counts: Vec<_> = companies.iter().map(|own| count(own).min(most) as u8).collect();
+        for (one, waiting) in everyone.into_iter().zip(counts) {
             self.tell_waiting(place, one, waiting, now);
         }
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use base::{Frame, Input, MAX_SEATS, Rng, Seat, SeatSet, StateHash, Timestamp, derive_seed};
+use base::{Frame, Input, Rng, Seat, SeatSet, StateHash, Timestamp, derive_seed};
 use link::{Checked, Direct, Lane, LinkEvent};
 use session::{SeatPhase, Session, SessionEvent, Setup};
 use wire::batch::BatchAcknowledgement;
@@ -121,8 +121,6 @@ pub(super) struct Play {
     loaded_at: Duration,
     go: bool,
     ready: bool,
-    /// Whose links the server knows of.
-    checked: BTreeMap<Seat, Checked>,
     pause: Option<PauseNotice>,
     cut: Option<Cut>,
     lost: BTreeMap<Seat, Cause>,
@@ -375,7 +373,9 @@ impl Page {
     fn retell(&mut self) {
         if let Some(play) = &mut self.play {
             play.ready = false;
-            play.checked.clear();
+            if let Some(session) = &mut play.session {
+                session.forget_checked();
+            }
             play.told_lost = SeatSet::EMPTY;
             if let Some(finished) = play.finished.clone() {
                 self.say(&finished);
@@ -483,7 +483,6 @@ impl Page {
             if play.start.incarnations != start.incarnations {
                 play.start.incarnations.clone_from(&start.incarnations);
                 play.ready = false;
-                play.checked.clear();
                 if let Some(session) = &mut play.session {
                     session.handle_incarnations(&start.incarnations, time);
                 }
@@ -500,7 +499,6 @@ impl Page {
             loaded_at,
             go: false,
             ready: false,
-            checked: BTreeMap::new(),
             pause: None,
             cut: None,
             lost: BTreeMap::new(),
@@ -523,21 +521,7 @@ impl Page {
         let time = self.clock.read(now);
         let input_size = self.input_size;
         let Some(play) = &mut self.play else { return };
-        let start = &play.start;
-        let mut incarnations = [0; MAX_SEATS];
-        for (known, told) in incarnations.iter_mut().zip(&start.incarnations) {
-            *known = *told;
-        }
-        let setup = Setup {
-            seat: start.seat,
-            seats: start.seats,
-            epoch: start.epoch,
-            seed: start.seed.0,
-            rules: start.rules,
-            relayed: start.relayed,
-            input_size,
-            incarnations,
-        };
+        let setup = Setup::of(&play.start, input_size);
         play.environment = Chaos::new(ending);
         let mut session = Session::new(&setup, time).expect("a valid game");
         session.handle_server_lane(self.control.welcomed);
@@ -767,13 +751,9 @@ impl Page {
                     });
                 }
             }
-            for (peer, checked) in session.checked_links(time).filter(|_| !play.go) {
-                if play.checked.get(&peer).is_none_or(|told| checked.is_news_after(told)) {
-                    play.checked.insert(peer, checked);
-                    let Checked { lane, round_trip, is_final } = checked;
-                    let rtt_millis = round_trip.as_secs_f32() * 1000.0;
-                    said.push(ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final });
-                }
+            while let Some((peer, Checked { lane, round_trip, is_final })) = session.poll_checked(time) {
+                let rtt_millis = round_trip.as_secs_f32() * 1000.0;
+                said.push(ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final });
             }
             if session.is_ready(time) && !play.ready {
                 play.ready = true;
