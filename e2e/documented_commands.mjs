@@ -62,14 +62,33 @@ function run(line, cwd) {
   });
 }
 
+/** Runs a line that forgets somebody, who is on the way just then. */
+async function runForget(line, folder) {
+  const server = await serve();
+  try {
+    const [, , id] = line.split(/\s+/);
+    const body = JSON.stringify({ entry: { PROLIFIC_PID: id } });
+    const headers = { "content-type": "application/json" };
+    const come = async () => (await fetch(`${server.url}/api/v1/visits`, { method: "POST", headers, body })).status;
+    assert.equal(await come(), 201);
+    await rm(join(folder, "interplay-data"), { recursive: true, force: true });
+    await symlink(server.data, join(folder, "interplay-data"));
+    await run(line.replace(/^\S+/, join(target, "interplay")), folder);
+    assert.equal(await come(), 201, "who comes again is somebody new");
+  } finally {
+    await server.stop();
+  }
+}
+
 export default async function ({ say }) {
   const folder = await mkdtemp(join(tmpdir(), "interplay-documents-"));
   try {
     await symlink(join(root, "experiments"), join(folder, "experiments"));
     const { lines: all, scripts } = await blocks();
     assert.ok(all.length >= 5, "there are hardly any commands in the documents");
-    // An export needs what a server has written: those that serve go first.
-    const order = [...all].sort((one, other) => one.line.includes(" export ") - other.line.includes(" export "));
+    // An export needs what a server has written, and there must be something before somebody is forgotten.
+    const rank = ({ line }) => [" export ", " forget "].findIndex((command) => line.includes(command));
+    const order = [...all].sort((one, other) => rank(one) - rank(other));
     for (const { file, line } of order) {
       const [program, command] = line.split(/\s+/);
       if (program === "cargo" && command === "xtask") {
@@ -79,6 +98,10 @@ export default async function ({ say }) {
         continue;
       }
       assert.ok(program.endsWith("interplay"), `${file}: nothing runs this line: ${line}`);
+      if (command === "forget") {
+        await runForget(line, folder);
+        continue;
+      }
       const free = / (demo|run) /.test(`${line} `) ? " --listen 127.0.0.1:0" : "";
       await run(line.replace(/ --listen \S+/, "").replace(program, join(target, "interplay")) + free, folder);
     }

@@ -102,6 +102,7 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
             ("curl", "curl"),
             ("firefox-esr", "firefox-esr"),
             ("Xvfb", "xvfb"),
+            ("strace", "strace"),
         ],
         &["fonts-dejavu-core"],
     )?;

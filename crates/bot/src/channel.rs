@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_the_server_has_not_accepted_is_said_again_and_only_that() {
         let (mut channel, mut rng, now) = ready();
-        channel.say(&ClientMessage::LeaveStudy);
+        channel.say(&ClientMessage::LeaveStudy { delete: false });
         channel.say(&ClientMessage::RenewIce);
         channel.hear(r#"{"type":"pong","time":0.0,"accepted":1}"#, &mut rng, now);
         channel.closed(&mut rng, now);

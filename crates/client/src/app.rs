@@ -164,8 +164,8 @@ fn listen() -> Result<(), JsValue> {
         ("lobby-button", App::leave_lobby),
         ("over-button", App::leave_over),
         ("end-copy", |_| finish::copy_code()),
-        ("leave", |_| finish::ask(true)),
-        ("leaving-no", |_| finish::ask(false)),
+        ("leave", App::ask_to_leave),
+        ("leaving-no", |_| finish::ask(None)),
         ("leaving-yes", App::leave_study),
     ];
     for (id, act) in buttons {
@@ -273,10 +273,15 @@ impl App {
         }
     }
 
+    /// The participant wants to leave the study; it is asked first.
+    fn ask_to_leave(&mut self) {
+        finish::ask(self.scene.as_ref().map(|scene| scene.withdrawal));
+    }
+
     /// The participant leaves the study (S7).
     fn leave_study(&mut self) {
-        finish::ask(false);
-        self.control.send(&ClientMessage::LeaveStudy);
+        finish::ask(None);
+        self.control.send(&ClientMessage::LeaveStudy { delete: form::is_checked("leaving-delete") });
     }
 
     /// Whether the participant is at the end, and nothing is on its way any more.
@@ -471,9 +476,14 @@ impl App {
                 view::set_text("lobby-left", "");
                 view::set_hidden("lobby-button", true);
             }
-            SceneKind::End { reason, body, exit } => {
+            SceneKind::End { reason, body, exit, is_deleted } => {
                 view::show_end(*reason, body);
-                self.way = Some(Way::new(exit.clone()));
+                if *is_deleted {
+                    // What has not been sent is not to be sent any more.
+                    self.ending = None;
+                    unsent::forget(self.control.token());
+                }
+                self.way = Some(Way::new(exit.clone(), *is_deleted));
             }
         }
         self.scene = Some(scene);

@@ -2,7 +2,7 @@
 //! called saved, before the server has it (X3, S5).
 
 use wasm_bindgen::prelude::*;
-use wire::control::Exit;
+use wire::control::{Exit, Withdrawal};
 
 use crate::peers::call;
 use crate::view::{element, focus, set_hidden, set_text};
@@ -58,18 +58,19 @@ fn tell_saved(id: &str, is_saved: bool, words: &str) {
 /// The way out.
 pub(crate) struct Way {
     exit: Option<Exit>,
+    is_deleted: bool,
     /// How often it was looked at since everything is saved.
     looks: u32,
 }
 
 impl Way {
     /// The end is shown; its way out is not yet.
-    pub(crate) fn new(exit: Option<Exit>) -> Self {
+    pub(crate) fn new(exit: Option<Exit>, is_deleted: bool) -> Self {
         for id in ["end-code", "end-link"] {
             set_hidden(id, true);
         }
         tell_saved("end-saved", false, "");
-        Self { exit, looks: 0 }
+        Self { exit, is_deleted, looks: 0 }
     }
 
     /// Whether the server has everything: called about once a second.
@@ -79,11 +80,13 @@ impl Way {
         }
         self.looks += 1;
         let Exit { code, redirect } = self.exit.clone().unwrap_or_default();
-        let words = match (&code, &redirect) {
-            (Some(_), _) => say!("saved_code"),
-            (_, Some(_)) => say!("saved_redirect"),
-            (None, None) => say!("saved_all"),
+        let saved = if self.is_deleted { say!("deleted") } else { say!("saved_all") };
+        let next = match (&code, &redirect) {
+            (Some(_), _) => say!("next_code"),
+            (_, Some(_)) => say!("next_redirect"),
+            (None, None) => say!("next_nothing"),
         };
+        let words = [&*saved, " ", &next].concat();
         if self.looks == 1 {
             tell_saved("end-saved", true, &words);
         }
@@ -124,9 +127,15 @@ pub(crate) fn show_left(seconds: u64) {
     set_text("lobby-left", &say!("lobby_left", time = &words::clock(seconds)));
 }
 
-/// Asks whether the participant really wants to leave.
-pub(crate) fn ask(open: bool) {
-    if let Some(dialog) = element("leaving") {
-        call(&dialog, if open { "showModal" } else { "close" }, &JsValue::UNDEFINED).ok();
+/// Asks whether the participant really wants to leave, and says what becomes of the data; without an answer to that it asks no
+/// more.
+pub(crate) fn ask(withdrawal: Option<Withdrawal>) {
+    let Some(dialog) = element("leaving") else { return };
+    if let Some(withdrawal) = withdrawal {
+        set_hidden("leaving-kept", withdrawal != Withdrawal::Keep);
+        set_hidden("leaving-offer", withdrawal != Withdrawal::OfferDeletion);
+        set_hidden("leaving-deleted", withdrawal != Withdrawal::Delete);
+        set_hidden("leaving-games", withdrawal == Withdrawal::Keep);
     }
+    call(&dialog, if withdrawal.is_some() { "showModal" } else { "close" }, &JsValue::UNDEFINED).ok();
 }

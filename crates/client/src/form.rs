@@ -32,6 +32,11 @@ fn property(id: &str, name: &str) -> JsValue {
     element(id).map_or(JsValue::UNDEFINED, |element| Reflect::get(&element, &name.into()).unwrap_or_default())
 }
 
+/// Whether a box is ticked.
+pub(crate) fn is_checked(id: &str) -> bool {
+    property(id, "checked").is_truthy()
+}
+
 fn set_property(id: &str, name: &str, value: &JsValue) {
     if let Some(element) = element(id) {
         Reflect::set(&element, &name.into(), value).ok();
@@ -187,8 +192,9 @@ fn answer(field: &Field) -> Option<Value> {
     let text = || property(&id, "value").as_string().unwrap_or_default();
     let picked = || {
         let options = field.options.iter().enumerate();
-        let is_checked = |number| property(&option_name(field, number), "checked").is_truthy();
-        options.filter(move |&(number, _)| is_checked(number)).map(|(_, choice)| choice.value.clone())
+        options
+            .filter(|&(number, _)| is_checked(&option_name(field, number)))
+            .map(|(_, choice)| choice.value.clone())
     };
     match field.kind {
         Kind::Integer | Kind::Number => Some(text()).filter(|text| !text.trim().is_empty()).map(number),

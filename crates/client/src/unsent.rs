@@ -47,6 +47,11 @@ pub(crate) fn remove(key: &str) {
     }
 }
 
+/// What this visit has left is not wanted any more.
+pub(crate) fn forget(token: &str) {
+    remove(&of_visit(token));
+}
+
 /// Sends what this visit has left, unless that is being done.
 pub(crate) async fn send(token: &str) {
     thread_local! {

@@ -34,6 +34,11 @@ pub enum Effect {
         /// How far.
         progress: Progress,
     },
+    /// Delete everything that was written down of a visit but its progress (S7).
+    Delete {
+        /// Which.
+        visit: VisitId,
+    },
     /// Write down that a visit has ended, for whoever wants to hear of it (S5).
     VisitEnded {
         /// Which.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wire::control::{EnvironmentRef, Exit, GameRules, IceServer, Scene, SceneKind, Sheet, VisitEnding};
+use wire::control::{
+    EnvironmentRef, Exit, GameRules, IceServer, Scene, SceneKind, Sheet, VisitEnding, Withdrawal,
+};
 use wire::form::Answers;
 use wire::texts::Texts;
 
@@ -34,6 +36,9 @@ pub struct Experiment {
     /// What it asks of those who come, before the first scene (X1).
     #[serde(default)]
     pub screening: Screening,
+    /// What becomes of the data of those who leave (S7).
+    #[serde(default)]
+    pub withdrawal: Withdrawal,
     /// Its scenes, in order; the last is an end.
     pub scenes: Vec<SceneSpec>,
     /// Which of them belong together.
@@ -208,9 +213,11 @@ impl Experiment {
                     .map(|text| variables::in_html(text, variables))
                     .unwrap_or_default(),
                 exit: end.exits.get(&ended).cloned(),
+                is_deleted: progress.is_deleted,
             },
         };
-        Some(Scene { id: self.passage(index, &progress.turns)?, title: self.title.clone(), kind })
+        let id = self.passage(index, &progress.turns)?;
+        Some(Scene { id, title: self.title.clone(), kind, withdrawal: self.withdrawal })
     }
 
     /// A game's options for a visit.

@@ -41,6 +41,17 @@ pub struct Progress {
     pub over: Option<Over>,
     /// With whom it has played last, itself among them.
     pub group: Vec<VisitId>,
+    /// Everything was deleted that was written down of it beside this (S7, D5).
+    pub is_deleted: bool,
+}
+
+impl Progress {
+    /// What is left of one whose data are deleted: where it is, and how it ended.
+    #[must_use]
+    pub fn without_data(&self) -> Self {
+        let Self { scene, scene_id, turns, ended, outcome, .. } = self.clone();
+        Self { scene, scene_id, turns, ended, outcome, is_deleted: true, ..Self::default() }
+    }
 }
 
 /// What went wrong, and where: a game of that passage that is played to its end takes it away.

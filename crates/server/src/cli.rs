@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::experiment::{self, Loaded, Mistakes, Overrides, is_web_address};
 use crate::serve::{Access, BotsWanted, Limits, Served};
 use crate::turn::{TlsFiles, TurnConfig};
-use crate::{bots, doctor, export, rooms, serve, telemetry, texts};
+use crate::{bots, doctor, export, forget, rooms, serve, telemetry, texts};
 
 /// Multi-participant, real-time experiments and games in ordinary browsers.
 #[derive(Debug, Parser)]
@@ -32,6 +32,7 @@ use crate::{bots, doctor, export, rooms, serve, telemetry, texts};
   interplay run my-experiment --bots 1            try it alone
   interplay rooms                                 serve rooms alone, for a web application
   interplay export --data interplay-data --out tables --format csv
+  interplay forget 5f3c… --data interplay-data    delete what there is of a person
   interplay doctor --server study.example.org     say whether STUN and TURN work from here"
 )]
 pub struct Cli {
@@ -55,6 +56,8 @@ enum Command {
     Rooms(Rooms),
     /// Write what was collected as tables.
     Export(Export),
+    /// Delete everything that was written down of a person.
+    Forget(ForgetArgs),
     /// Measure what this machine can do.
     Bench(Bench),
     /// Say whether a server's STUN and TURN work from here, and what to open in a firewall.
@@ -401,6 +404,26 @@ struct Doctor {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example: interplay forget 5f3c9a7be3c7f20001a1b2c3 --data interplay-data
+
+Works while a server is serving from the folder, too: a visit that is on its way ends. docs/data.md tells what stays.
+The exit code is 1 when nobody has this id.")]
+struct ForgetArgs {
+    /// Whom: what a platform calls the person (as in PROLIFIC_PID), a participant's id, or a visit's.
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The folder that data was kept in.
+    #[arg(long, value_name = "DIR", default_value = "interplay-data", env = "INTERPLAY_DATA")]
+    data: PathBuf,
+    /// Delete the games that others sat in, too: their data of these games are gone then.
+    #[arg(long)]
+    with_games: bool,
+    /// One JSON object instead of words.
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum TableFormat {
     /// Comma-separated values, RFC 4180.
@@ -441,6 +464,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             let summary = export::export(&data, &out, with_platform_ids)?;
             println!("{summary}");
             Ok(())
+        }
+        Command::Forget(ForgetArgs { id, data, with_games, json }) => {
+            forget::forget(&data, &id, with_games, json)
         }
         Command::Bench(Bench { data, rooms, json }) => bench(&data, rooms as usize, json),
         Command::Doctor(Doctor { server, turn_ports, data, json }) => {

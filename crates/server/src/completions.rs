@@ -4,6 +4,7 @@
 //! it got it: each is told at least once, also when this process is killed, and carries a number by which repeats are known.
 //! By then everything is durable that the participant was promised to be.
 
+use std::ops::Not;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -65,6 +66,9 @@ struct Told<'a> {
     visit: String,
     participant: String,
     ending: VisitEnding,
+    /// The participant's data are deleted: whoever has some is to delete them too.
+    #[serde(skip_serializing_if = "Not::not")]
+    deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,6 +200,7 @@ fn message(experiment: &str, events: &[VisitEvent], with_platform_ids: bool) -> 
         visit: event.visit.to_string(),
         participant: event.participant.to_string(),
         ending: event.ending,
+        deleted: event.is_deleted,
         code: event.exit.as_ref().and_then(|exit| exit.code.as_deref()),
         redirect: event.exit.as_ref().and_then(|exit| exit.redirect.as_deref()),
         time: event.at.0,

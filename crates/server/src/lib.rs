@@ -23,6 +23,7 @@
 //! | `token` | who somebody is |
 //! | `webhook` | tells and asks other people's servers |
 //! | [`export`] | writes the tables |
+//! | `forget` | deletes what there is of a person |
 
 mod accept;
 mod addresses;
@@ -34,6 +35,7 @@ mod completions;
 mod doctor;
 pub mod experiment;
 pub mod export;
+mod forget;
 mod lanes;
 mod limits;
 mod page;

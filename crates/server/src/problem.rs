@@ -43,7 +43,10 @@ impl Problem {
 
 impl From<store::StoreError> for Problem {
     fn from(error: store::StoreError) -> Self {
-        Self::internal(&error)
+        match error {
+            store::StoreError::Forgotten => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            error => Self::internal(&error),
+        }
     }
 }
 

@@ -129,6 +129,9 @@ pub async fn serve(
     if let Some((bots, play)) = bots.zip(play.as_ref()) {
         bots.start(address, play)?;
     }
+    if let Some(play) = &play {
+        play.store.announce(address).context("cannot write to the data folder")?;
+    }
     println!("{hint}");
     tracing::info!(%address, data = %data.display(), "serving");
     let (stopped, stopping) = watch::channel(false);

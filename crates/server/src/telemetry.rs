@@ -34,6 +34,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, "interplay_games", "Games that are on."),
     (Kind::Gauge, "interplay_games_paused", "Games that stand still until somebody is back."),
     (Kind::Counter, "interplay_visits_total", "Visits that began."),
+    (Kind::Counter, "interplay_visits_deleted_total", "Visits whose data were deleted."),
     (Kind::Counter, "interplay_visits_ended_total", "Visits that came to an end, by how."),
     (
         Kind::Counter,

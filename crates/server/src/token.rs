@@ -40,16 +40,24 @@ pub(crate) struct ApiKey {
 impl ApiKey {
     /// The key of a data folder, which is made on first use and readable by its owner only.
     pub(crate) fn open(data: &Path) -> anyhow::Result<Self> {
-        let key = match of_environment(KEY_VARIABLE)? {
-            Some(key) => key,
-            None => kept_in(&data.join(KEY_FILE), || Ok(hex(&random::<SECRET_LEAST>()?).into_bytes()))?,
-        };
-        Ok(Self { hash: Sha256::digest(&key).into() })
+        Ok(Self { hash: Sha256::digest(key_of(data)?).into() })
     }
 
     /// Whether this is the key. Hashes are compared: how long that takes tells nothing of the key.
     pub(crate) fn is(&self, key: &str) -> bool {
         <[u8; 32]>::from(Sha256::digest(key.as_bytes())) == self.hash
+    }
+}
+
+/// The key itself, for asking a server that runs on this folder.
+pub(crate) fn api_key(data: &Path) -> anyhow::Result<String> {
+    String::from_utf8(key_of(data)?).context("the API key is not UTF-8")
+}
+
+fn key_of(data: &Path) -> anyhow::Result<Vec<u8>> {
+    match of_environment(KEY_VARIABLE)? {
+        Some(key) => Ok(key),
+        None => kept_in(&data.join(KEY_FILE), || Ok(hex(&random::<SECRET_LEAST>()?).into_bytes())),
     }
 }
 

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use wire::control::{Exit, VisitEnding};
 use wire::form::Answers;
 
-use crate::{NewGame, SeatEnding, StoreError, live, path, rows, visit_events};
+use crate::forget::Forget;
+use crate::{NewGame, SeatEnding, StoreError, forget, live, path, rows, visit_events};
 
 /// One thing to write down.
 #[derive(Clone, Debug)]
@@ -50,6 +51,13 @@ pub enum Write {
         at: WallTime,
         /// When it may be told.
         due: WallTime,
+    },
+    /// Everything goes that was written down of a visit (S7) but its progress, as far as nobody else needs it.
+    Delete {
+        /// Which.
+        visit: VisitId,
+        /// When.
+        at: WallTime,
     },
     /// What a participant has answered in a scene; said again, the last word stands.
     Answers {
@@ -127,6 +135,7 @@ pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreE
         Write::VisitEnded { visit, ending, exit, at, due } => {
             visit_events::insert(connection, *visit, (*ending, exit.as_ref()), (*at, *due))
         }
+        Write::Delete { visit, at } => forget::visit(connection, *visit, Forget::default(), *at).map(|_| ()),
         Write::Answers { visit, scene, answers, at } => {
             rows::put_answers(connection, *visit, scene, answers, *at)
         }

@@ -4,7 +4,7 @@ use base::{Frame, GameId, Seat};
 use rusqlite::{Connection, OptionalExtension, params};
 use wire::batch::{BatchAcknowledgement, EventRecord, FrameRecord, RecordBatch};
 
-use crate::StoreError;
+use crate::{StoreError, forget};
 
 /// Keeps a batch and says what of the reporter's record is durable once this is committed.
 pub(crate) fn append(
@@ -14,6 +14,9 @@ pub(crate) fn append(
     batch: &RecordBatch,
 ) -> Result<BatchAcknowledgement, StoreError> {
     let game = game.to_string();
+    if forget::is_forgotten(connection, &game, reporter)? {
+        return Err(StoreError::Forgotten);
+    }
     for (frame, record) in (batch.first..).zip(&batch.frames) {
         keep_frame(connection, &game, reporter, batch, frame, record)?;
     }

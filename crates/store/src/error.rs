@@ -1,5 +1,6 @@
 //! What can go wrong with storage, and the cure.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Why the store did not do what it was asked.
@@ -18,6 +19,8 @@ pub enum StoreError {
     InUse {
         /// Which.
         path: PathBuf,
+        /// Where that server listens, when it said so.
+        server: Option<SocketAddr>,
     },
     /// The database cannot be opened.
     #[error(
@@ -54,6 +57,9 @@ pub enum StoreError {
         /// What it is.
         value: String,
     },
+    /// Whoever reports has been forgotten: nothing is kept of them.
+    #[error("the data of this participant are deleted")]
+    Forgotten,
     /// A commit failed that others had asked for too.
     #[error("the commit failed: {0}")]
     Commit(String),

@@ -8,6 +8,7 @@
 mod apply;
 mod batch;
 mod error;
+mod forget;
 mod inputs;
 mod live;
 mod path;
@@ -17,7 +18,9 @@ mod visit_events;
 mod writer;
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::io::{self, Seek, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{GameId, Seat, VisitId, WallTime};
@@ -26,6 +29,7 @@ use wire::batch::{BatchAcknowledgement, RecordBatch};
 
 pub use apply::Write;
 pub use error::StoreError;
+pub use forget::{Forget, Forgotten};
 pub use inputs::{FenceRow, Fences, HISTORY_ROWS, History};
 pub use live::{LiveGame, LiveGames};
 pub use path::{InCondition, PathRow};
@@ -47,7 +51,17 @@ const LOCK: &str = "interplay.lock";
 /// A data folder that is this process's alone, for as long as this lives.
 #[derive(Clone, Debug)]
 pub struct FolderLock {
-    _file: Arc<File>,
+    file: Arc<File>,
+}
+
+impl FolderLock {
+    /// Says where this server listens, for other programs that want something of the folder.
+    fn announce(&self, server: SocketAddr) -> io::Result<()> {
+        let mut file = &*self.file;
+        file.set_len(0)?;
+        file.seek(io::SeekFrom::Start(0))?;
+        writeln!(file, "{server}")
+    }
 }
 
 /// Takes a data folder, making it where it is missing.
@@ -57,10 +71,16 @@ pub struct FolderLock {
 pub fn lock(folder: &Path) -> Result<FolderLock, StoreError> {
     let unusable = |source| StoreError::Folder { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(unusable)?;
-    let file = File::create(folder.join(LOCK)).map_err(unusable)?;
+    // What another server has written there stays until this one has the lock.
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(false).open(folder.join(LOCK)).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(FolderLock { _file: Arc::new(file) }),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: folder.to_owned() }),
+        Ok(()) => file.set_len(0).map_err(unusable).map(|()| FolderLock { file: Arc::new(file) }),
+        Err(TryLockError::WouldBlock) => {
+            let server = std::fs::read_to_string(folder.join(LOCK)).ok();
+            let server = server.and_then(|server| server.trim().parse().ok());
+            Err(StoreError::InUse { path: folder.to_owned(), server })
+        }
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
 }
@@ -69,8 +89,9 @@ pub fn lock(folder: &Path) -> Result<FolderLock, StoreError> {
 #[derive(Clone)]
 pub struct Store {
     writer: Writer,
+    path: PathBuf,
     /// Held while the folder is this server's.
-    _lock: Option<FolderLock>,
+    lock: Option<FolderLock>,
 }
 
 impl Store {
@@ -83,7 +104,7 @@ impl Store {
         let path = folder.join(DATABASE);
         let connection = rusqlite::Connection::open(&path)
             .map_err(|source| StoreError::Open { path: path.clone(), source })?;
-        Ok(Self { writer: Writer::start(connection, &path)?, _lock: Some(lock) })
+        Ok(Self { writer: Writer::start(connection, &path)?, path, lock: Some(lock) })
     }
 
     /// A store on a connection that the caller has made: for tests that put a layer of their own under it.
@@ -91,7 +112,15 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn from_connection(connection: rusqlite::Connection, path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { writer: Writer::start(connection, path)?, _lock: None })
+        Ok(Self { writer: Writer::start(connection, path)?, path: path.to_owned(), lock: None })
+    }
+
+    /// Says where this server listens: whoever wants something of the folder is told by [`StoreError::InUse`].
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn announce(&self, server: SocketAddr) -> io::Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.announce(server))
     }
 
     /// Does a job on the writer's thread and answers when it is durable.
@@ -241,6 +270,45 @@ impl Store {
     /// The database's.
     pub async fn put_environment(&self, sha256: String, prepared: Vec<u8>) -> Result<(), StoreError> {
         self.write(move |connection| rows::insert_environment(connection, &sha256, &prepared)).await
+    }
+
+    /// The visits that an id names: one itself, a participant's, or a person's by what a platform calls it. Those that are
+    /// forgotten are not among them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn visits_of(&self, id: String) -> Result<Vec<VisitId>, StoreError> {
+        self.write(move |connection| forget::visits_of(connection, &id)).await
+    }
+
+    /// Deletes what was written down of a visit (D5). Says what was there.
+    ///
+    /// # Errors
+    /// The database's; nothing was deleted then.
+    pub async fn forget(
+        &self,
+        visit: VisitId,
+        forget: Forget,
+        at: WallTime,
+    ) -> Result<Forgotten, StoreError> {
+        self.write(move |connection| forget::visit(connection, visit, forget, at)).await
+    }
+
+    /// Sees to it that nothing of what was deleted is left in the database's files. While somebody reads for long it may not come to
+    /// that: then it is done when a server is started the next time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn scrub(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        // The pages themselves were overwritten when they were deleted (`secure_delete`); the log still has the old ones.
+        let scrubbed = tokio::task::spawn_blocking(move || -> Result<(), StoreError> {
+            let connection = rusqlite::Connection::open(&path)?;
+            connection.busy_timeout(writer::BUSY)?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            Ok(())
+        });
+        scrubbed.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Answers when everything that was asked before is durable.

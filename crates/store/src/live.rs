@@ -3,8 +3,8 @@
 use base::{GameId, VisitId, WallTime};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::StoreError;
 use crate::rows::{parse, time, wall_time};
+use crate::{StoreError, forget};
 
 /// Every game that was on.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -36,14 +36,19 @@ pub(crate) fn save(
     state: Option<&str>,
     at: WallTime,
 ) -> Result<(), StoreError> {
-    let game = game.to_string();
+    let id = game.to_string();
     match state {
-        Some(state) => connection
-            .prepare_cached("INSERT OR REPLACE INTO live_games VALUES (?1, ?2, ?3)")?
-            .execute(params![game, state, time(at)])?,
-        None => connection.prepare_cached("DELETE FROM live_games WHERE game = ?1")?.execute([game])?,
-    };
-    Ok(())
+        Some(state) => {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO live_games VALUES (?1, ?2, ?3)")?
+                .execute(params![id, state, time(at)])?;
+            Ok(())
+        }
+        None => {
+            connection.prepare_cached("DELETE FROM live_games WHERE game = ?1")?.execute([id])?;
+            forget::game_is_over(connection, game)
+        }
+    }
 }
 
 pub(crate) fn beat(connection: &Connection, at: WallTime) -> Result<(), StoreError> {

@@ -51,13 +51,17 @@ impl Reader {
         Ok(all)
     }
 
-    /// Every visit, in the order of their coming.
+    /// Every visit, in the order of their coming, those included whose data are deleted.
     ///
     /// # Errors
     /// The database's.
     pub fn visits(&self) -> Result<Vec<VisitRow>, StoreError> {
         let progress = if self.version < 4 { "NULL" } else { "progress" };
-        let sql = format!("SELECT {}, {progress} FROM visits ORDER BY created, visit", rows::VISIT_COLUMNS);
+        let deleted = if self.version < 7 { "0" } else { "deleted IS NOT NULL" };
+        let sql = format!(
+            "SELECT {}, {progress}, {deleted} FROM visits ORDER BY created, visit",
+            rows::VISIT_COLUMNS
+        );
         self.all(&sql, [], rows::visit_from)
     }
 

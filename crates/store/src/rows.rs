@@ -51,6 +51,8 @@ pub struct VisitRow {
     pub created: WallTime,
     /// What else was written down of how far it has come; none at its beginning.
     pub progress: Option<String>,
+    /// Everything was deleted that was written down of it (D5).
+    pub is_deleted: bool,
 }
 
 /// A game begins.
@@ -215,8 +217,9 @@ pub(crate) fn insert_visit(
     visit: &NewVisit,
 ) -> Result<Option<VisitRow>, StoreError> {
     if let Some(person) = &visit.person {
-        let sql =
-            format!("SELECT {VISIT_COLUMNS}, progress FROM visits WHERE experiment = ?1 AND person = ?2");
+        let sql = format!(
+            "SELECT {VISIT_COLUMNS}, progress, deleted IS NOT NULL FROM visits WHERE experiment = ?1 AND person = ?2"
+        );
         let mut found = connection.prepare_cached(&sql)?;
         let mut rows = found.query([&visit.experiment, person])?;
         if let Some(row) = rows.next()? {
@@ -240,7 +243,7 @@ pub(crate) fn insert_visit(
     Ok(None)
 }
 
-/// The columns that every version of the schema has; [`visit_from`] wants `progress` behind them.
+/// The columns that every version of the schema has; [`visit_from`] wants `progress` and whether it is deleted behind them.
 pub(crate) const VISIT_COLUMNS: &str =
     "visit, participant, experiment, experiment_sha256, entry, scene, ended, created";
 
@@ -255,11 +258,12 @@ pub(crate) fn visit_from(row: &Row<'_>) -> Result<VisitRow, StoreError> {
         ended: named(row, 6, "ending")?,
         created: wall_time(row.get(7)?),
         progress: row.get(8)?,
+        is_deleted: row.get(9)?,
     })
 }
 
 pub(crate) fn visit(connection: &Connection, visit: VisitId) -> Result<Option<VisitRow>, StoreError> {
-    let sql = format!("SELECT {VISIT_COLUMNS}, progress FROM visits WHERE visit = ?1");
+    let sql = format!("SELECT {VISIT_COLUMNS}, progress, deleted IS NOT NULL FROM visits WHERE visit = ?1");
     let mut found = connection.prepare_cached(&sql)?;
     let mut rows = found.query([visit.to_string()])?;
     rows.next()?.map(visit_from).transpose()
@@ -339,7 +343,8 @@ pub(crate) fn seat_of(
     let found = connection
         .prepare_cached(
             "SELECT seat, (SELECT count(*) FROM seats WHERE game = ?1), input_size
-             FROM seats JOIN games USING (game) WHERE game = ?1 AND visit = ?2",
+             FROM seats JOIN games USING (game) JOIN visits USING (visit)
+             WHERE game = ?1 AND visit = ?2 AND deleted IS NULL",
         )?
         .query_row([game.to_string(), visit.to_string()], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get::<_, u32>(2)?))

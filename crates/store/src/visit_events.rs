@@ -21,6 +21,8 @@ pub struct VisitEvent {
     pub entry: Map<String, Value>,
     /// How it ended.
     pub ending: VisitEnding,
+    /// What was written down of the visit is deleted: whoever has data of it is to do likewise.
+    pub is_deleted: bool,
     /// What the participant was sent away with.
     pub exit: Option<Exit>,
     /// When.
@@ -61,7 +63,9 @@ pub(crate) fn of_experiment(
     limit: u32,
 ) -> Result<VisitEvents, StoreError> {
     let mut found = connection.prepare_cached(
-        "SELECT id, visit, participant, entry, ending, exit, at FROM visit_events JOIN visits USING (visit)
+        "SELECT id, visit, coalesce(visit_events.participant, visits.participant),
+                coalesce(visit_events.entry, visits.entry), ending, exit, at, deleted IS NOT NULL
+         FROM visit_events JOIN visits USING (visit)
          WHERE experiment = ?1 AND due <= ?2 ORDER BY id LIMIT ?3",
     )?;
     let mut rows = found.query(params![experiment, time(now), limit])?;
@@ -76,6 +80,7 @@ pub(crate) fn of_experiment(
             ending: named(row, 4, "ending")?.unwrap_or(VisitEnding::Server),
             exit: has_exit.then(|| json(row, 5, "exit")).transpose()?,
             at: wall_time(row.get(6)?),
+            is_deleted: row.get(7)?,
         });
     }
     let mut later = connection.prepare_cached(

@@ -15,17 +15,18 @@ const QUEUE: usize = 1024;
 const GROUP: usize = 256;
 
 /// What makes each version of the schema of the one before it. `PRAGMA user_version` says which a database has.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// How long to wait for another process that holds the database.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// Answers whoever asked, once it is known whether the transaction was committed.
 type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
@@ -103,10 +104,15 @@ impl Writer {
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let open = |source| StoreError::Open { path: path.to_owned(), source };
     connection.busy_timeout(BUSY).map_err(open)?;
-    // FULL: a commit is on the disk before it is answered, also when power is lost.
+    // FULL: a commit is on the disk before it is answered, also when power is lost. What is deleted is overwritten (D5).
     connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA secure_delete = ON;",
+        )
         .map_err(open)?;
+    // A server that was killed may have left there what was deleted.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(open)?;
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
     let known = MIGRATIONS.len() as u32;
     if found > known {

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::ending::{ExclusionReason, Exit, TerminationReason, VisitEnding};
 use crate::form::Answers;
 use crate::lane::{Cause, Lane, Quality};
-pub use crate::scene::{Scene, SceneKind, Sheet};
+use crate::scene::is_false;
+pub use crate::scene::{Scene, SceneKind, Sheet, Withdrawal};
 
 /// The longest control message, in bytes (A2).
 pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
@@ -97,7 +98,11 @@ pub enum ClientMessage {
         scene_id: String,
     },
     /// The participant leaves the study (S7).
-    LeaveStudy,
+    LeaveStudy {
+        /// Whether what was saved of it shall be deleted, where the study offers that.
+        #[serde(default, skip_serializing_if = "is_false")]
+        delete: bool,
+    },
     /// For another seat of the game (L2).
     Signal {
         /// The game.
@@ -905,7 +910,7 @@ mod tests {
             r#"{"type":"advance_scene","sceneId":"welcome"}"#
         );
         let kind = SceneKind::Game { players: 2, texts: BTreeMap::new(), tab_warning_millis: 0 };
-        let scene = Scene { id: "play".into(), title: "Tag".into(), kind };
+        let scene = Scene { id: "play".into(), title: "Tag".into(), kind, withdrawal: Withdrawal::Keep };
         assert_eq!(
             serde_json::to_string(&ServerMessage::ActivateScene { scene }).unwrap(),
             r#"{"type":"activate_scene","scene":{"id":"play","title":"Tag","kind":{"game":{"players":2}}}}"#

@@ -17,6 +17,39 @@ pub struct Scene {
     pub title: String,
     /// What it is.
     pub kind: SceneKind,
+    /// What becomes of the data of one who leaves the study.
+    #[serde(default, skip_serializing_if = "Withdrawal::is_usual")]
+    pub withdrawal: Withdrawal,
+}
+
+/// What becomes of the data of a participant who leaves the study (S7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withdrawal {
+    /// They are kept.
+    #[default]
+    Keep,
+    /// They are deleted if the participant wishes so.
+    OfferDeletion,
+    /// They are deleted.
+    Delete,
+}
+
+impl Withdrawal {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+    const fn is_usual(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+
+    /// Whether the data of a participant who leaves are deleted, when it says whether it wishes so.
+    #[must_use]
+    pub const fn deletes(self, is_wished: bool) -> bool {
+        match self {
+            Self::Keep => false,
+            Self::OfferDeletion => is_wished,
+            Self::Delete => true,
+        }
+    }
 }
 
 /// The kinds of scenes.
@@ -49,7 +82,15 @@ pub enum SceneKind {
         /// What comes after it, once everything is durable.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit: Option<Exit>,
+        /// Whether what was saved of the participant is deleted.
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_deleted: bool,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+pub(crate) const fn is_false(truth: &bool) -> bool {
+    !*truth
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]

@@ -49,7 +49,7 @@ impl Stager {
         let games = self.games.values().filter(|game| are_bots(game));
         let bots: Vec<_> = games.flat_map(Game::remaining).map(|(_, visit)| visit).collect();
         for bot in bots {
-            self.leave_study(bot, now);
+            self.leave_study(bot, false, now);
         }
     }
 
@@ -128,7 +128,7 @@ impl Stager {
     /// Calls one: its driver begins another visit.
     pub(super) fn recall_bot(&mut self, now: Timestamp) {
         if let Some((_, bot)) = self.bot_to_recall() {
-            self.leave_study(bot, now);
+            self.leave_study(bot, false, now);
         }
     }
 }

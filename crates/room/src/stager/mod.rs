@@ -449,6 +449,13 @@ impl Stager {
         }
     }
 
+    /// What was written down of a visit will be deleted (D5). One that is on its way is withdrawn. False when this stager does not
+    /// know it: then nothing needs to be left of its progress.
+    pub fn handle_forgotten(&mut self, visit: VisitId, now: Timestamp) -> bool {
+        self.strip(visit, now);
+        self.knows(visit)
+    }
+
     /// A visit's connection is gone. That is not leaving.
     pub fn handle_dropped(&mut self, visit: VisitId, now: Timestamp) {
         let Some(known) = self.visits.get_mut(&visit) else { return };
@@ -524,7 +531,7 @@ impl Stager {
                     self.stop_waiting(from, VisitEnding::Left, now);
                 }
             }
-            ClientMessage::LeaveStudy => self.leave_study(from, now),
+            ClientMessage::LeaveStudy { delete } => self.leave_study(from, delete, now),
             ClientMessage::AdvanceScene { scene_id, answers } => {
                 self.advance_scene(from, &scene_id, &answers, now);
             }

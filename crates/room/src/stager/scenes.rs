@@ -301,8 +301,35 @@ impl Stager {
         }
     }
 
-    /// The participant leaves the study: the end, at once (S7).
-    pub(super) fn leave_study(&mut self, id: VisitId, now: Timestamp) {
+    /// The participant leaves the study: the end, at once (S7). `delete` says whether it wishes that its data be deleted.
+    pub(super) fn leave_study(&mut self, id: VisitId, delete: bool, now: Timestamp) {
+        let Some(visit) = self.visits.get(&id).filter(|visit| visit.progress.ended.is_none()) else { return };
+        if visit.experiment.withdrawal.deletes(delete) {
+            self.strip(id, now);
+            self.effects.push_back(Effect::Delete { visit: id });
+        } else {
+            self.withdraw(id, now);
+        }
+    }
+
+    /// What is written down of a visit is deleted (S7, D5): nothing is left here but where it is and how it ended, and it has
+    /// ended now.
+    pub(super) fn strip(&mut self, id: VisitId, now: Timestamp) {
+        let Some(visit) = self.visits.get_mut(&id).filter(|visit| !visit.progress.is_deleted) else { return };
+        // Its last scene says so from the beginning.
+        visit.progress.is_deleted = true;
+        if visit.progress.ended.is_none() {
+            self.withdraw(id, now);
+        } else {
+            self.show_scene(id, now);
+        }
+        let Some(visit) = self.visits.get_mut(&id) else { return };
+        visit.progress = visit.progress.without_data();
+        self.tally.remove(id);
+        self.write_progress(id);
+    }
+
+    fn withdraw(&mut self, id: VisitId, now: Timestamp) {
         let Some(visit) = self.visits.get(&id).filter(|visit| visit.progress.ended.is_none()) else { return };
         let (place, game) = (visit.place(), visit.game);
         self.leave_lobby(&place, id, now);

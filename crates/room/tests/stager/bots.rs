@@ -70,7 +70,7 @@ fn bots_play_among_themselves_once_the_last_has_gone() {
         world.start(1);
         world.start(2);
         if leaves {
-            world.say(3, ClientMessage::LeaveStudy);
+            world.say(3, ClientMessage::LeaveStudy { delete: false });
         } else {
             world.drop(3);
             world.wait(5);
@@ -157,7 +157,7 @@ fn bots_are_not_screened_and_nobody_is_told_of_them() {
     world.join(1, 1);
     world.join(2, 2);
     assert_eq!([1, 2].map(|number| world.scene(number)), [Some("welcome".into()), None]);
-    world.say(1, ClientMessage::LeaveStudy);
+    world.say(1, ClientMessage::LeaveStudy { delete: false });
     assert_eq!(world.ended(1), Some(VisitEnding::Withdrawn));
     assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::VisitEnded { .. })));
 }

@@ -166,7 +166,7 @@ fn a_thousand_visits_are_balanced_however_many_drop_out() {
             if rng.chance(weight) {
                 dropped += 1;
                 if rng.chance(0.5) {
-                    many.say(number, ClientMessage::LeaveStudy);
+                    many.say(number, ClientMessage::LeaveStudy { delete: false });
                 } else {
                     many.drop(number);
                 }
@@ -214,7 +214,7 @@ fn a_restart_changes_nothing_about_who_counts() {
             }
         }
         if rng.chance(0.3) {
-            many.say(number, ClientMessage::LeaveStudy);
+            many.say(number, ClientMessage::LeaveStudy { delete: false });
         }
         if rng.chance(0.2) {
             many.restart(&experiment);
@@ -259,7 +259,7 @@ fn who_has_been_away_for_long_does_not_count_until_it_comes_back() {
     many.join(0);
     many.say(0, advance("quick"));
     assert_eq!((many.condition(0), many.progress[&person(0)].scene_id.as_str()), (Some("fast"), "both"));
-    many.say(2, ClientMessage::LeaveStudy);
+    many.say(2, ClientMessage::LeaveStudy { delete: false });
     many.join(3);
     many.say(3, advance("welcome"));
     assert_eq!(many.condition(3), None, "who is back counts again");
@@ -361,7 +361,7 @@ fn who_has_lost_its_group_does_not_play_with_those_who_have_no_condition() {
     for number in [1, 2] {
         world.say(number, ClientMessage::GameReady { game_id });
     }
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     world.say(1, advance("one"));
     world.start(3);
     assert_eq!(world.game(3), None);
@@ -383,8 +383,8 @@ fn a_group_for_which_there_is_no_room_is_turned_away_before_it_waits() {
     world.say(5, advance("full"));
     assert_eq!(world.ended(5), Some(VisitEnding::ScreenedOut));
     // Two who wait when the last room is taken: it is given back when somebody leaves.
-    world.say(1, ClientMessage::LeaveStudy);
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(1, ClientMessage::LeaveStudy { delete: false });
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     world.start(6);
     assert_eq!(world.scene(6).as_deref(), Some("one"));
 }
@@ -439,7 +439,7 @@ fn a_group_that_does_not_come_about_gives_its_condition_back() {
     let got = world.condition(1);
     assert!(got.is_some() && got == world.condition(2));
     // Before the first frame one of them leaves: the other may meet anybody.
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     assert_eq!((world.condition(1), world.condition(2)), (None, None));
     assert_eq!(world.progress[&visit(1)].variables, [].into());
     assert_eq!(world.way(1, "released").len(), 1);

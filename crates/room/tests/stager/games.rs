@@ -573,7 +573,7 @@ fn whatever_happens_every_visit_ends_once_and_hears_of_its_own_game_only() {
                 }
                 9 => world.say(number, advance("play")),
                 10 => world.say(number, ClientMessage::LeaveLobby { scene_id: "play".into() }),
-                11 => world.say(number, ClientMessage::LeaveStudy),
+                11 => world.say(number, ClientMessage::LeaveStudy { delete: false }),
                 12 => {
                     let rtt_millis = Some(rng.below(400) as f32);
                     let ping = ClientMessage::Ping { time: 0.0, sequence: 0, rtt_millis, frame: None };

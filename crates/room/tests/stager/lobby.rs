@@ -126,7 +126,7 @@ fn leaving_while_links_are_checked_disturbs_nobody() {
     type Leave = fn(&mut World);
     let ways: [(Leave, VisitEnding); 2] = [
         (|world| world.say(2, ClientMessage::LeaveLobby { scene_id: "one".into() }), VisitEnding::Left),
-        (|world| world.say(2, ClientMessage::LeaveStudy), VisitEnding::Withdrawn),
+        (|world| world.say(2, ClientMessage::LeaveStudy { delete: false }), VisitEnding::Withdrawn),
     ];
     for (leave, ending) in ways {
         let mut world = by_rtt();
@@ -317,12 +317,12 @@ fn the_same_group_again_is_the_same_group_whoever_comes_first() {
 fn whose_group_has_lost_one_need_not_wait() {
     let (mut world, [one, _]) = two_groups();
     world.finish(1, one);
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     assert_eq!(world.ended(1), Some(VisitEnding::WaitroomTimeout));
 
     // Whoever comes later finds that out at once.
     let (mut world, [one, _]) = two_groups();
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     assert_eq!(world.over(1).1, TerminationReason::PartnerLost);
     world.say(1, crate::world::advance("one"));
     assert_eq!(world.ended(1), Some(VisitEnding::WaitroomTimeout));
@@ -332,7 +332,7 @@ fn whose_group_has_lost_one_need_not_wait() {
 #[test]
 fn whose_group_has_lost_one_need_not_wait_though_that_page_is_long_gone() {
     let (mut world, [one, _]) = two_groups();
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     world.drop(2);
     world.wait(60);
     assert!(!world.stager.knows(visit(2)), "it is forgotten");

@@ -2,8 +2,8 @@
 
 use base::{Seat, SeatSet};
 use room::{
-    After, Comprehension, Effect, EndScene, FormScene, GameScene, LobbyRules, MonitorRules, OnHidden,
-    SceneSpecKind,
+    After, Comprehension, Effect, EndScene, Experiment, FormScene, GameScene, LobbyRules, MonitorRules,
+    OnHidden, SceneSpecKind,
 };
 use wire::control::{
     ClientMessage, ExclusionReason, Exit, GameRules, OnPlayerLost, PauseReason, SceneKind, ServerMessage,
@@ -174,7 +174,7 @@ fn a_lost_partner_is_no_reason_to_stop_and_the_ending_says_so() {
 fn back_to_the_lobby_makes_good_what_went_wrong() {
     let mut world = World::begin(&GameScene { on_partner_lost: After::Lobby, ..game_scene(2) });
     let (first, _) = world.game(1).unwrap();
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     assert_eq!(world.ended(2), Some(VisitEnding::Withdrawn));
     assert_eq!((world.scene(2).as_deref(), world.exit(2).as_deref()), (Some("sorry"), Some("GONE")));
     assert_eq!(world.over(1).1, TerminationReason::PartnerLost);
@@ -364,7 +364,7 @@ fn of_three_two_play_on() {
     world.success(2, (1, round), 54, 7);
     assert_eq!(world.resumes(2), [(1, 54)]);
     // Of two, one cannot play on.
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     assert_eq!(world.over(1).1, TerminationReason::PartnerLost);
 }
 
@@ -384,8 +384,8 @@ fn leaving_ends_a_visit_wherever_it_is_and_only_once() {
             world.ready(2);
             world.finish(1, game_id);
         }
-        world.say(1, ClientMessage::LeaveStudy);
-        world.say(1, ClientMessage::LeaveStudy);
+        world.say(1, ClientMessage::LeaveStudy { delete: false });
+        world.say(1, ClientMessage::LeaveStudy { delete: false });
         let expected = if steps > 2 { VisitEnding::Completed } else { VisitEnding::Withdrawn };
         assert_eq!((world.scene(1).as_deref(), world.ended(1)), (Some("thanks"), Some(expected)));
         world.restart(core::time::Duration::ZERO);
@@ -454,7 +454,7 @@ fn who_does_not_find_the_right_answers_goes_elsewhere_after_some_tries() {
 fn a_visit_keeps_the_version_that_it_began_with() {
     let mut world = two_games(&game_scene(2));
     world.start(1);
-    world.say(1, ClientMessage::LeaveStudy);
+    world.say(1, ClientMessage::LeaveStudy { delete: false });
     world.start(2);
     let old = world.experiment.clone();
     world.experiment = experiment_with(2, OnPlayerLost::End);
@@ -495,7 +495,7 @@ fn time_in_the_background_before_a_game_goes_on_does_not_count() {
 fn of_two_games_of_a_scene_the_last_counts_and_of_two_scenes_the_first() {
     let monitor = MonitorRules { max_ping_millis: Some(200), ..MonitorRules::default() };
     let mut world = World::begin(&GameScene { monitor, on_partner_lost: After::Lobby, ..game_scene(2) });
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     world.say(1, advance("one"));
     world.start(3);
     world.ready_with(1, &[1, 3]);
@@ -506,7 +506,83 @@ fn of_two_games_of_a_scene_the_last_counts_and_of_two_scenes_the_first() {
     world.say(1, advance("between"));
     world.start(4);
     world.say(3, advance("one"));
-    world.say(3, ClientMessage::LeaveStudy);
+    world.say(3, ClientMessage::LeaveStudy { delete: false });
     world.wait(130);
     assert_eq!(world.ended(1), Some(VisitEnding::WaitroomTimeout), "who is turned away is told why");
+}
+
+#[test]
+fn who_leaves_is_forgotten_where_the_study_does_that() {
+    use wire::control::Withdrawal::{Delete, Keep, OfferDeletion};
+    for (withdrawal, delete, is_deleted) in [
+        (Keep, false, false),
+        (Keep, true, false),
+        (OfferDeletion, false, false),
+        (OfferDeletion, true, true),
+        (Delete, false, true),
+    ] {
+        // Before the first game, while waiting for it, and in it.
+        for steps in 0..3 {
+            let study = Experiment { withdrawal, ..experiment_with(2, OnPlayerLost::End) };
+            let mut world = World::of(study, 2);
+            world.join(1, 1);
+            if steps > 0 {
+                world.say(1, advance("welcome"));
+            }
+            if steps > 1 {
+                world.start(2);
+                world.ready(2);
+            }
+            world.say(1, ClientMessage::LeaveStudy { delete });
+            let deletions = |world: &World| {
+                let deletes = |effect: &&Effect| matches!(effect, Effect::Delete { .. });
+                world.effects.iter().filter(deletes).count()
+            };
+            let case = format!("{withdrawal:?}, {delete}, after {steps}");
+            assert_eq!(deletions(&world), usize::from(is_deleted), "{case}");
+            let told = world.told[&visit(1)].iter().rev().find_map(|message| match message {
+                ServerMessage::ActivateScene { scene } => Some(scene.clone()),
+                _ => None,
+            });
+            let told = told.unwrap();
+            assert_eq!(told.withdrawal, withdrawal);
+            let SceneKind::End { reason, is_deleted: says, .. } = told.kind else { panic!("{case}") };
+            assert_eq!((reason, says), (VisitEnding::Withdrawn, is_deleted), "{case}");
+            let left = world.progress[&visit(1)].clone();
+            assert_eq!(left == left.without_data(), is_deleted, "{case}: {left:?}");
+            // A server that is started anew says the same, and nothing is written down of it any more.
+            let written = world.effects.len();
+            world.restart(core::time::Duration::ZERO);
+            world.join(1, 2);
+            assert_eq!(world.ended(1), Some(VisitEnding::Withdrawn), "{case}");
+            let recorded = world.effects[written..]
+                .iter()
+                .any(|effect| matches!(effect, Effect::RecordVisit { visit: id, .. } if *id == visit(1)));
+            assert!(!recorded, "{case}");
+        }
+    }
+}
+
+#[test]
+fn who_is_forgotten_by_the_researcher_is_told_wherever_they_are() {
+    let mut world = World::new(2);
+    world.start(1);
+    world.start(2);
+    world.ready(2);
+    let (game_id, _) = world.game(1).unwrap();
+    for number in [1, 2] {
+        world.finish(number, game_id);
+    }
+    // One who has been all the way stays there; the page that is open says so.
+    let before = world.told[&visit(2)].len();
+    assert!(world.stager.handle_forgotten(visit(2), world.now));
+    world.settle();
+    assert_eq!((world.ended(2), world.told[&visit(2)].len()), (Some(VisitEnding::Completed), before + 1));
+    // One who is on the way has left.
+    world.start(3);
+    assert!(world.stager.handle_forgotten(visit(3), world.now));
+    world.settle();
+    assert_eq!(world.ended(3), Some(VisitEnding::Withdrawn));
+    assert!(world.progress[&visit(3)].is_deleted);
+    assert!(!world.stager.handle_forgotten(visit(4), world.now));
 }

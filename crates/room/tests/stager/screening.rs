@@ -126,7 +126,7 @@ fn who_may_not_take_part_reads_why_and_has_an_exit() {
     }
     let shown = |world: &World, number| match world.newest(number) {
         ServerMessage::ActivateScene { scene } => match &scene.kind {
-            SceneKind::End { reason, body, exit } => {
+            SceneKind::End { reason, body, exit, .. } => {
                 (*reason, body.clone(), exit.clone().unwrap().code.unwrap())
             }
             kind => panic!("{kind:?}"),

@@ -10,7 +10,7 @@ use room::{
 };
 use wire::control::{
     ClientMessage, Cut, EnvironmentRef, GameRules, Hex, OnPlayerLost, PauseNotice, SceneKind, ServerMessage,
-    Sheet, TerminationReason, VisitEnding,
+    Sheet, TerminationReason, VisitEnding, Withdrawal,
 };
 use wire::form::Answers;
 use wire::lane::Cause;
@@ -36,6 +36,7 @@ pub(crate) fn experiment_of(scenes: Vec<SceneSpec>) -> Experiment {
         title: "Tag".into(),
         texts: english(),
         screening: room::Screening::default(),
+        withdrawal: Withdrawal::Keep,
         scenes,
         blocks: vec![],
         conditions: vec![],

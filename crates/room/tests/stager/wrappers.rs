@@ -299,7 +299,7 @@ fn a_game_that_comes_again_is_another_and_only_itself_is_made_good() {
     let (first, _) = world.game(1).unwrap();
     world.say(2, ClientMessage::GameReady { game_id: first });
     world.say(1, ClientMessage::GameReady { game_id: first });
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     world.say(1, advance("play"));
     assert_eq!(world.scene(1).as_deref(), Some("play.2"));
     world.say(1, advance("play"));
@@ -339,7 +339,7 @@ fn back_to_the_lobby_is_the_same_passage() {
     for number in [1, 2] {
         world.say(number, ClientMessage::GameReady { game_id });
     }
-    world.say(2, ClientMessage::LeaveStudy);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
     world.say(1, advance("play"));
     assert_eq!(world.scene(1).as_deref(), Some("play"));
     assert!(matches!(world.told[&visit(1)].last(), Some(ServerMessage::LobbyStatus { .. })));
@@ -363,7 +363,7 @@ fn an_end_is_for_those_for_whom_it_is() {
         let mut world = World::with(scenes(), vec![]);
         world.join(1, 1);
         world.say(1, answer("you", words));
-        world.say(1, ClientMessage::LeaveStudy);
+        world.say(1, ClientMessage::LeaveStudy { delete: false });
         assert_eq!(world.scene(1).as_deref(), Some(expected));
     }
 }

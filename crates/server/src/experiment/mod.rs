@@ -25,6 +25,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::Store;
 use toml::Spanned;
+use wire::control::Withdrawal;
 use wire::texts::Texts;
 
 use self::block::{BlockFile, Outline};
@@ -90,6 +91,8 @@ struct File {
     texts: Option<String>,
     screening: Option<ScreeningFile>,
     webhook: Option<CompletionWebhook>,
+    #[serde(default)]
+    on_withdrawal: Withdrawal,
     #[serde(default)]
     scene: Vec<Spanned<SceneFile>>,
     #[serde(default)]
@@ -188,7 +191,19 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
     let Some(file) = read else {
         return Err(wrong(reader.file.into_mistakes()));
     };
-    let File { id, title, language, texts, screening, webhook, scene, block, condition, assignment } = file;
+    let File {
+        id,
+        title,
+        language,
+        texts,
+        screening,
+        webhook,
+        on_withdrawal: withdrawal,
+        scene,
+        block,
+        condition,
+        assignment,
+    } = file;
     let id = reader.given("id", id, "its name in the data");
     let title = reader.given("title", title, "what participants see above everything");
     if !id.chars().all(is_plain) {
@@ -233,7 +248,7 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
     let blocks = blocks.into_iter().map(|(_, block)| block).collect();
     let (version, texts) = (String::new(), reader.texts);
     let mut experiment =
-        Experiment { version, title, texts, screening, scenes, blocks, conditions, assignment };
+        Experiment { version, title, texts, screening, withdrawal, scenes, blocks, conditions, assignment };
     experiment.version = hex(&Sha256::digest(serde_json::to_string(&experiment)?));
     Ok(Loaded { id, experiment, environments: reader.environments, webhook })
 }

@@ -66,7 +66,8 @@ impl fmt::Display for Summary {
 /// Names the path; the tables that were there before are left as they were.
 pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Result<Summary> {
     let reader = Reader::open(data)?;
-    let visits = reader.visits()?;
+    // Of those who are forgotten only others' games tell: that somebody sat there.
+    let visits: Vec<_> = reader.visits()?.into_iter().filter(|visit| !visit.is_deleted).collect();
     let person = |visit: &store::VisitRow| Person {
         participant: visit.participant,
         is_bot: visit.entry.contains_key(bot::MARK),

@@ -1,6 +1,7 @@
 //! HTTP: the table of contents.
 
 mod environments;
+mod forget;
 mod health;
 mod inputs;
 mod openapi;
@@ -11,6 +12,7 @@ mod states;
 mod visits;
 mod ws;
 
+pub(crate) use forget::Request as ForgetRequest;
 pub(crate) use states::States;
 
 use std::collections::BTreeMap;
@@ -163,6 +165,7 @@ fn experiment(play: Play) -> (Router, OpenApiRouter) {
     let paths = files.route("/ws", get(ws::upgrade)).with_state(play.clone());
     let documented = OpenApiRouter::new()
         .routes(routes!(visits::create))
+        .routes(routes!(forget::forget))
         .routes(routes!(records::append))
         .routes(routes!(inputs::read))
         .routes(routes!(states::take, states::give));
@@ -172,6 +175,15 @@ fn experiment(play: Play) -> (Router, OpenApiRouter) {
 /// What was sent as `Authorization: Bearer …`.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+}
+
+/// Only who holds the API key may go on.
+fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let right = bearer(headers).is_some_and(|key| app.api_key.is(key));
+    right.then_some(()).ok_or_else(|| {
+        counter!("interplay_refusals_total", "reason" => "api_key").increment(1);
+        Problem::new(StatusCode::UNAUTHORIZED, "send the API key as `Authorization: Bearer …`")
+    })
 }
 
 /// The token is none of this server's, or no longer.

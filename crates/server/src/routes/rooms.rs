@@ -18,7 +18,7 @@ use wire::lane::Quality;
 use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
 
 use super::openapi::{Absent, Foreign, Malformed, Name, TooLong, Unauthorized, Unavailable, WrongType};
-use super::{App, bearer, unauthorized};
+use super::{App, authorize, bearer, unauthorized};
 use crate::problem::{Object, Problem};
 use crate::rooms::{self, Claims, LONGEST_TOKEN, PublishError, Right, RoomInfo};
 use crate::stage::wall_time;
@@ -35,15 +35,6 @@ fn no_room() -> Problem {
 
 fn no_member() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "the room has no such member")
-}
-
-/// Only who holds the API key may go on.
-fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
-    let right = bearer(headers).is_some_and(|key| app.api_key.is(key));
-    right.then_some(()).ok_or_else(|| {
-        counter!("interplay_refusals_total", "reason" => "api_key").increment(1);
-        Problem::new(StatusCode::UNAUTHORIZED, "send the API key as `Authorization: Bearer …`")
-    })
 }
 
 /// The member of this room whose token was sent.

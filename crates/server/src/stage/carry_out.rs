@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::{GameId, Seat, VisitId};
 use metrics::counter;
 use room::{CheckId, Effect};
-use store::Write;
+use store::{Store, Write};
 use wire::close::CloseCode;
 use wire::control::ServerMessage;
 
@@ -15,12 +15,31 @@ use crate::completions;
 
 /// What is done once all is written down, in order.
 enum Deed {
-    Send { visit: VisitId, message: ServerMessage },
-    Close { visit: VisitId, code: CloseCode },
-    AddLanes { game: GameId, seats: Vec<Option<VisitId>> },
-    EndLanes { game: GameId, seat: Seat },
+    Send {
+        visit: VisitId,
+        message: ServerMessage,
+    },
+    Close {
+        visit: VisitId,
+        code: CloseCode,
+    },
+    AddLanes {
+        game: GameId,
+        seats: Vec<Option<VisitId>>,
+    },
+    EndLanes {
+        game: GameId,
+        seat: Seat,
+    },
     TellOfVisits,
-    Ask { check: CheckId, url: String, patience: Duration, question: serde_json::Value },
+    /// Something was deleted.
+    Scrub,
+    Ask {
+        check: CheckId,
+        url: String,
+        patience: Duration,
+        question: serde_json::Value,
+    },
 }
 
 impl Task {
@@ -56,10 +75,6 @@ impl Task {
             Effect::Progress { visit, progress } => match serde_json::to_string(&progress) {
                 Ok(json) => {
                     let (scene, ended) = (progress.scene, progress.ended);
-                    if let Some(ended) = ended {
-                        counter!("interplay_visits_ended_total", "ending" => ended.name()).increment(1);
-                        tracing::info!(%visit, ending = ended.name(), "a visit ended");
-                    }
                     let condition = progress.condition;
                     let at = wall_time();
                     writes.push(Write::Progress { visit, scene, ended, condition, progress: json, at });
@@ -74,12 +89,20 @@ impl Task {
                 tracing::info!(%visit, result, known, user_agent, "somebody was screened");
             }
             Effect::VisitEnded { visit, ending, exit } => {
+                counter!("interplay_visits_ended_total", "ending" => ending.name()).increment(1);
+                tracing::info!(%visit, ending = ending.name(), "a visit ended");
                 if self.context.completions.are_wanted() {
                     let at = wall_time();
                     let due = completions::due(ending, at);
                     writes.push(Write::VisitEnded { visit, ending, exit, at, due });
                     deeds.push(Deed::TellOfVisits);
                 }
+            }
+            Effect::Delete { visit } => {
+                counter!("interplay_visits_deleted_total").increment(1);
+                tracing::info!(%visit, "the data of a visit are deleted");
+                writes.push(Write::Delete { visit, at: wall_time() });
+                deeds.push(Deed::Scrub);
             }
             Effect::AskCheck { check, url, deadline_millis, question } => {
                 let patience = Duration::from_millis(deadline_millis.into());
@@ -172,6 +195,7 @@ impl Task {
             Deed::AddLanes { game, seats } => self.lanes.add_game(game, seats),
             Deed::EndLanes { game, seat } => self.lanes.end_seat(game, seat),
             Deed::TellOfVisits => self.context.completions.wake(),
+            Deed::Scrub => scrub(self.context.store.clone()),
             Deed::Ask { check, url, patience, question } => self.checks.ask(check, url, patience, &question),
         }
     }
@@ -220,4 +244,13 @@ impl Task {
         }
         message
     }
+}
+
+/// Takes what was deleted out of the database's files, while everybody goes on.
+fn scrub(store: Store) {
+    tokio::spawn(async move {
+        if let Err(error) = store.scrub().await {
+            tracing::warn!(%error, "what was deleted stays in the database's log until the server is started again");
+        }
+    });
 }

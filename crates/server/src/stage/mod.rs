@@ -73,6 +73,7 @@ enum Event {
     Message { visit: VisitId, fence: Fence, said: Said },
     Dropped { visit: VisitId, fence: Fence },
     IsHere { visit: VisitId, answer: oneshot::Sender<bool> },
+    Forgotten { visit: VisitId, answer: oneshot::Sender<bool> },
     TakeUp { experiment: Box<Experiment>, answer: oneshot::Sender<()> },
     Stop { answer: oneshot::Sender<()> },
 }
@@ -144,6 +145,13 @@ impl Stage {
     pub(crate) async fn is_here(&self, visit: VisitId) -> bool {
         let (answer, answered) = oneshot::channel();
         self.events.send(Event::IsHere { visit, answer }).await.is_ok() && answered.await.unwrap_or(false)
+    }
+
+    /// What was written down of a visit will be deleted (D5): whoever is on the way is told that this is the end. Whether the stager
+    /// has any progress of it, which is durable then.
+    pub(crate) async fn forgotten(&self, visit: VisitId) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.events.send(Event::Forgotten { visit, answer }).await.is_ok() && answered.await.unwrap_or(false)
     }
 
     /// Another version of the experiment, for new visits.
@@ -299,6 +307,11 @@ impl Task {
             Event::IsHere { visit, answer } => {
                 answer.send(self.channels.get(&visit).is_some_and(Channel::is_open)).ok();
             }
+            Event::Forgotten { visit, answer } => {
+                let is_known = self.stager.handle_forgotten(visit, self.now());
+                self.carry_out().await;
+                answer.send(is_known).ok();
+            }
             Event::TakeUp { experiment, answer } => {
                 self.stager.take_up(*experiment);
                 answer.send(()).ok();
@@ -320,6 +333,9 @@ impl Task {
             return Ok(Some(Restored::default()));
         }
         let Some(row) = self.context.store.visit(visit).await? else { return Ok(None) };
+        if row.is_deleted && row.progress.is_none() {
+            return Ok(None);
+        }
         let version = row.experiment_sha256;
         self.learn_version(&version).await?;
         // Those that were written down by servers before there was more to write have a scene and an ending.

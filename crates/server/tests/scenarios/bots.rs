@@ -78,7 +78,7 @@ fn who_comes_finds_a_bot_that_needs_no_direct_lane_and_is_not_marked_as_one() {
     let start = page.game_start();
     let other = base::Seat::all(2).find(|&seat| seat != start.seat).unwrap();
     assert_eq!(start.relayed, [other].into_iter().collect());
-    page.say(&ClientMessage::LeaveStudy);
+    page.say(&ClientMessage::LeaveStudy { delete: false });
     page.hear_until(|message| match message {
         ServerMessage::ActivateScene { scene } => matches!(scene.kind, SceneKind::End { .. }).then_some(()),
         _ => None,

@@ -6,6 +6,7 @@ mod bots;
 mod commands;
 mod control;
 mod durability;
+mod forgetting;
 mod forms;
 mod languages;
 mod member;

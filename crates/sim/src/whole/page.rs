@@ -467,7 +467,7 @@ impl Page {
 
     /// The participant has had enough.
     pub(super) fn leave_study(&mut self) {
-        self.say(&ClientMessage::LeaveStudy);
+        self.say(&ClientMessage::LeaveStudy { delete: false });
     }
 
     fn leave_game(&mut self, time: Timestamp) {

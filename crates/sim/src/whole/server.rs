@@ -10,7 +10,7 @@ use room::{
 };
 use serde::Deserialize;
 use wire::close::CloseCode;
-use wire::control::{ClientMessage, EnvironmentRef, ServerMessage};
+use wire::control::{ClientMessage, EnvironmentRef, ServerMessage, Withdrawal};
 use wire::room::{Epoch, Fence, Resume};
 use wire::texts::Texts;
 
@@ -83,6 +83,7 @@ fn experiment(plan: &Plan) -> Experiment {
         title: "Chaos".into(),
         texts: Texts::default(),
         screening: room::Screening::default(),
+        withdrawal: Withdrawal::default(),
         scenes: vec![
             scene("play", SceneSpecKind::Game(Box::new(game))),
             scene("thanks", SceneSpecKind::End(EndScene::default())),
@@ -237,7 +238,7 @@ impl Server {
                 Effect::Progress { visit, progress } => {
                     writes.push(Write::Progress(visit, Box::new(progress)));
                 }
-                Effect::Answers { .. } => {}
+                Effect::Answers { .. } | Effect::Delete { .. } => {}
                 Effect::CreateGame(new) => writes.push(Write::CreateGame(new)),
                 Effect::CancelGame { game, .. } => writes.push(Write::CancelGame(game)),
                 Effect::EndSeat { seat, ending, .. } => {

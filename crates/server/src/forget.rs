@@ -1,0 +1,147 @@
+//! `interplay forget`: deletes everything that was written down of a person (D5). While a server is serving from the folder,
+//! it is the server that does it: somebody who is on the way must hear of it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use metrics::counter;
+use serde::{Deserialize, Serialize};
+use store::{Forget, Forgotten, Store, StoreError};
+use utoipa::ToSchema;
+
+use crate::routes::ForgetRequest;
+use crate::stage::wall_time;
+use crate::token;
+
+/// How long a running server may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = ForgetAnswer)]
+pub(crate) struct Total {
+    /// Visits.
+    visits: u64,
+    /// Answers to questions.
+    answers: u64,
+    /// Games that are gone, with all that was recorded of them.
+    games: u64,
+    /// Seats in games with others, which stay: what the forgotten one's own page recorded is gone.
+    seats: u64,
+    /// Games that are still on: what is recorded of them goes when they are over.
+    later: u64,
+}
+
+impl Total {
+    /// A visit more.
+    pub(crate) fn add(&mut self, forgotten: Forgotten) {
+        counter!("interplay_visits_deleted_total").increment(1);
+        let Forgotten { answers, games, seats, later } = forgotten;
+        self.visits += 1;
+        self.answers += answers;
+        self.games += games;
+        self.seats += seats;
+        self.later += later;
+    }
+
+    fn words(&self) -> String {
+        let count = |count: u64, one: &str, more: &str| match count {
+            1 => format!("1 {one}"),
+            _ => format!("{count} {more}"),
+        };
+        let Self { visits, answers, games, seats, later } = *self;
+        let mut words = format!(
+            "Deleted: {}, {}, {}.",
+            count(visits, "visit", "visits"),
+            count(answers, "answer", "answers"),
+            count(games, "game", "games")
+        );
+        if seats > 0 {
+            words += &format!(
+                "\n{} with others stay: of this person they have only the inputs that the others' pages saw, and nothing says \
+                 whose they were. To delete them too: --with-games",
+                count(seats, "game", "games")
+            );
+        }
+        if later > 0 {
+            words += &format!("\nStill on, and cleaned up when over: {}.", count(later, "game", "games"));
+        }
+        words + "\nBackups, and tables that were exported before, are yours to clean up."
+    }
+}
+
+/// Forgets a person.
+///
+/// # Errors
+/// When nobody has this id, or the data cannot be used; in words for the person at the terminal.
+pub(crate) fn forget(data: &Path, id: &str, with_games: bool, is_json: bool) -> anyhow::Result<()> {
+    if !data.join(store::DATABASE).is_file() {
+        bail!(
+            "{} has no {}; give the folder that data was kept in with --data",
+            data.display(),
+            store::DATABASE
+        );
+    }
+    let found = match Store::open(data) {
+        Ok(store) => here(&store, id, with_games)?,
+        Err(StoreError::InUse { server: Some(server), .. }) => there(server, data, id, with_games)?,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(total) = found else {
+        bail!(
+            "nobody in {} has the id {id:?}; it is a platform's (like PROLIFIC_PID), a participant's or a visit's",
+            data.display()
+        );
+    };
+    if is_json {
+        println!("{}", serde_json::to_string(&total)?);
+    } else {
+        println!("{}", total.words());
+    }
+    Ok(())
+}
+
+/// No server is running: the folder is ours.
+fn here(store: &Store, id: &str, games: bool) -> anyhow::Result<Option<Total>> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().build().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let visits = store.visits_of(id.to_owned()).await?;
+        if visits.is_empty() {
+            return Ok(None);
+        }
+        let mut total = Total::default();
+        for visit in visits {
+            total.add(store.forget(visit, Forget { progress: true, games }, wall_time()).await?);
+        }
+        store.scrub().await?;
+        Ok(Some(total))
+    })
+}
+
+/// Asks the server that is running.
+fn there(server: SocketAddr, data: &Path, id: &str, with_games: bool) -> anyhow::Result<Option<Total>> {
+    let key = token::api_key(data)?;
+    // It may listen everywhere; here is where it surely does.
+    let ip = if server.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { server.ip() };
+    let server = SocketAddr::new(ip, server.port());
+    let agent =
+        ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
+    let request = ForgetRequest { id: id.to_owned(), with_games };
+    let mut answer = agent
+        .new_agent()
+        .post(format!("http://{server}/api/v1/forget"))
+        .header("authorization", format!("Bearer {key}"))
+        .send_json(request)
+        .with_context(|| format!("the server at {server} has the data folder, and does not answer"))?;
+    match answer.status().as_u16() {
+        200 => Ok(Some(answer.body_mut().read_json().context("the server's answer cannot be read")?)),
+        404 => Ok(None),
+        status => {
+            let words = answer.body_mut().read_to_string().unwrap_or_default();
+            bail!("the server at {server} did not do it ({status}): {words}");
+        }
+    }
+}

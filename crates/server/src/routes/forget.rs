@@ -1,0 +1,68 @@
+//! Forgetting people (D5), while the server goes on.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use store::Forget;
+use utoipa::ToSchema;
+
+use super::openapi::{Absent, Malformed, TooLong, Unauthorized, WrongType};
+use super::{Play, authorize};
+use crate::forget::Total;
+use crate::problem::{Object, Problem};
+use crate::stage::wall_time;
+
+/// The longest id that is looked for, in bytes.
+const ID_BYTES: usize = 4096;
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ForgetRequest)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    /// Whom: what a platform calls the person (as in `PROLIFIC_PID` or `workerId`), a participant's id, or a visit's.
+    pub(crate) id: String,
+    /// Delete the games that others sat in, too.
+    #[serde(default)]
+    pub(crate) with_games: bool,
+}
+
+/// Deletes everything that was written down of a person, in all experiments of this server's data.
+///
+/// A visit that is on its way ends as `withdrawn`. docs/data.md tells what stays of games with others.
+#[utoipa::path(
+    post,
+    path = "/api/v1/forget",
+    tag = "Experiments",
+    request_body = Request,
+    security(("api_key" = [])),
+    responses(
+        (status = 200, description = "What was deleted.", body = Total),
+        Malformed, Unauthorized, Absent, TooLong, WrongType,
+    )
+)]
+pub(super) async fn forget(
+    State(play): State<Play>,
+    headers: HeaderMap,
+    request: Result<Object<Request>, Problem>,
+) -> Result<Json<Total>, Problem> {
+    authorize(&play.app, &headers)?;
+    let Object(Request { id, with_games: games }) = request?;
+    if id.is_empty() || id.len() > ID_BYTES {
+        let detail = format!("`id` must have 1 to {ID_BYTES} bytes");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    let visits = play.store.visits_of(id).await?;
+    if visits.is_empty() {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "nobody here has this id"));
+    }
+    let mut total = Total::default();
+    for visit in visits {
+        let is_known = play.stage.forgotten(visit).await;
+        let forget = Forget { progress: !is_known, games };
+        total.add(play.store.forget(visit, forget, wall_time()).await?);
+        tracing::info!(%visit, "the data of a visit are deleted");
+    }
+    play.store.scrub().await?;
+    Ok(Json(total))
+}

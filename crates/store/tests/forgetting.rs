@@ -1,0 +1,189 @@
+//! Whoever is forgotten is nowhere any more, not even in what the disk keeps of pages that were overwritten; what others have
+//! of a game that they played together stays whole (D5, S7).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
+use serde_json::{Map, Value, json};
+use store::{Forget, Forgotten, NewGame, NewVisit, Reader, Store, StoreError, Write};
+use wire::batch::{EventRecord, FrameRecord, PlayEvent, RecordBatch};
+use wire::control::VisitEnding;
+
+#[expect(dead_code, reason = "the two people here have more than the usual ones")]
+mod support;
+use support::{GAME, VISITS, game};
+
+/// In everything that is of the one who is to be forgotten.
+const MARK: &str = "MARK-of-one";
+
+const PROGRESS: Forget = Forget { progress: true, games: false };
+
+fn entry(person: &str) -> Map<String, Value> {
+    Map::from_iter([("PROLIFIC_PID".to_owned(), json!(person))])
+}
+
+fn coming(visit: VisitId, person: &str) -> NewVisit {
+    NewVisit {
+        visit,
+        participant: ParticipantId::from_random([7; 16]),
+        experiment: "tag".into(),
+        experiment_sha256: "ab".into(),
+        entry: entry(person),
+        person: Some(format!("prolific:{person}")),
+        created: WallTime(5),
+    }
+}
+
+/// As many frames with a mark in their inputs, and an event.
+fn batch(count: Frame, mark: &str) -> RecordBatch {
+    let frame = |number: Frame| FrameRecord {
+        inputs: [number.to_string().as_bytes(), mark.as_bytes()].concat(),
+        filled: SeatSet::EMPTY,
+        hash: StateHash(u64::from(number)),
+        simulated_millis: 0,
+        shown_millis: None,
+        predicted: SeatSet::EMPTY,
+        rollback_depth: 0,
+    };
+    let event = PlayEvent::EpisodeBegan { episode: 0 };
+    RecordBatch {
+        incarnation: 0,
+        incarnations: vec![0, 0],
+        first: 0,
+        frames: (0..count).map(frame).collect(),
+        events: vec![EventRecord { number: 0, frame: 0, millis: 0, event }],
+    }
+}
+
+/// Two people who have played a game together; the first has a mark on everything.
+async fn two_people(folder: &Path) -> Store {
+    let store = Store::open(folder).unwrap();
+    store.create_visit(coming(VISITS[0], MARK)).await.unwrap();
+    store.create_visit(coming(VISITS[1], "other")).await.unwrap();
+    let mut writes = vec![Write::CreateGame(Box::new(game(GAME)))];
+    for (visit, mark) in [(VISITS[0], MARK), (VISITS[1], "other")] {
+        let answers = [("name".to_owned(), json!(mark))].into();
+        writes.push(Write::Answers { visit, scene: "you".into(), answers, at: WallTime(8) });
+        let (name, detail) = (mark.to_owned(), json!({ "order": mark }));
+        writes.push(Write::Path { visit, kind: "order", name, detail, at: WallTime(8) });
+        writes.push(Write::Progress {
+            visit,
+            scene: 2,
+            ended: Some(VisitEnding::Completed),
+            condition: Some(mark.to_owned()),
+            progress: json!({ "variables": mark }).to_string(),
+            at: WallTime(9),
+        });
+    }
+    store.apply(writes).await.unwrap();
+    for (seat, mark) in [(0, MARK), (1, "other")] {
+        store.append_batch(GAME, Seat::new(seat).unwrap(), batch(40, mark)).await.unwrap();
+    }
+    store
+}
+
+/// Where the mark is to be found among a folder's bytes.
+fn marked(folder: &Path) -> Vec<String> {
+    let holds = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes())
+    };
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| holds(path)).map(|path| path.display().to_string()).collect()
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_one_and_all_of_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = two_people(folder.path()).await;
+    assert!(!marked(folder.path()).is_empty());
+    assert_eq!(store.visits_of(MARK.into()).await.unwrap(), [VISITS[0]]);
+    assert_eq!(store.visits_of(VISITS[1].to_string()).await.unwrap(), [VISITS[1]]);
+    assert_eq!(store.visits_of("nobody".into()).await.unwrap(), []);
+
+    let forgotten = store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
+    assert_eq!(forgotten, Forgotten { answers: 1, games: 0, seats: 1, later: 0 });
+    store.scrub().await.unwrap();
+    assert_eq!(marked(folder.path()), [""; 0]);
+
+    let reader = Reader::open(folder.path()).unwrap();
+    let [gone, other] = reader.visits().unwrap().try_into().unwrap();
+    assert!(gone.is_deleted && !other.is_deleted);
+    assert_eq!((gone.entry, gone.progress, gone.ended), (Map::new(), None, Some(VisitEnding::Completed)));
+    assert_eq!(other.entry, entry("other"));
+    let answers = reader.answers().unwrap();
+    assert_eq!(answers.iter().map(|row| row.visit).collect::<Vec<_>>(), [VISITS[1]]);
+    assert_eq!(reader.path().unwrap().len(), 1);
+    let frames = reader.frames(GAME).unwrap();
+    assert!(frames.len() == 40 && frames.iter().all(|row| row.reporter == Seat::new(1).unwrap()));
+    assert_eq!(reader.play_events(GAME).unwrap().len(), 1);
+
+    // What its page still sends is not kept, and it is not known when it comes again.
+    assert_eq!(store.seat_of(GAME, VISITS[0]).await.unwrap(), None);
+    let late = store.append_batch(GAME, Seat::new(0).unwrap(), batch(41, MARK)).await;
+    assert!(matches!(late, Err(StoreError::Forgotten)), "{late:?}");
+    assert_eq!(store.visits_of(MARK.into()).await.unwrap(), []);
+    let again = VisitId::from_random([4; 16]);
+    assert_eq!(store.create_visit(coming(again, MARK)).await.unwrap(), None);
+
+    // With the last one who played it, the game goes too.
+    let forgotten = store.forget(VISITS[1], PROGRESS, WallTime(11)).await.unwrap();
+    assert_eq!(forgotten, Forgotten { answers: 1, games: 1, seats: 0, later: 0 });
+    assert!(Reader::open(folder.path()).unwrap().games().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn games_with_others_go_when_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = two_people(folder.path()).await;
+    let forgotten = store.forget(VISITS[0], Forget { progress: true, games: true }, WallTime(10)).await;
+    assert_eq!(forgotten.unwrap(), Forgotten { answers: 1, games: 1, seats: 0, later: 0 });
+    let reader = Reader::open(folder.path()).unwrap();
+    assert!(reader.games().unwrap().is_empty() && reader.frames(GAME).unwrap().is_empty());
+    assert_eq!(reader.answers().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_game_needs_that_is_on_goes_when_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = two_people(folder.path()).await;
+    let alone = GameId::from_random([5; 16]);
+    let save = |game, state: Option<&str>| Write::SaveGame {
+        game,
+        state: state.map(str::to_owned),
+        at: WallTime(9),
+    };
+    let new = NewGame { seats: vec![VISITS[0]], ..game(alone) };
+    let on = vec![save(GAME, Some("on")), Write::CreateGame(Box::new(new)), save(alone, Some("on"))];
+    store.apply(on).await.unwrap();
+    // By its own wish: what is left of its progress stays.
+    store.apply(vec![Write::Delete { visit: VISITS[0], at: WallTime(10) }]).await.unwrap();
+    let frames = || Reader::open(folder.path()).unwrap().frames(GAME).unwrap().len();
+    assert_eq!(frames(), 80);
+    assert!(store.visit(VISITS[0]).await.unwrap().unwrap().progress.is_some());
+    let forgotten = store.forget(VISITS[0], PROGRESS, WallTime(11)).await.unwrap();
+    assert_eq!(forgotten, Forgotten { later: 2, ..Forgotten::default() });
+    store.apply(vec![save(GAME, None), save(alone, None)]).await.unwrap();
+    assert_eq!(frames(), 40);
+    assert_eq!(Reader::open(folder.path()).unwrap().games().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn who_has_data_elsewhere_is_told_whose_to_delete() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = two_people(folder.path()).await;
+    let (visit, at) = (VISITS[0], WallTime(10));
+    let ended = Write::VisitEnded { visit, ending: VisitEnding::Withdrawn, exit: None, at, due: at };
+    store.apply(vec![ended, Write::Delete { visit, at }]).await.unwrap();
+    let told = store.visit_events("tag".into(), WallTime(11), 10).await.unwrap();
+    let [event] = told.due.try_into().unwrap();
+    assert_eq!((event.visit, event.entry, event.is_deleted), (visit, entry(MARK), true));
+    assert_eq!(event.participant, ParticipantId::from_random([7; 16]));
+    // Then it need not be known any more.
+    store.visit_events_were_told(vec![event.id]).await.unwrap();
+    store.forget(visit, PROGRESS, WallTime(12)).await.unwrap();
+    store.scrub().await.unwrap();
+    assert_eq!(marked(folder.path()), [""; 0]);
+}
