@@ -86,19 +86,19 @@ export default async function ({ say, shot }) {
     await two.getByText("NOBODY", { exact: true }).waitFor();
     await shot(two, "waited");
 
-    // A redirect, when everything is saved.
+    // A redirect, when everything is saved, with what the entry link brought.
     const { folder: other, remove: removeOther } = await study("two-player", [
-      ["completed = { code = \"ALL-DONE\" }", `completed = { redirect = "${redirect}" }`], ["max_frames = 900", "max_frames = 60"],
+      ["completed = { code = \"ALL-DONE\" }", `completed = { redirect = "${redirect}&pid={{ PROLIFIC_PID }}&study={{ STUDY_ID }}" }`], ["max_frames = 900", "max_frames = 60"],
     ]);
     const next = await serve([], { folder: other });
     try {
       const asked = [];
-      for (const tab of [one, two]) {
+      for (const [tab, person] of [[one, "one"], [two, "two&cc=DEF"]]) {
         await tab.context().route("http://127.0.0.1:9/**", (route) => {
           asked.push(route.request().url());
           return route.fulfill({ contentType: "text/html", body: "<h1>Back</h1>" });
         });
-        await tab.goto(next.url);
+        await tab.goto(`${next.url}/?PROLIFIC_PID=${encodeURIComponent(person)}`);
         await tab.getByLabel(/I agree to take part/).check();
         await press(tab, "Start");
       }
@@ -106,7 +106,7 @@ export default async function ({ say, shot }) {
       await one.getByText("Everything is saved. You are being taken back…").waitFor();
       await shot(one, "redirect");
       await Promise.all([one, two].map((tab) => tab.getByRole("heading", { name: "Back" }).waitFor({ timeout: 15_000 })));
-      assert.deepEqual(asked, [redirect, redirect]);
+      assert.deepEqual(asked.sort(), [`${redirect}&pid=one&study=`, `${redirect}&pid=two%26cc%3DDEF&study=`]);
     } finally {
       await next.stop();
       await removeOther();

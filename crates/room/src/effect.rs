@@ -45,7 +45,8 @@ pub enum Effect {
         visit: VisitId,
         /// How.
         ending: VisitEnding,
-        /// What the participant is sent away with.
+        /// What the participant is sent away with; what the entry link brought is still to be put in, by
+        /// [`with_entry`](crate::with_entry), for whoever may read it.
         exit: Option<Exit>,
     },
     /// Somebody was looked at who has come (X1); what was found is written down with how far the visit has come.

@@ -12,6 +12,7 @@ use wire::texts::Texts;
 use crate::check::CheckRule;
 use crate::comprehension::Comprehension;
 use crate::conditions::{Assignment, Condition};
+use crate::exit;
 use crate::game::LinkRules;
 use crate::guard::Guard;
 use crate::lobby::{MatchBy, Seating};
@@ -184,7 +185,8 @@ pub fn button_text(button: &str) -> String {
 
 impl Experiment {
     /// A passage as the page of one whose progress this is sees it.
-    pub(crate) fn scene(&self, progress: &Progress) -> Option<Scene> {
+    /// `entry` is what the entry link brought.
+    pub(crate) fn scene(&self, progress: &Progress, entry: &Answers) -> Option<Scene> {
         let (index, variables) = (progress.scene as usize, &progress.variables);
         let ended = progress.ended.unwrap_or(VisitEnding::Completed);
         let spec = self.scenes.get(index)?;
@@ -212,12 +214,19 @@ impl Experiment {
                     .get(&ended)
                     .map(|text| variables::in_html(text, variables))
                     .unwrap_or_default(),
-                exit: end.exits.get(&ended).cloned(),
+                exit: self.exit(progress).map(|exit| exit::with_entry(exit, |name| entry.get(name))),
                 is_deleted: progress.is_deleted,
             },
         };
         let id = self.passage(index, &progress.turns)?;
         Some(Scene { id, title: self.title.clone(), kind, withdrawal: self.withdrawal })
+    }
+
+    /// What a visit that has come to an end is sent away with; what the entry link brought is still to be put in.
+    pub(crate) fn exit(&self, progress: &Progress) -> Option<Exit> {
+        let SceneSpecKind::End(end) = &self.scenes.get(progress.scene as usize)?.kind else { return None };
+        let exit = end.exits.get(&progress.ended.unwrap_or(VisitEnding::Completed))?;
+        Some(exit::with_variables(exit, progress))
     }
 
     /// A game's options for a visit.
@@ -278,7 +287,10 @@ impl Experiment {
                     let is_option = game.options.iter().any(|option| option.variable() == Some(variable));
                     is_option || game.texts.values().any(|text| is_in(text))
                 }
-                SceneSpecKind::End(end) => end.texts.values().any(|text| is_in(text)),
+                SceneSpecKind::End(end) => {
+                    let exits = end.exits.values().flat_map(|exit| [&exit.code, &exit.redirect]).flatten();
+                    end.texts.values().chain(exits).any(|text| is_in(text))
+                }
                 other => other
                     .sheet()
                     .is_some_and(|sheet| variables::texts_of(sheet).iter().any(|(_, text, _)| is_in(text))),

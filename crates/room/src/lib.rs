@@ -15,6 +15,7 @@ mod check;
 mod comprehension;
 mod conditions;
 mod effect;
+mod exit;
 mod experiment;
 mod game;
 mod guard;
@@ -33,6 +34,7 @@ pub use check::{CheckAnswer, CheckId, CheckResult, CheckRule};
 pub use comprehension::Comprehension;
 pub use conditions::{Assignment, Condition, Counted, Unit};
 pub use effect::{Effect, NewGame, SeatEnding};
+pub use exit::{CONDITION, ENTRY_PARAMETERS, with_entry};
 pub use experiment::{
     After, EndScene, Experiment, FormScene, GameScene, LobbyRules, SceneSpec, SceneSpecKind, button_text,
 };

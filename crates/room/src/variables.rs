@@ -7,7 +7,7 @@ use wire::control::Sheet;
 use wire::form::{Answers, Field, plain};
 
 /// Puts something in the place of each `{{ name }}`.
-fn fill<'a>(text: &'a str, mut value: impl FnMut(&'a str) -> String) -> String {
+pub(crate) fn fill<'a>(text: &'a str, mut value: impl FnMut(&'a str) -> String) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, name, behind)) = first(rest) {
@@ -37,7 +37,7 @@ pub fn names_in(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// A value as people read it; nothing where there is none.
-fn words(value: Option<&Value>) -> String {
+pub(crate) fn words(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),

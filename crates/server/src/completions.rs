@@ -193,7 +193,13 @@ impl Completions {
 }
 
 fn message(experiment: &str, events: &[VisitEvent], with_platform_ids: bool) -> (String, String) {
-    let told = events.iter().map(|event| Told {
+    // A redirect may have platforms' ids in it too.
+    let exit = |event: &VisitEvent| {
+        let value = |name: &str| event.entry.get(name).filter(|_| with_platform_ids);
+        event.exit.clone().map(|exit| room::with_entry(exit, value)).unwrap_or_default()
+    };
+    let exits: Vec<_> = events.iter().map(exit).collect();
+    let told = events.iter().zip(&exits).map(|(event, exit)| Told {
         id: event.id.to_string(),
         r#type: "visit_ended",
         experiment,
@@ -201,8 +207,8 @@ fn message(experiment: &str, events: &[VisitEvent], with_platform_ids: bool) -> 
         participant: event.participant.to_string(),
         ending: event.ending,
         deleted: event.is_deleted,
-        code: event.exit.as_ref().and_then(|exit| exit.code.as_deref()),
-        redirect: event.exit.as_ref().and_then(|exit| exit.redirect.as_deref()),
+        code: exit.code.as_deref(),
+        redirect: exit.redirect.as_deref(),
         time: event.at.0,
         entry: with_platform_ids.then_some(&event.entry),
     });
@@ -211,4 +217,36 @@ fn message(experiment: &str, events: &[VisitEvent], with_platform_ids: bool) -> 
     let numbers = events.first().zip(events.last()).map(|(first, last)| (first.id, last.id));
     let (first, last) = numbers.unwrap_or_default();
     (format!("visits-{first}-{last}"), body)
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{ParticipantId, VisitId};
+    use wire::control::Exit;
+
+    use super::*;
+
+    #[test]
+    fn platforms_ids_are_told_only_where_they_are_wanted() {
+        let redirect = Some("https://a.example/?pid={{ PROLIFIC_PID }}&c=fast".to_owned());
+        let event = VisitEvent {
+            id: 7,
+            visit: VisitId::from_random([1; 16]),
+            participant: ParticipantId::from_random([2; 16]),
+            entry: serde_json::from_str(r#"{"PROLIFIC_PID": "5f3a"}"#).unwrap(),
+            ending: VisitEnding::Completed,
+            exit: Some(Exit { code: None, redirect }),
+            at: WallTime(1),
+        };
+        let told = |with_platform_ids| {
+            let (id, body) = message("study", std::slice::from_ref(&event), with_platform_ids);
+            assert_eq!(id, "visits-7-7");
+            serde_json::from_str::<Value>(&body).unwrap()["events"][0].clone()
+        };
+        let (with, without) = (told(true), told(false));
+        assert_eq!(with["redirect"], "https://a.example/?pid=5f3a&c=fast");
+        assert_eq!(with["entry"]["PROLIFIC_PID"], "5f3a");
+        assert_eq!(without["redirect"], "https://a.example/?pid=&c=fast");
+        assert!(!without.to_string().contains("5f3a"), "{without}");
+    }
 }

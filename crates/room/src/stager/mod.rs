@@ -21,6 +21,7 @@ use wire::close::CloseCode;
 use wire::control::{
     ClientMessage, ExclusionReason, HEARTBEAT_MILLIS, ServerMessage, TerminationReason, VisitEnding,
 };
+use wire::form::Answers;
 use wire::texts::Texts;
 
 use crate::agent::{Agent, Facts};
@@ -56,6 +57,8 @@ pub struct Restored {
     pub progress: Progress,
     /// Whether it is a scripted participant.
     pub is_bot: bool,
+    /// What the entry link brought of [`ENTRY_PARAMETERS`](crate::ENTRY_PARAMETERS).
+    pub entry: Answers,
     /// A game of its scene that it sits in and has not ended: this stager does not know it, because it was
     /// started since.
     pub open_game: Option<(GameId, Seat)>,
@@ -88,6 +91,7 @@ struct Visit {
     experiment: Arc<Experiment>,
     progress: Progress,
     is_bot: bool,
+    entry: Answers,
     game: Option<GameId>,
     presence: Presence,
     monitor: Monitor,
@@ -261,7 +265,7 @@ impl Stager {
 
     /// A visit as it was written down. One whose version of the experiment is not to be had goes on in this one.
     fn restored(&self, id: VisitId, restored: Restored, presence: Presence) -> Visit {
-        let Restored { version, mut progress, is_bot, .. } = restored;
+        let Restored { version, mut progress, is_bot, entry, .. } = restored;
         let experiment = Arc::clone(self.experiments.get(&version).unwrap_or(&self.current));
         let here = Position { scene: progress.scene as usize, turns: mem::take(&mut progress.turns) };
         let here_id = experiment.scenes.get(here.scene).map(|scene| scene.id.as_str());
@@ -287,6 +291,7 @@ impl Stager {
             experiment,
             progress,
             is_bot,
+            entry,
             game: None,
             presence,
             monitor: Monitor::default(),

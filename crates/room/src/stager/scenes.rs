@@ -38,7 +38,7 @@ impl Stager {
         self.begin_visit(id);
         let Some(visit) = self.visits.get_mut(&id) else { return };
         let index = visit.index();
-        let Some(mut scene) = visit.experiment.scene(&visit.progress) else { return };
+        let Some(mut scene) = visit.experiment.scene(&visit.progress, &visit.entry) else { return };
         if let (SceneKind::End { reason: VisitEnding::ScreenedOut, body, .. }, Some(screened)) =
             (&mut scene.kind, &visit.progress.screened)
         {
@@ -196,12 +196,9 @@ impl Stager {
         let before = mem::replace(&mut visit.progress.turns, to.turns);
         let (had_ended, is_bot) = (visit.progress.ended.is_some(), visit.is_bot);
         let ending = visit.progress.outcome.map_or(VisitEnding::Completed, |outcome| outcome.ending);
-        let exit = match &scene.kind {
-            SceneSpecKind::End(end) => Some(end.exits.get(&ending).cloned()),
-            _ => None,
-        };
-        visit.progress.ended = exit.as_ref().map(|_| ending);
-        let ended = visit.progress.ended;
+        let ended = matches!(scene.kind, SceneSpecKind::End(_)).then_some(ending);
+        visit.progress.ended = ended;
+        let exit = visit.experiment.exit(&visit.progress);
         if let Some(ended) = ended {
             self.ended.insert(id);
             self.tally.has_ended(id, ended);
@@ -211,7 +208,7 @@ impl Stager {
             self.record_place(id, &before);
         }
         self.write_progress(id);
-        if let Some(exit) = exit.filter(|_| !had_ended && !is_bot) {
+        if let Some(ending) = ended.filter(|_| !had_ended && !is_bot) {
             self.effects.push_back(Effect::VisitEnded { visit: id, ending, exit });
         }
         self.send(id, ServerMessage::TerminateScene { scene_id: left });

@@ -4,6 +4,7 @@
 mod bots;
 mod checks;
 mod conditions;
+mod exits;
 mod games;
 mod lobby;
 mod scenes;

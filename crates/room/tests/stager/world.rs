@@ -89,6 +89,8 @@ pub(crate) struct World {
     pub(crate) progress: BTreeMap<VisitId, Progress>,
     /// Who is a scripted participant.
     pub(crate) bots: Vec<VisitId>,
+    /// What everybody's entry link brings.
+    pub(crate) entry: Answers,
 }
 
 pub(crate) fn advance(scene_id: impl Into<String>) -> ClientMessage {
@@ -116,6 +118,7 @@ impl World {
             saved: BTreeMap::new(),
             progress: BTreeMap::new(),
             bots: vec![],
+            entry: Answers::new(),
         }
     }
 
@@ -135,7 +138,8 @@ impl World {
 
     pub(crate) fn restored(&self, visit: VisitId) -> Restored {
         let progress = self.progress.get(&visit).cloned().unwrap_or_default();
-        Restored { version: "1".into(), progress, is_bot: self.bots.contains(&visit), open_game: None }
+        let (is_bot, entry) = (self.bots.contains(&visit), self.entry.clone());
+        Restored { version: "1".into(), progress, is_bot, entry, open_game: None }
     }
 
     pub(crate) fn settle(&mut self) {

@@ -4,6 +4,7 @@
 
 mod block;
 mod condition;
+mod exit;
 mod form;
 mod game;
 mod guard;

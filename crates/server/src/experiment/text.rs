@@ -9,6 +9,7 @@ use wire::control::{Exit, VisitEnding};
 use wire::text;
 use wire::texts::{Name, Texts};
 
+use super::exit;
 use super::mistakes::{Reading, did_you_mean};
 
 /// A file's text as HTML: Markdown, unless its name says that it is HTML already.
@@ -39,7 +40,7 @@ pub(super) fn end_scene(
     };
     let exits = by_ending(file, "exits", exits.unwrap_or_default());
     for (name, exit) in exits.values() {
-        check_exit(file, &format!("exits.{name}"), exit);
+        exit::check(file, &format!("exits.{name}"), exit);
     }
     EndScene {
         texts: VisitEnding::ALL.map(text).into(),
@@ -76,23 +77,6 @@ fn by_ending<T>(
 pub(crate) fn is_web_address(text: &str) -> bool {
     let uri = text.parse::<Uri>();
     uri.is_ok_and(|uri| uri.host().is_some() && ["http", "https"].map(Some).contains(&uri.scheme_str()))
-}
-
-fn check_exit(file: &mut Reading<'_>, field: &str, exit: &Exit) {
-    match exit {
-        Exit { code: Some(code), redirect: None } if !code.trim().is_empty() => {}
-        Exit { code: None, redirect: Some(url) } if is_web_address(url) => {}
-        Exit { code: None, redirect: Some(url) } => {
-            file.add(
-                field,
-                format!("{field} redirects to {url:?}; it must be like https://app.example.org/done"),
-            );
-        }
-        _ => {
-            let text = "must have a code or a redirect: { code = \"C1A2\" } or { redirect = \"https://…\" }";
-            file.add(field, format!("{field} {text}"));
-        }
-    }
 }
 
 /// Our own words for each ending. Whether everything is saved, and what comes next, the page says itself.

@@ -7,9 +7,9 @@ use serde_json::Value;
 use wire::form::Kind;
 use wire::manifest::Manifest;
 
-use super::Reader;
 use super::guard::{Known, Meaning, Misnamed};
 use super::mistakes::{Reading, did_you_mean};
+use super::{Reader, exit};
 
 /// An environment's options, in its manifest's order: as the file says, or as usual.
 pub(super) fn options(
@@ -105,6 +105,13 @@ impl Reader<'_, '_> {
                 if let Some(Err(Misnamed { text, .. })) = known.meaning(&scene.id, name) {
                     found.push((field.clone(), format!("{field} has {{{{ {name} }}}}: {text}")));
                 }
+            }
+        }
+        if let SceneSpecKind::End(end) = &scene.kind {
+            for (ending, exit) in &end.exits {
+                let field = format!("exits.{}", ending.name());
+                let wrong = exit::misnamed(known, &scene.id, &field, exit);
+                found.extend(wrong.into_iter().map(|text| (field.clone(), text)));
             }
         }
         found.dedup();

@@ -345,10 +345,12 @@ impl Task {
             tracing::error!(%visit, %error, "what was written of a visit cannot be read");
             None
         });
+        let is_parameter = |name: &str| room::ENTRY_PARAMETERS.contains(&name);
         Ok(Some(Restored {
             version,
             progress: progress.unwrap_or(Progress { scene, ended, ..Progress::default() }),
             is_bot: row.entry.contains_key(bot::MARK),
+            entry: row.entry.into_iter().filter(|(name, _)| is_parameter(name)).collect(),
             open_game: self.context.store.open_seat(visit).await?,
         }))
     }

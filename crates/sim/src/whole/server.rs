@@ -226,7 +226,7 @@ impl Server {
             let open = !store.endings.contains_key(&(seat as u8));
             open.then(|| (game.game, base::Seat::new(seat as u8).expect("a seat")))
         });
-        Restored { version: String::new(), progress, is_bot: self.bots.contains(&visit), open_game: open }
+        Restored { progress, is_bot: self.bots.contains(&visit), open_game: open, ..Restored::default() }
     }
 
     /// Takes what the stager wants done: writes are committed first, all together.
