@@ -2,7 +2,8 @@
 // it does not, and finds no answer that the document does not have, and no error of the server's own.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import WebSocket from "ws";
@@ -30,7 +31,13 @@ async function told(url, hello, type) {
 
 export default async function ({ say }) {
   const folder = await mkdtemp(join(tmpdir(), "interplay-api-"));
-  const server = await serve();
+  // The demo, with a picture in its text.
+  const study = join(folder, "study");
+  const picture = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+  await cp(join(import.meta.dirname, "../experiments/tag"), study, { recursive: true, filter: (path) => !/\/(src|target)$/.test(path) });
+  await writeFile(join(study, "picture.svg"), picture);
+  await appendFile(join(study, "welcome.md"), "\n![](picture.svg)\n");
+  const server = await serve([], { folder: study });
   const sockets = [];
   try {
     const key = (await readFile(join(server.data, "api-key"), "utf8")).trim();
@@ -63,6 +70,9 @@ include-path = "/api/v1/games/{game}/records"
 parameters = { game = ${quoted(games[0].message.gameId)} }
 # A batch is more than any bytes; its format is in docs/protocol.md, and has tests of its own.
 checks = { positive_data_acceptance = { enabled = false } }
+[[operations]]
+include-path = "/files/{name}"
+parameters = { name = "${createHash("sha256").update(picture).digest("hex")}.svg" }
 [[operations]]
 include-path = "/api/v1/games/{game}/inputs"
 parameters = { game = ${quoted(games[0].message.gameId)} }

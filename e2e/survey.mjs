@@ -10,11 +10,15 @@ const scene = (tab, id) => until(tab, `the scene ${id}`, (now) => now.scene?.id 
 
 export default async function ({ say, shot }) {
   const server = await serve([], { folder: join(import.meta.dirname, "../experiments/survey") });
-  const { tab, close } = await open();
+  const { tab, problems, close } = await open();
   try {
     await tab.goto(server.url);
     await scene(tab, "welcome");
+    const picture = tab.getByRole("img", { name: /^Two people/ });
+    assert.ok(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)) > 0);
+    assert.match(await picture.getAttribute("src"), /^\/files\/[0-9a-f]{64}\.svg$/);
     await shot(tab, "welcome");
+    await accessible(tab, "a text with a picture");
     await tab.getByRole("button", { name: "Start" }).click();
     await tab.getByText("Please answer this question.").waitFor();
     assert.equal((await snapshot(tab)).scene.id, "welcome", "nobody goes on without consent");
@@ -78,6 +82,7 @@ export default async function ({ say, shot }) {
       hours: "1.5", more: "<b>nothing</b>",
     });
     assert.equal(new Set(tables.answers.map((row) => row.participant_id)).size, 1);
+    assert.deepEqual(problems, []);
     say(`${tables.answers.length} answers, each once`);
   } finally {
     await close();

@@ -234,6 +234,7 @@ mod tests {
             visit: VisitId::from_random([1; 16]),
             participant: ParticipantId::from_random([2; 16]),
             entry: serde_json::from_str(r#"{"PROLIFIC_PID": "5f3a"}"#).unwrap(),
+            is_deleted: false,
             ending: VisitEnding::Completed,
             exit: Some(Exit { code: None, redirect }),
             at: WallTime(1),

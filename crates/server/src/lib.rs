@@ -11,6 +11,7 @@
 //! | `bots` | scripted participants, with whom somebody tries a study alone |
 //! | `accept`, `addresses` | connections, and how many an address may have |
 //! | `routes` | HTTP, a file a resource |
+//! | `media` | which pictures, sound and video texts may show |
 //! | `page` | the participant's page, in the experiment's language |
 //! | `socket` | one control WebSocket |
 //! | `channel` | what a visit's page is told, until it has it |
@@ -38,6 +39,7 @@ pub mod export;
 mod forget;
 mod lanes;
 mod limits;
+mod media;
 mod page;
 mod problem;
 mod reload;

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::bots;
 use crate::experiment::{self, Loaded};
+use crate::media;
 use crate::routes::{Current, Play};
 
 /// How often the folder is looked at.
@@ -18,15 +19,30 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 type Seen = Vec<(PathBuf, Option<SystemTime>, u64)>;
 
 fn look(folder: &Path) -> Seen {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut seen: Seen = files
-        .filter_map(|file| {
-            let about = file.metadata().ok()?;
-            Some((file.path(), about.modified().ok(), about.len()))
-        })
-        .collect();
+    let mut seen = Vec::new();
+    look_into(folder, true, &mut seen);
     seen.sort();
     seen
+}
+
+/// Of folders within the experiment's only those files count that its texts are in, or show: others may be data.
+fn look_into(folder: &Path, is_outermost: bool, seen: &mut Seen) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if !name.starts_with('.') {
+                look_into(&path, false, seen);
+            }
+        } else if (is_outermost
+            || name.ends_with(".md")
+            || name.ends_with(".html")
+            || media::kind(&name).is_some())
+            && let Ok(about) = entry.metadata()
+        {
+            seen.push((path, about.modified().ok(), about.len()));
+        }
+    }
 }
 
 /// Looks at a folder again and again. New visits get what there is, those that are on their way keep what they have (S2).
@@ -76,4 +92,27 @@ async fn take_up(loaded: Loaded, play: &Play) -> anyhow::Result<String> {
         play.set_current(current);
     }
     Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_texts_show_is_looked_at_and_data_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, name).unwrap();
+        };
+        for name in
+            ["experiment.toml", "images/maps/a.png", "texts/b.md", "data/interplay.sqlite", ".git/c.md"]
+        {
+            write(name);
+        }
+        let seen: Vec<_> = look(folder.path()).into_iter().map(|(path, ..)| path).collect();
+        let expected = ["experiment.toml", "images/maps/a.png", "texts/b.md"];
+        assert_eq!(seen, expected.map(|name| folder.path().join(name)));
+    }
 }

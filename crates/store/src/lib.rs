@@ -8,6 +8,7 @@
 mod apply;
 mod batch;
 mod error;
+mod files;
 mod forget;
 mod inputs;
 mod live;
@@ -309,6 +310,19 @@ impl Store {
             Ok(())
         });
         scrubbed.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Keeps a file that an experiment's texts show. `kind` is what its name ends with.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn put_file(
+        &self,
+        sha256: String,
+        kind: &'static str,
+        content: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| files::insert(connection, (&sha256, kind), &content)).await
     }
 
     /// Answers when everything that was asked before is durable.

@@ -36,7 +36,7 @@ impl Reader {
         Ok(Self { connection, version })
     }
 
-    fn all<T>(
+    pub(crate) fn all<T>(
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,

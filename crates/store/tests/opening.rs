@@ -77,6 +77,26 @@ async fn a_reader_sees_the_moment_of_its_opening_while_a_server_writes() {
     assert_eq!(Reader::open(folder.path()).unwrap().visits().unwrap().len(), 2);
 }
 
+#[tokio::test]
+async fn what_texts_show_is_kept_by_hash_and_kind_and_read_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.put_file("ab".into(), "png", b"0123456789".into()).await.unwrap();
+    // Coming again changes nothing.
+    store.put_file("ab".into(), "png", b"0123456789".into()).await.unwrap();
+    store.put_file("cd".into(), "svg", Vec::new()).await.unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(reader.file_length("ab", "png").unwrap(), Some(10));
+    assert_eq!(reader.file_length("cd", "svg").unwrap(), Some(0));
+    assert_eq!(reader.file_length("ab", "svg").unwrap(), None);
+    let part = |from, count| reader.file_part(("ab", "png"), from, count).unwrap().unwrap();
+    assert_eq!(part(0, 10), b"0123456789");
+    assert_eq!(part(3, 4), b"3456");
+    assert_eq!(part(8, 100), b"89");
+    assert_eq!(reader.file_part(("cd", "svg"), 0, 1).unwrap(), Some(Vec::new()));
+    assert_eq!(reader.file_part(("ab", "svg"), 0, 1).unwrap(), None);
+}
+
 #[test]
 fn there_is_nothing_to_read_where_no_server_wrote() {
     let folder = tempfile::tempdir().unwrap();

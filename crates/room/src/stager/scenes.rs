@@ -322,6 +322,7 @@ impl Stager {
         }
         let Some(visit) = self.visits.get_mut(&id) else { return };
         visit.progress = visit.progress.without_data();
+        visit.entry.clear();
         self.tally.remove(id);
         self.write_progress(id);
     }

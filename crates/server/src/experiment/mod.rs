@@ -8,6 +8,7 @@ mod exit;
 mod form;
 mod game;
 mod guard;
+mod media;
 mod mistakes;
 pub mod new;
 mod scene;
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub experiment: Experiment,
     /// Prepared environments by their SHA-256.
     pub environments: BTreeMap<String, Vec<u8>>,
+    /// What its texts show, by SHA-256 and kind: what the files' names end with.
+    pub files: BTreeMap<(String, &'static str), Vec<u8>>,
     /// Where the study wants to hear of visits that have ended.
     pub webhook: Option<CompletionWebhook>,
 }
@@ -62,6 +65,9 @@ impl Loaded {
     pub(crate) async fn keep(&self, store: &Store) -> anyhow::Result<()> {
         for (sha256, prepared) in &self.environments {
             store.put_environment(sha256.clone(), prepared.clone()).await?;
+        }
+        for ((sha256, kind), content) in &self.files {
+            store.put_file(sha256.clone(), kind, content.clone()).await?;
         }
         let experiment =
             serde_json::to_string(&self.experiment).context("cannot write the experiment down")?;
@@ -119,6 +125,11 @@ impl Source<'_> {
     }
 
     fn read(&self, file: &str) -> anyhow::Result<Vec<u8>> {
+        self.read_at_most(file, u64::MAX)
+    }
+
+    /// Reads a file that must not be larger.
+    fn read_at_most(&self, file: &str, bytes: u64) -> anyhow::Result<Vec<u8>> {
         let plain = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
         if !plain {
             bail!("{file:?} must be a file within the experiment's folder");
@@ -126,10 +137,19 @@ impl Source<'_> {
         match self {
             Source::Folder(folder) => {
                 let path = folder.join(file);
+                let length = std::fs::metadata(&path).map_or(0, |about| about.len());
+                if length > bytes {
+                    let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
+                    bail!(
+                        "{file} has {:.1} MiB; it may have {} at most, so make it smaller",
+                        mib(length),
+                        mib(bytes)
+                    );
+                }
                 std::fs::read(&path).map_err(|error| {
                     let hint = match error.kind() {
                         io::ErrorKind::NotFound => {
-                            did_you_mean(file, names(folder).iter().map(String::as_str))
+                            did_you_mean(file, names(folder, file).iter().map(String::as_str))
                         }
                         _ => String::new(),
                     };
@@ -146,10 +166,12 @@ impl Source<'_> {
     }
 }
 
-/// The files of a folder.
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+/// The files beside one of a folder.
+fn names(folder: &Path, file: &str) -> Vec<String> {
+    let within = file.rfind('/').map_or("", |at| &file[..=at]);
+    let entries = std::fs::read_dir(folder.join(within)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.map(|name| format!("{within}{name}")).collect()
 }
 
 /// What is there while a file is read: where other files are, what the command line changes, what was prepared.
@@ -160,6 +182,7 @@ struct Reader<'a, 's> {
     /// What participants read that is not the experiment's own.
     texts: Texts,
     environments: BTreeMap<String, Vec<u8>>,
+    files: BTreeMap<(String, &'static str), Vec<u8>>,
 }
 
 /// Reads an experiment's folder.
@@ -185,8 +208,14 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
     let text = source.text(FILE)?;
     let wrong = |mistakes| anyhow::Error::new(Mistakes { file: source.name(FILE), mistakes });
     let file = Reading::begin(&text).map_err(wrong)?;
-    let mut reader =
-        Reader { source, overrides, file, texts: Texts::default(), environments: BTreeMap::new() };
+    let mut reader = Reader {
+        source,
+        overrides,
+        file,
+        texts: Texts::default(),
+        environments: BTreeMap::new(),
+        files: BTreeMap::new(),
+    };
     let read = reader.file.read::<File>();
     let is_whole = reader.file.is_clean();
     let Some(file) = read else {
@@ -251,7 +280,7 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
     let mut experiment =
         Experiment { version, title, texts, screening, withdrawal, scenes, blocks, conditions, assignment };
     experiment.version = hex(&Sha256::digest(serde_json::to_string(&experiment)?));
-    Ok(Loaded { id, experiment, environments: reader.environments, webhook })
+    Ok(Loaded { id, experiment, environments: reader.environments, files: reader.files, webhook })
 }
 
 impl Reader<'_, '_> {
@@ -361,6 +390,8 @@ const fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
+#[cfg(test)]
+mod shown;
 #[cfg(test)]
 mod wrappers;
 

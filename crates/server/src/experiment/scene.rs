@@ -14,7 +14,7 @@ use super::form::{self, FieldFile};
 use super::game::{IceServerFile, LobbyFile, MonitorFile, RecoveryFile};
 use super::guard::{self, WhenFile};
 use super::mistakes::Reading;
-use super::text::{end_scene, html_of};
+use super::text::html_of;
 use super::{Reader, is_plain};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -152,7 +152,7 @@ impl Reader<'_, '_> {
                 SceneSpecKind::Form(FormScene { sheet: Sheet { fields, ..sheet? }, comprehension })
             }
             Kind::Game => SceneSpecKind::Game(Box::new(self.game(scene)?)),
-            Kind::End => SceneSpecKind::End(end_scene(&mut self.file, &self.texts, scene.texts, scene.exits)),
+            Kind::End => SceneSpecKind::End(self.end_scene(scene.texts, scene.exits)),
         };
         Some(SceneSpec { id, kind, guard })
     }
@@ -189,8 +189,9 @@ impl Reader<'_, '_> {
     fn sheet(&mut self, body: Option<String>, button: Option<String>, usual: Name) -> Option<Sheet> {
         let body = match body {
             Some(file) => {
-                let text = self.source.text(&file).map(|text| html_of(&file, &text));
-                self.file.keep("body", text)?
+                let html = self.source.text(&file).map(|text| html_of(&file, &text));
+                let html = self.file.keep("body", html)?;
+                self.with_files("body", (&file, &format!("body: {file}")), &html)
             }
             None => String::new(),
         };

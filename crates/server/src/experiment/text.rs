@@ -7,10 +7,10 @@ use pulldown_cmark::{Options, Parser, html};
 use room::EndScene;
 use wire::control::{Exit, VisitEnding};
 use wire::text;
-use wire::texts::{Name, Texts};
+use wire::texts::Name;
 
-use super::exit;
 use super::mistakes::{Reading, did_you_mean};
+use super::{Reader, exit};
 
 /// A file's text as HTML: Markdown, unless its name says that it is HTML already.
 pub(super) fn html_of(file: &str, text: &str) -> String {
@@ -25,26 +25,27 @@ pub(super) fn markdown(text: &str) -> String {
     out
 }
 
-/// What a participant reads at each ending, the experiment's own words before ours, and where they go from there (S5).
-pub(super) fn end_scene(
-    file: &mut Reading<'_>,
-    ours: &Texts,
-    texts: Option<BTreeMap<String, String>>,
-    exits: Option<BTreeMap<String, Exit>>,
-) -> EndScene {
-    let own = by_ending(file, "texts", texts.unwrap_or_default());
-    let usual = |ending| ours.say(usual(ending), &[]);
-    let text = |ending| {
-        let own = own.get(&ending).map(|(_, own)| own.clone());
-        (ending, markdown(&own.unwrap_or_else(|| usual(ending))))
-    };
-    let exits = by_ending(file, "exits", exits.unwrap_or_default());
-    for (name, exit) in exits.values() {
-        exit::check(file, &format!("exits.{name}"), exit);
-    }
-    EndScene {
-        texts: VisitEnding::ALL.map(text).into(),
-        exits: exits.into_iter().map(|(ending, (_, exit))| (ending, exit)).collect(),
+impl Reader<'_, '_> {
+    /// What a participant reads at each ending, the experiment's own words before ours, and where they go from there (S5).
+    pub(super) fn end_scene(
+        &mut self,
+        texts: Option<BTreeMap<String, String>>,
+        exits: Option<BTreeMap<String, Exit>>,
+    ) -> EndScene {
+        let mut own = by_ending(&mut self.file, "texts", texts.unwrap_or_default());
+        let mut texts = BTreeMap::new();
+        for ending in VisitEnding::ALL {
+            let (name, text) = own
+                .remove(&ending)
+                .unwrap_or_else(|| (ending.name().to_owned(), self.texts.say(usual(ending), &[])));
+            let field = format!("texts.{name}");
+            texts.insert(ending, self.with_files(&field, ("", &field), &markdown(&text)));
+        }
+        let exits = by_ending(&mut self.file, "exits", exits.unwrap_or_default());
+        for (name, exit) in exits.values() {
+            exit::check(&mut self.file, &format!("exits.{name}"), exit);
+        }
+        EndScene { texts, exits: exits.into_iter().map(|(ending, (_, exit))| (ending, exit)).collect() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod environments;
 mod forget;
+mod files;
 mod health;
 mod inputs;
 mod openapi;
@@ -110,7 +111,7 @@ impl Play {
 
 /// Nothing but what this server serves may run, and nobody may frame it (A2).
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    connect-src 'self'; img-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+    connect-src 'self'; img-src 'self' data:; media-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 /// Everything that there is to ask: rooms, and an experiment if there is one.
@@ -168,7 +169,8 @@ fn experiment(play: Play) -> (Router, OpenApiRouter) {
         .routes(routes!(forget::forget))
         .routes(routes!(records::append))
         .routes(routes!(inputs::read))
-        .routes(routes!(states::take, states::give));
+        .routes(routes!(states::take, states::give))
+        .routes(routes!(files::read));
     (paths, documented.with_state(play))
 }
 

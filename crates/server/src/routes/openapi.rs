@@ -119,6 +119,8 @@ refusals! {
     TooLong: "413" "The body is too long.";
     /// Of whatever has a body of one type only.
     WrongType: "415" "The body is not of this type.";
+    /// Of what can be had in parts.
+    Unsatisfiable: "416" "There are no such bytes.";
     /// Of what may not work now.
     Unavailable: "503" "Not now; try again.";
 }

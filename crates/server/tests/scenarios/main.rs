@@ -9,6 +9,7 @@ mod durability;
 mod forgetting;
 mod forms;
 mod languages;
+mod media;
 mod member;
 mod mistakes;
 mod pauses;

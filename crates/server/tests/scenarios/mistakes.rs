@@ -1,5 +1,5 @@
 //! What `interplay check` says of files that are broken, each in its own way: word for word as beside the file in
-//! `tests/mistakes`. `INTERPLAY_ACCEPT=1` writes down what it says now, to be read before it is committed (H1).
+//! `tests/mistakes`, where the text is too that is `own.md` for it. `INTERPLAY_ACCEPT=1` writes down what it says now, to be read before it is committed (H1).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ fn said_of(file: &Path) -> String {
     fs::copy(file, study.join("experiment.toml")).unwrap();
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/tag");
     fs::copy(demo.join("welcome.md"), study.join("welcome.md")).unwrap();
+    // A text of its own, and something that a text may show.
+    fs::copy(file.with_extension("md"), study.join("own.md")).ok();
+    fs::write(study.join("map.svg"), "<svg/>").unwrap();
     let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/environments/tag.wasm");
     fs::copy(environment, study.join("tag.wasm")).unwrap();
     let done = interplay(&["check", "study"]).current_dir(place.path()).output().unwrap();

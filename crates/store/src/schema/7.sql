@@ -5,3 +5,12 @@ CREATE INDEX visits_deleted ON visits (visit) WHERE deleted IS NOT NULL;
 -- Who it was that the study's own server is to hear of, when that is written nowhere else any more; else NULL.
 ALTER TABLE visit_events ADD COLUMN participant TEXT;
 ALTER TABLE visit_events ADD COLUMN entry TEXT;     -- JSON
+
+-- What an experiment's texts show: pictures, sound and video. Visits see those of the version that they began with,
+-- whatever becomes of the folder.
+CREATE TABLE files (
+    sha256 TEXT NOT NULL,             -- of the content
+    kind TEXT NOT NULL,               -- what its name ends with: "png"
+    content BLOB NOT NULL,
+    PRIMARY KEY (sha256, kind)
+) STRICT;
