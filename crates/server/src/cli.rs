@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0, 1 (failed), 2 (wrong usage).
 
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::{bots, doctor, export, forget, rooms, serve, telemetry, texts};
   interplay demo --bots 1                         to play it alone, in one tab
   interplay new my-experiment                     make a folder to begin with
   interplay check my-experiment                   look for mistakes in it
+  interplay schema                                tell editors what may be in its file
   interplay run my-experiment                     serve it
   interplay run my-experiment --bots 1            try it alone
   interplay rooms                                 serve rooms alone, for a web application
@@ -48,6 +50,8 @@ enum Command {
     New(New),
     /// Look for mistakes in an experiment's folder: all of them, with line and cure.
     Check(Check),
+    /// Print the JSON Schema of experiment.toml, with which editors complete and check it while it is written.
+    Schema(Schema),
     /// Print what participants read that is not the study's own: what an experiment's own texts begin with.
     Texts(TextsOf),
     /// Serve an experiment from its folder.
@@ -315,6 +319,13 @@ struct Check {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: interplay schema > my-experiment/experiment.schema.json
+
+`interplay new` writes that file too. Editors find it by the first line of experiment.toml:
+  #:schema ./experiment.schema.json")]
+struct Schema {}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example: interplay texts de > my-experiment/texts.toml
 
 docs/experiments.md tells how an experiment uses them.")]
@@ -449,6 +460,12 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Check(Check { folder, json }) => check(&folder, json),
+        Command::Schema(Schema {}) => {
+            // Longer than a pipe holds: whoever reads may have gone.
+            std::io::stdout()
+                .write_all(experiment::schema::file().as_bytes())
+                .context("cannot write the schema")
+        }
         Command::Texts(TextsOf { language }) => {
             print!("{}", texts::file(&language).context("there is no such language")?);
             Ok(())

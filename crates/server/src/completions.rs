@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base::WallTime;
 use metrics::gauge;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{Store, VisitEvent};
@@ -19,6 +20,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use wire::control::VisitEnding;
 
+use crate::experiment::WEB_ADDRESS;
 use crate::stage::wall_time;
 use crate::token::WebhookSecret;
 use crate::webhook::{Backoff, Caller};
@@ -33,12 +35,13 @@ const LAST_RECORDS: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Where a study wants to hear of visits that have ended.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompletionWebhook {
-    /// The address.
+    /// The address that is told.
+    #[schemars(regex(pattern = WEB_ADDRESS))]
     pub url: String,
-    /// Whether it is told who platforms say that participants are.
+    /// Whether it is told who platforms say that participants are (`PROLIFIC_PID` and the like).
     #[serde(default)]
     pub with_platform_ids: bool,
 }

@@ -5,11 +5,13 @@ use std::iter::successors;
 use std::ops::RangeInclusive;
 
 use room::Block;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::guard::{self, WhenFile};
 use super::mistakes::did_you_mean;
+use super::schema::{Id, Words};
 use super::{Reader, is_plain};
 
 /// The most passages that all scenes have together, with all repetitions.
@@ -23,15 +25,26 @@ enum Order {
     Random,
 }
 
-/// A block's keys.
-#[derive(Debug, Deserialize)]
+/// Scenes that belong together.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BlockFile {
+    /// The block's name: letters, digits, `-` and `_`; no scene or other block has it.
+    #[schemars(with = "Id")]
     id: String,
+    /// The ids of the scenes, or other blocks, that are in it. They follow one another in the file.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     scenes: Vec<String>,
+    /// `fixed`: in the order of the file. `random`: in an order that is drawn for each visit.
+    #[schemars(with = "Option<Words<Order>>", extend("default" = "fixed"))]
     order: Option<Order>,
+    /// How often participants go through it. With all repetitions there may be 1000 scenes to go through.
+    #[schemars(range(min = 1, max = MOST_PASSAGES), extend("default" = 1))]
     repeat: Option<u32>,
+    /// Whom it is for: those of whom this holds. Others pass over it.
     when: Option<WhenFile>,
+    /// The ids of the conditions that it is for; for all, when it is left out.
+    #[schemars(length(min = 1))]
     conditions: Option<Vec<String>>,
 }
 

@@ -3,30 +3,45 @@
 use std::collections::BTreeMap;
 
 use room::{Assignment, Condition, Unit};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
 use super::block::Outline;
 use super::mistakes::did_you_mean;
+use super::schema::{Id, Plain, Words};
 use super::{Reader, is_plain};
 
-/// A condition's keys.
-#[derive(Debug, Deserialize)]
+/// A condition that visits are assigned to.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConditionFile {
+    /// The condition's name in the data: letters, digits, `-` and `_`.
+    #[schemars(with = "Id")]
     id: String,
+    /// The most visits in this condition that are on or completed. Without it there is no limit.
+    #[schemars(range(min = 1))]
     quota: Option<u32>,
+    /// The condition's variables: numbers, texts, true or false. All conditions have the same ones. `{{ name }}` in a text stands
+    /// for the value.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Plain>", extend("propertyNames" = { "pattern": "^[A-Za-z0-9_-]+$" }))]
     variables: BTreeMap<String, toml::Value>,
 }
 
 /// How visits get conditions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AssignmentFile {
+    /// `person`: each gets a condition when it goes on from its first scene. `group`: all who play together get the same, when
+    /// their first group is formed.
+    #[schemars(with = "Option<Words<Unit>>", extend("default" = Unit::default()))]
     unit: Option<Unit>,
+    /// The id of the scene where a visit goes when every quota is full. Without it, to the end.
     on_full: Option<String>,
+    /// After how long away a visit does not count as on its way any more, in seconds (60 to 604800).
+    #[schemars(range(min = 60, max = 604_800), extend("default" = 1800))]
     dropout_after_s: Option<f64>,
 }
 

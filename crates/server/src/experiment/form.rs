@@ -1,41 +1,140 @@
 //! A scene's questions, as the file has them (S1).
 
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use toml::Spanned;
 use wire::form::{self, Answers, Choice, Field, Kind, MAX_TEXT};
 
 use super::is_plain;
 use super::mistakes::Reading;
+use super::schema::{Id, KeyOf, KindOf, Words, by_kind, only_in};
 
-/// Every field's keys: one plain structure, as with scenes.
-#[derive(Debug, Deserialize)]
+/// A question. All keys are in one plain structure, as with scenes.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = types)]
 pub(super) struct FieldFile {
+    /// The answer's name in the data: letters, digits, `-` and `_`.
+    #[schemars(with = "Id")]
     id: String,
+    /// What an answer is: a number (`integer`, `number`), words (`text`), one of several (`choice`), any of several
+    /// (`multiple_choice`), a point on a scale (`likert`), a place on a line (`slider`).
     #[serde(rename = "type")]
+    #[schemars(with = "Words<Kind>")]
     kind: Kind,
+    /// The question.
     label: String,
+    /// What is said below the question.
     help: Option<String>,
+    /// Whether there must be an answer.
+    #[schemars(extend("default" = false))]
     required: Option<bool>,
+    /// The smallest answer; of a `slider`, 0 without it.
     min: Option<f64>,
+    /// The greatest answer; of a `slider`, 100 without it.
     max: Option<f64>,
+    /// How far apart answers are.
+    #[schemars(extend("exclusiveMinimum" = 0, "default" = 1))]
     step: Option<f64>,
+    /// The longest answer, in characters (1 to 10000).
+    #[schemars(range(min = 1, max = MAX_TEXT), extend("default" = 1000))]
     max_length: Option<u32>,
+    /// How many lines there are to write in, 20 at most.
+    #[schemars(extend("default" = 1))]
     lines: Option<u32>,
+    /// The answers to choose from: texts, or `{ value = "in the data", label = "on the page" }`.
+    #[schemars(length(min = 2))]
     options: Option<Vec<OptionFile>>,
+    /// How many points the scale has (2 to 11).
+    #[schemars(range(min = 2, max = 11), extend("default" = 7))]
     points: Option<u8>,
+    /// What the low end means.
     low: Option<String>,
+    /// What the high end means.
     high: Option<String>,
+    /// The right answer, which makes it a comprehension check: nobody goes on before all right answers are found, or the scene's
+    /// `attempts` are used up. Of words the case does not matter.
+    #[schemars(with = "Option<Right>")]
     correct: Option<toml::Value>,
 }
 
 /// An answer to choose: its words, which are in the data too, or both apart.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a text, or { value = \"…\", label = \"…\" }")]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields, expecting = "a text, or { value = \"…\", label = \"…\" }")]
 enum OptionFile {
+    /// What is on the page, and in the data.
     Words(String),
-    Apart { value: String, label: String },
+    /// What is on the page, and what is in the data.
+    Apart {
+        /// In the data.
+        value: String,
+        /// On the page.
+        label: String,
+    },
+}
+
+/// An answer that is given: a number, words, or several of them.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it is there to be described")]
+enum Right {
+    Number(f64),
+    Words(String),
+    Several(Vec<String>),
+}
+
+/// The keys that not all types of fields have, and which do.
+const KEYS: [KeyOf<FieldFile, Kind>; 9] = [
+    ("min", |field| field.min.is_some(), &[Kind::Integer, Kind::Number, Kind::Slider]),
+    ("max", |field| field.max.is_some(), &[Kind::Integer, Kind::Number, Kind::Slider]),
+    ("step", |field| field.step.is_some(), &[Kind::Slider]),
+    ("max_length", |field| field.max_length.is_some(), &[Kind::Text]),
+    ("lines", |field| field.lines.is_some(), &[Kind::Text]),
+    ("options", |field| field.options.is_some(), &[Kind::Choice, Kind::MultipleChoice]),
+    ("points", |field| field.points.is_some(), &[Kind::Likert]),
+    ("low", |field| field.low.is_some(), &[Kind::Likert, Kind::Slider]),
+    ("high", |field| field.high.is_some(), &[Kind::Likert, Kind::Slider]),
+];
+
+/// What a type of field is called in the file.
+fn name(kind: Kind) -> String {
+    serde_json::to_value(kind).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// What the schema says of each type of field.
+fn types(schema: &mut Schema) {
+    use Kind::{Choice, Integer, Likert, MultipleChoice, Number, Slider, Text};
+    let kinds =
+        [Integer, Number, Text, Choice, MultipleChoice, Likert, Slider].map(|kind| (kind, name(kind)));
+    for (key, _, types) in &KEYS {
+        let names: Vec<_> = types.iter().map(|kind| format!("`{}`", name(*kind))).collect();
+        only_in(schema, key, &format!("fields of type {}", names.join(", ")));
+    }
+    // A consent is no question of a form.
+    if let Some(words) = schema.pointer_mut("/properties/type/enum") {
+        *words = kinds.iter().map(|(_, name)| name.as_str()).collect();
+    }
+    let kinds = kinds.iter().map(|(kind, name)| {
+        let right = match kind {
+            Integer | Likert => json!({ "type": "integer" }),
+            Number | Slider => json!({ "type": "number" }),
+            MultipleChoice => json!({ "type": "array" }),
+            _ => json!({ "type": "string" }),
+        };
+        let is_choice = matches!(kind, Choice | MultipleChoice);
+        KindOf {
+            name,
+            without: KEYS
+                .iter()
+                .filter(|(_, _, types)| !types.contains(kind))
+                .map(|(key, ..)| *key)
+                .collect(),
+            needs: if is_choice { &["options"] } else { &[] },
+            more: Map::from_iter([("correct".to_owned(), right)]),
+        }
+    });
+    by_kind(schema, "type", kinds.collect());
 }
 
 impl From<OptionFile> for Choice {
@@ -182,22 +281,11 @@ impl About<'_, '_> {
 
     /// Tells of keys that this type of field does not have.
     fn check_keys(&mut self, field: &FieldFile) {
-        use Kind::{Choice, Integer, Likert, MultipleChoice, Number, Slider, Text};
-        let keys: [(_, _, &[Kind]); _] = [
-            ("min", field.min.is_some(), &[Integer, Number, Slider]),
-            ("max", field.max.is_some(), &[Integer, Number, Slider]),
-            ("step", field.step.is_some(), &[Slider]),
-            ("max_length", field.max_length.is_some(), &[Text]),
-            ("lines", field.lines.is_some(), &[Text]),
-            ("options", field.options.is_some(), &[Choice, MultipleChoice]),
-            ("points", field.points.is_some(), &[Likert]),
-            ("low", field.low.is_some(), &[Likert, Slider]),
-            ("high", field.high.is_some(), &[Likert, Slider]),
-        ];
-        for (key, _, types) in
-            keys.into_iter().filter(|&(_, there, types)| there && !types.contains(&field.kind))
-        {
-            let types: Vec<_> = types.iter().filter_map(|kind| serde_json::to_string(kind).ok()).collect();
+        for (key, is_there, types) in KEYS {
+            if !is_there(field) || types.contains(&field.kind) {
+                continue;
+            }
+            let types: Vec<_> = types.iter().map(|kind| format!("{:?}", name(*kind))).collect();
             self.add(key, format!("{key} belongs to fields of type {}", types.join(" or ")));
         }
     }

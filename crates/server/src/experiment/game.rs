@@ -7,12 +7,14 @@ use room::{
     After, CheckRule, GameScene, LinkRules, LobbyRules, MatchBy, MonitorRules, OnHidden, RequiredLane,
     Seating, Setting, button_text,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wire::control::{EnvironmentRef, GameRules, IceServer, LaneUse, OnDirectLoss, OnPlayerLost, PauseRules};
 
 use super::mistakes::{Reading, did_you_mean};
 use super::scene::SceneFile;
+use super::schema::{WEB_ADDRESS, Words};
 use super::screening::{USUAL_DEADLINE_MILLIS, must_be_address};
 use super::texts::{LIMIT, check};
 use super::{Reader, variables};
@@ -20,20 +22,41 @@ use crate::texts;
 use crate::token::hex;
 
 /// The most frames of a game: packets number them in 24 bits.
-const MOST_FRAMES: u32 = 16_777_151;
+pub(super) const MOST_FRAMES: u32 = 16_777_151;
 
-/// What to do about bad connections, and about who is lost for a while (P3).
-#[derive(Debug, Default, Deserialize)]
+/// What to do about bad connections, and about who is lost for a while.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoveryFile {
+    /// When inputs go over the server: `warm`, while the direct path is in doubt; `hot`, always.
+    #[schemars(with = "Option<Words<LaneUse>>", extend("default" = LaneUse::default()))]
     lanes: Option<LaneUse>,
+    /// What the loss of the direct path means: `server`, the game goes on over the server; `pause`, it does not, for studies
+    /// that must not mix latencies.
+    #[schemars(with = "Option<Words<OnDirectLoss>>", extend("default" = OnDirectLoss::default()))]
     on_direct_loss: Option<OnDirectLoss>,
+    /// How long nothing may be heard of a player before the game pauses, in seconds (0.5 to 60).
+    #[schemars(range(min = 0.5, max = 60), extend("default" = 3))]
     grace_s: Option<f64>,
+    /// How long a pause waits for who is missing, in seconds (1 to 3600). Then the game ends.
+    #[schemars(range(min = 1, max = 3600), extend("default" = 30))]
     reconnect_timeout_s: Option<f64>,
+    /// How many pauses a game may have (1 to 100).
+    #[schemars(range(min = 1, max = 100), extend("default" = 3))]
     max_pauses: Option<u32>,
+    /// How long all pauses of a game may be together, in seconds (1 to 36000).
+    #[schemars(range(min = 1, max = 36_000), extend("default" = 120))]
     max_paused_s: Option<f64>,
+    /// How long is counted down before a game goes on after a pause, in seconds (0 to 30).
+    #[schemars(range(min = 0, max = 30), extend("default" = 3))]
     countdown_s: Option<f64>,
+    /// What becomes of the others when one of more than two does not come back: `end`, the game ends for everyone; `continue`,
+    /// they play on, and the lost one presses nothing.
+    #[schemars(with = "Option<Words<OnPlayerLost>>", extend("default" = OnPlayerLost::default()))]
     on_player_lost: Option<OnPlayerLost>,
+    /// Where to go from a game that ended early: `next` (the next scene), `lobby` (another game, with whoever waits there), or
+    /// a scene's id.
+    #[schemars(extend("default" = "next"))]
     on_partner_lost: Option<String>,
 }
 
@@ -56,16 +79,35 @@ impl RecoveryFile {
     }
 }
 
-/// How long to wait for others, and with whom to play (S4).
-#[derive(Debug, Default, Deserialize)]
+/// How long to wait for others, and with whom to play.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = { "properties": { "match": { "const": "rtt" } }, "required": ["match"], "additionalProperties": true },
+    "then" = { "required": ["max_rtt_ms"], "additionalProperties": true }
+))]
 pub(super) struct LobbyFile {
+    /// Who is put together: `first`, first come, first served; `rtt`, the same, but who is near the server is tried with others
+    /// near it first; `same`, the group of the last game again.
+    #[schemars(with = "Option<Words<MatchBy>>", extend("default" = MatchBy::default()))]
     r#match: Option<MatchBy>,
+    /// Who sits where: `coming`, who has waited longest has the first seat; `random`, by lot.
+    #[schemars(with = "Option<Words<Seating>>", extend("default" = Seating::default()))]
     seats: Option<Seating>,
+    /// The longest round trip between any two players, in milliseconds (1 to 10000). Without it there is no limit.
+    #[schemars(range(min = 1, max = 10_000))]
     max_rtt_ms: Option<u32>,
+    /// Over what a game may begin: `any`, over the server where there is no direct path; `direct`, only over a data channel,
+    /// by TURN or not.
+    #[schemars(with = "Option<Words<RequiredLane>>", extend("default" = RequiredLane::default()))]
     require: Option<RequiredLane>,
+    /// How long a group has to load the environment and to have its links checked, in seconds (3 to 300).
+    #[schemars(range(min = 3, max = 300), extend("default" = 20))]
     check_s: Option<f64>,
+    /// How long a participant waits for others at most, in seconds (1 to 86400).
+    #[schemars(range(min = 1, max = 86_400), extend("default" = 120))]
     max_wait_s: Option<f64>,
+    /// The id of the scene where a participant goes who has waited in vain, or stopped waiting. Without it, to the end.
     on_timeout: Option<String>,
 }
 
@@ -96,20 +138,47 @@ impl LobbyFile {
     }
 }
 
-/// What connections and pages must be like (X2).
-#[derive(Debug, Default, Deserialize)]
+/// What connections and pages must be like; who does not keep to it is taken out of the game.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "dependencies" = { "every_s": ["webhook"], "deadline_s": ["webhook"], "webhook_message": ["webhook"] }
+))]
 pub(super) struct MonitorFile {
+    /// The longest way to the server and back, in milliseconds (1 to 60000), measured once a second. Without it there is no
+    /// limit.
+    #[schemars(range(min = 1, max = 60_000))]
     max_ping_ms: Option<u32>,
+    /// How many of the last measurements of the way to the server count (1 to 60).
+    #[schemars(range(min = 1, max = 60), extend("default" = 5))]
     window: Option<u8>,
+    /// With how many of these over `max_ping_ms` a participant is taken out (1 to `window`).
+    #[schemars(range(min = 1, max = 60), extend("default" = 3))]
     violations: Option<u8>,
+    /// What a page in the background means: `continue`, nothing, no key is held there; `pause`, everyone waits until it is in
+    /// front again; `exclude`, the participant is taken out after a while.
+    #[schemars(with = "Option<Words<OnHidden>>", extend("default" = OnHidden::default()))]
     on_hidden: Option<OnHidden>,
+    /// After how long in the background the tab's title asks to come back, in seconds (0 to `tab_exclude_s`).
+    #[schemars(range(min = 0, max = 3600), extend("default" = 3))]
     tab_warning_s: Option<f64>,
+    /// After how long in the background it is too late to come back, in seconds (1 to 3600).
+    #[schemars(range(min = 1, max = 3600), extend("default" = 10))]
     tab_exclude_s: Option<f64>,
+    /// Where who was taken out goes: `next` (the next scene), `lobby` (another game, with whoever waits there), or a scene's id.
+    #[schemars(extend("default" = "next"))]
     on_excluded: Option<String>,
+    /// A check of the study's own: an address that is asked about everyone who plays.
+    #[schemars(regex(pattern = WEB_ADDRESS))]
     webhook: Option<String>,
+    /// How often it is asked, in seconds (1 to 3600).
+    #[schemars(range(min = 1, max = 3600), extend("default" = 5))]
     every_s: Option<f64>,
+    /// How long it has to answer, in seconds (0.1 to `every_s`, and to 30). Without an answer nobody is taken out.
+    #[schemars(range(min = 0.1, max = 30), extend("default" = 2))]
     deadline_s: Option<f64>,
+    /// What is read by who is taken out, when the answer has no message of its own.
+    #[schemars(length(max = LIMIT))]
     webhook_message: Option<String>,
 }
 
@@ -197,7 +266,7 @@ fn after(word: Option<&str>) -> After {
 }
 
 /// What a page says in a game's scene: the texts that an experiment may have its own words for.
-const GAME_TEXTS: [&str; 18] = [
+pub(super) const GAME_TEXTS: [&str; 18] = [
     "missing_one",
     "missing_one_of_many",
     "missing_many",
@@ -219,11 +288,23 @@ const GAME_TEXTS: [&str; 18] = [
 ];
 
 /// A STUN or TURN server of somebody else's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {
+        "properties": { "urls": { "contains": { "pattern": "^turn" } } },
+        "required": ["urls"],
+        "additionalProperties": true
+    },
+    "then" = { "required": ["username", "credential"], "additionalProperties": true }
+))]
 pub(super) struct IceServerFile {
+    /// Its addresses, each with `stun:`, `stuns:`, `turn:` or `turns:` before it.
+    #[schemars(inner(regex(pattern = "^(stun|turn)s?:")))]
     urls: Vec<String>,
+    /// The user name that a TURN server asks for.
     username: Option<String>,
+    /// The password that a TURN server asks for.
     credential: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Whom a scene or a block is for, as the file has it: branches on answers, and conditions (S1).
 
 use room::{Guard, SceneSpec, Test, When};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wire::form::{self, Field, Kind};
@@ -9,19 +10,45 @@ use super::Reader;
 use super::block::Outline;
 use super::condition::ConditionsFound;
 use super::mistakes::{Reading, did_you_mean};
+use super::schema::Plain;
 
-/// A branch: which variable, and what it must be.
-#[derive(Debug, Deserialize)]
+/// A branch: an answer, by `scene` and `field`, or a condition's `variable`, and what it must be.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "oneOf" = [{ "required": ["scene", "field"] }, { "required": ["variable"] }],
+    "dependencies" = { "scene": ["field"], "field": ["scene"] },
+    "anyOf" = [
+        { "required": ["equals"] },
+        { "required": ["not"] },
+        { "required": ["one_of"] },
+        { "required": ["at_least"] },
+        { "required": ["at_most"] },
+        { "required": ["includes"] }
+    ]
+))]
 pub(super) struct WhenFile {
+    /// The id of the form in which the question is; with `field`.
     scene: Option<String>,
+    /// The id of the question; with `scene`.
     field: Option<String>,
+    /// The name of a condition's variable; in place of `scene` and `field`.
     variable: Option<String>,
+    /// It is this.
+    #[schemars(with = "Option<Plain>")]
     equals: Option<toml::Value>,
+    /// It is not this; that holds too where nothing was answered.
+    #[schemars(with = "Option<Plain>")]
     not: Option<toml::Value>,
+    /// It is one of these.
+    #[schemars(with = "Option<Vec<Plain>>", length(min = 1))]
     one_of: Option<Vec<toml::Value>>,
+    /// It is this number or more.
     at_least: Option<f64>,
+    /// It is this number or less.
     at_most: Option<f64>,
+    /// Of several choices, this one is among them.
+    #[schemars(with = "Option<Plain>")]
     includes: Option<toml::Value>,
 }
 

@@ -12,6 +12,7 @@ mod media;
 mod mistakes;
 pub mod new;
 mod scene;
+pub mod schema;
 mod screening;
 mod text;
 mod texts;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use room::{Assignment, Condition, Experiment, Guard, MatchBy, SceneSpec, SceneSpecKind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::Store;
@@ -36,6 +38,8 @@ use self::guard::Known;
 pub use self::mistakes::{Mistake, Mistakes};
 use self::mistakes::{Reading, did_you_mean};
 use self::scene::SceneFile;
+pub(crate) use self::schema::WEB_ADDRESS;
+use self::schema::{Id, Words};
 use self::screening::ScreeningFile;
 pub(crate) use self::text::is_web_address;
 use crate::assets;
@@ -89,23 +93,45 @@ pub struct Overrides {
     pub fps: Option<u16>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An experiment: what participants go through, from top to bottom. `interplay check` tells what an editor cannot see.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "Interplay experiment", extend("required" = ["id", "title", "scene"]))]
 struct File {
+    /// The experiment's name in the data: letters, digits, `-` and `_`.
+    #[schemars(with = "Id")]
     id: Option<String>,
+    /// What participants see above everything.
+    #[schemars(required, length(min = 1))]
     title: Option<String>,
+    /// A language tag: in which language participants read what is not the experiment's own. `en` and `de` are shipped; any
+    /// other one needs `texts`.
+    #[schemars(regex(pattern = texts::TAG), extend("default" = crate::texts::USUAL, "examples" = crate::texts::languages()))]
     language: Option<String>,
+    /// A file in the folder with words of the experiment's own, such as `texts.toml`; `interplay texts` prints those that there
+    /// are.
     texts: Option<String>,
+    /// Who may take part. It is looked at before the first scene.
     screening: Option<ScreeningFile>,
+    /// An address of the study's own that is told of every visit that has ended.
     webhook: Option<CompletionWebhook>,
+    /// What becomes of the data of a participant who leaves: `keep`, `offer_deletion` (the participant chooses) or `delete`.
+    #[schemars(with = "Option<Words<Withdrawal>>", extend("default" = Withdrawal::default()))]
+    on_withdrawal: Option<Withdrawal>,
+    /// What participants go through, in this order. The last scene is of kind `end`.
     #[serde(default)]
-    on_withdrawal: Withdrawal,
-    #[serde(default)]
+    #[schemars(with = "Vec<SceneFile>", length(min = 1))]
     scene: Vec<Spanned<SceneFile>>,
+    /// Scenes that belong together: repeated, in random order, or only for some.
     #[serde(default)]
+    #[schemars(with = "Vec<BlockFile>")]
     block: Vec<Spanned<BlockFile>>,
+    /// Conditions that visits are assigned to, in balance.
     #[serde(default)]
+    #[schemars(with = "Vec<ConditionFile>")]
     condition: Vec<Spanned<ConditionFile>>,
+    /// How visits get their conditions.
+    #[schemars(with = "Option<AssignmentFile>")]
     assignment: Option<Spanned<AssignmentFile>>,
 }
 
@@ -234,7 +260,7 @@ fn build(source: &Source<'_>, overrides: Overrides) -> anyhow::Result<Loaded> {
         condition,
         assignment,
     } = file;
-    let id = reader.given("id", id, "its name in the data");
+    let (id, withdrawal) = (reader.given("id", id, "its name in the data"), withdrawal.unwrap_or_default());
     let title = reader.given("title", title, "what participants see above everything");
     if !id.chars().all(is_plain) {
         reader
@@ -533,10 +559,10 @@ mod tests {
             assert!(said.contains(expected), "{own}: {said}");
         }
         for (top, expected) in [
-            ("language = \"dee\"", "line 3: language is \"dee\"; there are de, en; another one is a tag"),
+            ("language = \"dee\"", "line 4: language is \"dee\"; there are de, en; another one is a tag"),
             ("language = \"dee\"", "did you mean `de`?"),
-            ("language = \"Deutsch!\"\ntexts = \"texts.toml\"", "line 3: language is \"Deutsch!\""),
-            ("texts = \"txts.toml\"", "line 3: texts: cannot read"),
+            ("language = \"Deutsch!\"\ntexts = \"texts.toml\"", "line 4: language is \"Deutsch!\""),
+            ("texts = \"txts.toml\"", "line 4: texts: cannot read"),
             ("texts = \"../texts.toml\"", "within the experiment's folder"),
             (
                 "language = \"fr\"\ntexts = \"texts.toml\"",
@@ -554,35 +580,35 @@ mod tests {
         let both = demo_that_says("texts = \"texts.toml\"").replace("fps = 30", "fps = 0");
         let said = format!("{:#}", load_with(&both, "leve = \"Weg\"").expect_err("it was taken"));
         let lines: Vec<_> = said.lines().collect();
-        assert!(lines[0].contains("experiment.toml: line 16: fps is 0"), "{said}");
+        assert!(lines[0].contains("experiment.toml: line 17: fps is 0"), "{said}");
         assert!(lines[1].contains("texts.toml: line 1: there is no text leve"), "{said}");
     }
 
     #[test]
     fn mistakes_are_told_with_place_and_cure() {
         for (from, to, expected) in [
-            ("players = 2", "players = 9", "line 14: players is 9; Tag takes 2 to 8"),
-            ("fps = 30", "fps = 0", "line 15: fps is 0; it must be 1 to 240"),
-            ("fps = 30", "button = \"Go\"", "line 15: button belongs to scenes of kind \"start\""),
-            ("max_frames = 900\n", "", "line 10: max_frames is missing"),
+            ("players = 2", "players = 9", "line 15: players is 9; Tag takes 2 to 8"),
+            ("fps = 30", "fps = 0", "line 16: fps is 0; it must be 1 to 240"),
+            ("fps = 30", "button = \"Go\"", "line 16: button belongs to scenes of kind \"start\""),
+            ("max_frames = 900\n", "", "line 11: max_frames is missing"),
             ("fps = 30", "fsp = 30", "did you mean `fps`?"),
-            ("fps = 30", "fps = \"thirty\"", "line 15: fps: invalid type: string \"thirty\""),
+            ("fps = 30", "fps = \"thirty\"", "line 16: fps: invalid type: string \"thirty\""),
             ("= \"left\"", "= \"jump\"", "has the buttons left, right, up, down, dash"),
             ("tag.wasm", "gat.wasm", "gat.wasm"),
             ("tag.wasm", "../tag.wasm", "within the experiment's folder"),
             ("tag.wasm", "welcome.md", "the module was refused"),
             ("kind = \"end\"", "kind = \"edn\"", "did you mean `end`?"),
             ("id = \"thanks\"", "id = \"play\"", "used twice"),
-            ("fps = 30", "recovery = { grace_s = 0.1 }", "line 15: grace_s is 0.1; it must be 0.5 to 60"),
+            ("fps = 30", "recovery = { grace_s = 0.1 }", "line 16: grace_s is 0.1; it must be 0.5 to 60"),
             (
                 "fps = 30",
                 "recovery = { lanes = \"cold\" }",
-                "line 15: lanes: unknown variant `cold`, expected `warm` or `hot`",
+                "line 16: lanes: unknown variant `cold`, expected `warm` or `hot`",
             ),
             (
                 "fps = 30",
                 "recovery = { reconnect_timeout_s = 0.5 }",
-                "line 15: reconnect_timeout_s is 0.5; it must be 1 to 3600",
+                "line 16: reconnect_timeout_s is 0.5; it must be 1 to 3600",
             ),
             (
                 "fps = 30",
@@ -602,9 +628,9 @@ mod tests {
             (
                 "[[scene]]\nkind = \"end\"",
                 "[scene.recovery]\ncountdown_s = 99\n[[scene]]\nkind = \"end\"",
-                "line 23: countdown_s is 99; it must be 0 to 30",
+                "line 24: countdown_s is 99; it must be 0 to 30",
             ),
-            ("fps = 30", "texts = { go_on = \"On!\" }", "line 15: texts.go_on is no text of a game"),
+            ("fps = 30", "texts = { go_on = \"On!\" }", "line 16: texts.go_on is no text of a game"),
             ("fps = 30", "texts = { missing_none = \"?\" }", "did you mean `missing_one`?"),
             (
                 "fps = 30",
@@ -612,27 +638,27 @@ mod tests {
                 "they are missing_one, missing_one_of_many, missing_many, missing_you",
             ),
             ("fps = 30", "texts = { button_jump = \"Jump\" }", "did you mean `button_up`?"),
-            ("fps = 30", "texts = { will_end = \"Soon\" }", "line 15: texts.will_end lacks {seconds}"),
+            ("fps = 30", "texts = { will_end = \"Soon\" }", "line 16: texts.will_end lacks {seconds}"),
             ("button = \"Start\"", "texts = {}", "texts belongs to scenes of kind \"game\" or \"end\""),
             (
                 "fps = 30",
                 "lobby = { max_wait_s = 0, on_timeout = \"thank\" }",
-                "line 15: max_wait_s is 0; it must be 1 to 86400",
+                "line 16: max_wait_s is 0; it must be 1 to 86400",
             ),
             (
                 "fps = 30",
                 "lobby = { on_timeout = \"thank\" }",
-                "line 15: lobby.on_timeout names \"thank\", and no scene has that id; did you mean `thanks`?",
+                "line 16: lobby.on_timeout names \"thank\", and no scene has that id; did you mean `thanks`?",
             ),
-            ("fps = 30", "lobby = { match = \"rtt\" }", "line 15: match = \"rtt\" needs a limit: max_rtt_ms"),
-            ("fps = 30", "lobby = { match = \"ping\" }", "line 15: match: unknown variant `ping`"),
-            ("fps = 30", "lobby = { max_rtt_ms = 0 }", "line 15: max_rtt_ms is 0; it must be 1 to 10000"),
-            ("fps = 30", "lobby = { check_s = 1 }", "line 15: check_s is 1; it must be 3 to 300"),
+            ("fps = 30", "lobby = { match = \"rtt\" }", "line 16: match = \"rtt\" needs a limit: max_rtt_ms"),
+            ("fps = 30", "lobby = { match = \"ping\" }", "line 16: match: unknown variant `ping`"),
+            ("fps = 30", "lobby = { max_rtt_ms = 0 }", "line 16: max_rtt_ms is 0; it must be 1 to 10000"),
+            ("fps = 30", "lobby = { check_s = 1 }", "line 16: check_s is 1; it must be 3 to 300"),
             ("fps = 30", "lobby = { require = \"dircet\" }", "did you mean `direct`?"),
             (
                 "fps = 30",
                 "lobby = { match = \"same\" }",
-                "line 15: match = \"same\" needs a game of 2 before this one",
+                "line 16: match = \"same\" needs a game of 2 before this one",
             ),
             (
                 "fps = 30",
@@ -648,7 +674,7 @@ mod tests {
                 "monitor = { webhook = \"example.org\" }",
                 "it must be like https://example.org/check",
             ),
-            ("fps = 30", "monitor = { every_s = 5 }", "line 15: every_s needs a webhook that is asked"),
+            ("fps = 30", "monitor = { every_s = 5 }", "line 16: every_s needs a webhook that is asked"),
             (
                 "fps = 30",
                 "monitor = { webhook = \"http://a.b/\", every_s = 2, deadline_s = 3 }",
@@ -668,7 +694,7 @@ mod tests {
             (
                 "id = \"thanks\"",
                 "id = \"thanks\"\nexits = { left = { redirect = \"example.org\" } }",
-                "line 25: exits.left redirects to \"example.org\"; it must be like https://",
+                "line 26: exits.left redirects to \"example.org\"; it must be like https://",
             ),
             (
                 "id = \"thanks\"",
@@ -678,9 +704,9 @@ mod tests {
             (
                 "kind = \"end\"",
                 "kind = \"static\"\nbody = \"welcome.md\"",
-                "line 23: the last scene must be of kind \"end\"",
+                "line 24: the last scene must be of kind \"end\"",
             ),
-            ("id = \"play\"", "id = \"play it\"", "line 12: an id has letters, digits, - and _ only"),
+            ("id = \"play\"", "id = \"play it\"", "line 13: an id has letters, digits, - and _ only"),
             ("fps = 30", "ice_servers = [{ urls = [\"http://x\"] }]", "must begin with stun:"),
             ("fps = 30", "ice_servers = [{ urls = [\"turn:x\"] }]", "needs username and credential"),
         ] {
@@ -704,15 +730,15 @@ mod tests {
         assert_eq!((browser.allow.unwrap()[0], browser.block), (chrome, vec![firefox]));
         assert_eq!(screening.ping.unwrap().samples, 5);
         for (rules, expected) in [
-            ("device = { allow = [] }", "line 4: screening.device.allow is empty"),
-            ("device = { allow = [\"dektop\"] }", "line 4: unknown variant `dektop`"),
-            ("browser = {}", "line 4: screening.browser has neither allow nor block"),
+            ("device = { allow = [] }", "line 5: screening.device.allow is empty"),
+            ("device = { allow = [\"dektop\"] }", "line 5: unknown variant `dektop`"),
+            ("browser = {}", "line 5: screening.browser has neither allow nor block"),
             ("browser = { allow = [\"fierfox\"] }", "did you mean `firefox`?"),
             ("browser = { allow = [\"firefox < 3\"] }", "a version like \"firefox >= 115\""),
             ("browser = { block = [\"firefox < new\"] }", "a version is a whole number"),
-            ("ping = { max_ms = 100, samples = 4 }", "line 4: samples is 4; it must be 5 to 50"),
+            ("ping = { max_ms = 100, samples = 4 }", "line 5: samples is 4; it must be 5 to 50"),
             ("pings = { max_ms = 100 }", "did you mean `ping`?"),
-            ("webhook = { url = \"a\" }", "line 4: screening.webhook.url is \"a\"; it must be like https://"),
+            ("webhook = { url = \"a\" }", "line 5: screening.webhook.url is \"a\"; it must be like https://"),
         ] {
             let said = complaint_of(&with(rules));
             assert!(said.contains(expected), "{rules}: {said}");
@@ -736,7 +762,7 @@ mod tests {
         assert_eq!((check.attempts, check.on_failed.as_deref()), (2, Some("thanks")));
         assert!(!serde_json::to_string(&form_scene.sheet).unwrap().contains("correct"));
         for (more, right, expected) in [
-            ("attempts = 2\n", "", "line 25: attempts needs a question that has a `correct` answer"),
+            ("attempts = 2\n", "", "line 26: attempts needs a question that has a `correct` answer"),
             ("attempts = 0\n", "correct = 3\n", "attempts is 0; it must be 1 to 100"),
             ("on_failed = \"thnks\"\n", "correct = 3\n", "did you mean `thanks`?"),
         ] {
@@ -758,14 +784,14 @@ mod tests {
             said.lines().map(|line| line.split_once("experiment.toml: ").unwrap().1).collect();
         let begins = |start: &str| lines.iter().any(|line| line.starts_with(start));
         for expected in [
-            "line 2: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `screening`, \
+            "line 3: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `screening`, \
              `webhook`, `scene`, `block`, `condition`, `assignment`; did you mean `title`?",
-            "line 16: unknown field `plyers`",
-            "line 17: seed: invalid type: string \"three\", expected u64",
-            "line 18: unknown field `grace`",
-            "line 15: fps is 999; it must be 1 to 240",
-            "line 18: countdown_s is 99; it must be 0 to 30",
-            "line 25: id is missing",
+            "line 17: unknown field `plyers`",
+            "line 18: seed: invalid type: string \"three\", expected u64",
+            "line 19: unknown field `grace`",
+            "line 16: fps is 999; it must be 1 to 240",
+            "line 19: countdown_s is 99; it must be 0 to 30",
+            "line 26: id is missing",
         ] {
             assert!(begins(expected), "{expected} is not in\n{said}");
         }
@@ -813,7 +839,7 @@ mod tests {
                     demo_with("[[scene]]\nkind = \"game\"", &format!("{shown}\n[[scene]]\nkind = \"game\""))
                 }
                 // What belongs to the whole study.
-                None if shown.starts_with('[') || shown.starts_with("language") => {
+                None if ["[", "language", "on_withdrawal"].iter().any(|begin| shown.starts_with(begin)) => {
                     demo_with("[[scene]]\nkind = \"start\"", &format!("{shown}\n[[scene]]\nkind = \"start\""))
                 }
                 None => {

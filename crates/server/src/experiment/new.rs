@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use super::schema::{self, SCHEMA_FILE};
 use super::{FILE, is_plain};
 use crate::assets;
 
@@ -36,13 +37,14 @@ pub fn make(folder: &Path, template: &str, language: &str) -> anyhow::Result<Vec
     if let Some(environment) = assets::demo(ENVIRONMENT) {
         files.push((ENVIRONMENT.to_owned(), environment));
     }
+    files.push((SCHEMA_FILE.to_owned(), schema::file().into_bytes()));
     files.sort();
     for (file, contents) in &files {
         let path = folder.join(file);
         let written = if file == FILE {
             let text = String::from_utf8_lossy(contents);
             let own_id = text.replacen(&format!("id = {template:?}"), &format!("id = {name:?}"), 1);
-            fs::write(&path, own_id)
+            fs::write(&path, schema::beside(&own_id))
         } else {
             fs::write(&path, contents)
         };
@@ -66,9 +68,10 @@ mod tests {
                 let folder = tempfile::tempdir().unwrap();
                 let study = folder.path().join("my-study_2");
                 let files = make(&study, template, language).unwrap();
-                assert!(
-                    files.iter().any(|file| file == FILE) && files.iter().any(|file| file == ENVIRONMENT)
-                );
+                assert_eq!(files, [SCHEMA_FILE, FILE, ENVIRONMENT, "welcome.md"]);
+                let text = fs::read_to_string(study.join(FILE)).unwrap();
+                assert!(text.starts_with("#:schema ./experiment.schema.json\n"), "{text}");
+                assert_eq!(fs::read_to_string(study.join(SCHEMA_FILE)).unwrap(), schema::file());
                 let loaded = load(&study).unwrap();
                 assert_eq!(
                     (loaded.id.as_str(), loaded.experiment.texts.language.as_str()),

@@ -1,20 +1,25 @@
 //! One scene, as the file has it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use base::MAX_SEATS;
 use room::{Comprehension, FormScene, SceneSpec, SceneSpecKind};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use toml::Spanned;
-use wire::control::{Exit, Prediction, Sheet};
+use wire::control::{GameRules, Prediction, Sheet};
 use wire::form::Answers;
 use wire::text;
 use wire::texts::Name;
 
 use super::form::{self, FieldFile};
-use super::game::{IceServerFile, LobbyFile, MonitorFile, RecoveryFile};
+use super::game::{GAME_TEXTS, IceServerFile, LobbyFile, MOST_FRAMES, MonitorFile, RecoveryFile};
 use super::guard::{self, WhenFile};
 use super::mistakes::Reading;
-use super::text::html_of;
+use super::schema::{ByEnding, Id, KeyOf, KindOf, Words, by_kind, endings, only_in};
+use super::text::{ExitFile, html_of};
 use super::{Reader, is_plain};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -27,78 +32,208 @@ enum Kind {
     End,
 }
 
-/// Every scene's keys: one plain structure, because serde's tagged enums forget the lines that mistakes are in.
-#[derive(Debug, Deserialize)]
+/// A scene. All kinds' keys are in one plain structure, because serde's tagged enums forget the lines that mistakes are in.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(description = "A scene: what participants see until they go on.", transform = kinds)]
 pub(super) struct SceneFile {
+    /// What the scene is: `start` (what the study begins with), `static` (something to read), `form` (questions), `game` (a
+    /// lobby, then a game), or `end`.
+    #[schemars(with = "Words<Kind>")]
     kind: Kind,
+    /// The scene's name in the data: letters, digits, `-` and `_`; no other scene has it.
+    #[schemars(with = "Id")]
     pub(super) id: String,
+    /// A file in the folder with what there is to read: Markdown, or HTML when its name ends with `.html`.
     body: Option<String>,
+    /// What the button says with which participants go on. Without it, the language's usual word.
     button: Option<String>,
+    /// What participants agree to: a box with these words, without which nobody goes on.
     consent: Option<String>,
+    /// The questions.
+    #[schemars(with = "Option<Vec<FieldFile>>", length(min = 1))]
     field: Option<Vec<Spanned<FieldFile>>>,
+    /// How often participants may try to find the `correct` answers (1 to 100).
+    #[schemars(range(min = 1, max = 100), extend("default" = 3))]
     attempts: Option<u32>,
+    /// The id of the scene where a participant goes whose attempts are used up. Without it, to the end.
     on_failed: Option<String>,
+    /// A file in the folder: the environment that is played, a WASM module.
     pub(super) environment: Option<String>,
+    /// How many play together (1 to 8, as the environment says).
+    #[schemars(range(min = 1, max = MAX_SEATS))]
     pub(super) players: Option<u8>,
+    /// Frames a second (1 to 240).
+    #[schemars(range(min = 1, max = 240), extend("default" = GameRules::default().fps))]
     pub(super) fps: Option<u16>,
+    /// How many episodes a game has.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = GameRules::default().episodes))]
     pub(super) episodes: Option<u32>,
+    /// How many frames an episode has at most. All episodes together may have 16777151.
+    #[schemars(range(min = 1, max = MOST_FRAMES))]
     pub(super) max_frames: Option<u32>,
+    /// How many frames after it was pressed a key counts (0 to 8). The more, the less is predicted, and the later everything
+    /// answers.
+    #[schemars(range(min = 0, max = 8), extend("default" = GameRules::default().input_delay))]
     pub(super) input_delay: Option<u8>,
+    /// How many frames are predicted at most while inputs of others are missing (1 to 16). Then the game waits.
+    #[schemars(range(min = 1, max = 16), extend("default" = GameRules::default().window))]
     pub(super) window: Option<u8>,
+    /// What an input that has not come yet is taken for: `repeat_last`, that player's last one; `default`, nothing pressed.
+    #[schemars(with = "Option<Words<Prediction>>", extend("default" = Prediction::default()))]
     pub(super) prediction: Option<Prediction>,
+    /// How long it is between two episodes, in milliseconds.
+    #[schemars(extend("default" = GameRules::default().intermission_millis))]
     pub(super) intermission_ms: Option<u32>,
+    /// What all randomness of the environment follows from. Without it, each game has another one.
     pub(super) seed: Option<u64>,
+    /// What the environment lets one set, by name: numbers, or variables that are numbers, like `"{{ speed }}"`.
+    #[schemars(with = "Option<BTreeMap<String, Setting>>")]
     pub(super) options: Option<BTreeMap<String, toml::Value>>,
+    /// Which key presses which of the environment's buttons, as in `ArrowLeft = "left"`. Keys are called as in the browsers'
+    /// `KeyboardEvent.code`.
     pub(super) keys: Option<BTreeMap<String, String>>,
+    /// What to do about bad connections, and about who is lost for a while.
     pub(super) recovery: Option<RecoveryFile>,
+    /// How long to wait for others, and with whom to play.
     pub(super) lobby: Option<LobbyFile>,
+    /// What connections and pages must be like; who does not keep to it is taken out of the game.
     pub(super) monitor: Option<MonitorFile>,
+    /// Whether all packets go over TURN, so that participants do not learn each other's addresses.
+    #[schemars(extend("default" = false))]
     pub(super) force_relay: Option<bool>,
+    /// STUN and TURN servers of somebody else's.
     pub(super) ice_servers: Option<Vec<IceServerFile>>,
+    /// Words of the scene's own: of a game by the text's name, of an end Markdown by the way of ending.
+    #[schemars(with = "Option<OwnTexts>")]
     pub(super) texts: Option<BTreeMap<String, String>>,
-    exits: Option<BTreeMap<String, Exit>>,
+    /// Where participants go from here, for each way of ending: `{ code = "C1A2" }` or `{ redirect = "https://…" }`.
+    #[schemars(with = "Option<ByEnding<ExitFile>>")]
+    exits: Option<BTreeMap<String, ExitFile>>,
+    /// Whom the scene is for: those of whom this holds. Others pass over it.
     when: Option<WhenFile>,
+    /// The ids of the conditions that the scene is for; for all, when it is left out.
+    #[schemars(length(min = 1))]
     conditions: Option<Vec<String>>,
+}
+
+/// An option of an environment, as it may be in the file.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it is there to be described")]
+enum Setting {
+    Number(f64),
+    Variable(#[schemars(regex(pattern = r"^\{\{.*\}\}$"))] String),
+}
+
+/// Words of games and of ends.
+struct OwnTexts;
+
+impl JsonSchema for OwnTexts {
+    fn schema_name() -> Cow<'static, str> {
+        "OwnTexts".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = GAME_TEXTS.into_iter().chain(endings());
+        let properties: Map<_, _> =
+            names.map(|name| (name.to_owned(), json!({ "type": "string" }))).collect();
+        json_schema!({
+            "type": "object",
+            "properties": properties,
+            "patternProperties": { "^button_": { "type": "string" } },
+            "additionalProperties": false
+        })
+    }
+}
+
+/// The keys that not all kinds of scenes have, and which do.
+const KEYS: [KeyOf<SceneFile, Kind>; 25] = [
+    ("body", |scene| scene.body.is_some(), &[Kind::Start, Kind::Static, Kind::Form]),
+    ("button", |scene| scene.button.is_some(), &[Kind::Start, Kind::Static, Kind::Form]),
+    ("consent", |scene| scene.consent.is_some(), &[Kind::Start]),
+    ("field", |scene| scene.field.is_some(), &[Kind::Form]),
+    ("attempts", |scene| scene.attempts.is_some(), &[Kind::Form]),
+    ("on_failed", |scene| scene.on_failed.is_some(), &[Kind::Form]),
+    ("environment", |scene| scene.environment.is_some(), &[Kind::Game]),
+    ("players", |scene| scene.players.is_some(), &[Kind::Game]),
+    ("fps", |scene| scene.fps.is_some(), &[Kind::Game]),
+    ("episodes", |scene| scene.episodes.is_some(), &[Kind::Game]),
+    ("max_frames", |scene| scene.max_frames.is_some(), &[Kind::Game]),
+    ("input_delay", |scene| scene.input_delay.is_some(), &[Kind::Game]),
+    ("window", |scene| scene.window.is_some(), &[Kind::Game]),
+    ("prediction", |scene| scene.prediction.is_some(), &[Kind::Game]),
+    ("intermission_ms", |scene| scene.intermission_ms.is_some(), &[Kind::Game]),
+    ("seed", |scene| scene.seed.is_some(), &[Kind::Game]),
+    ("options", |scene| scene.options.is_some(), &[Kind::Game]),
+    ("keys", |scene| scene.keys.is_some(), &[Kind::Game]),
+    ("recovery", |scene| scene.recovery.is_some(), &[Kind::Game]),
+    ("lobby", |scene| scene.lobby.is_some(), &[Kind::Game]),
+    ("monitor", |scene| scene.monitor.is_some(), &[Kind::Game]),
+    ("force_relay", |scene| scene.force_relay.is_some(), &[Kind::Game]),
+    ("ice_servers", |scene| scene.ice_servers.is_some(), &[Kind::Game]),
+    ("texts", |scene| scene.texts.is_some(), &[Kind::Game, Kind::End]),
+    ("exits", |scene| scene.exits.is_some(), &[Kind::End]),
+];
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Start, Self::Static, Self::Form, Self::Game, Self::End];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Static => "static",
+            Self::Form => "form",
+            Self::Game => "game",
+            Self::End => "end",
+        }
+    }
+
+    /// The keys that it needs beside `kind` and `id`.
+    const fn needs(self) -> &'static [&'static str] {
+        match self {
+            Self::Start | Self::End => &[],
+            Self::Static => &["body"],
+            Self::Form => &["field"],
+            Self::Game => &["environment", "players", "max_frames"],
+        }
+    }
+
+    /// What its own texts may be called, as a schema.
+    fn texts(self) -> Option<Value> {
+        let names = match self {
+            Self::Game => json!({ "anyOf": [{ "enum": GAME_TEXTS }, { "pattern": "^button_" }] }),
+            Self::End => json!({ "enum": endings().collect::<Vec<_>>() }),
+            Self::Start | Self::Static | Self::Form => return None,
+        };
+        Some(json!({ "propertyNames": names, "additionalProperties": true }))
+    }
+}
+
+/// What the schema says of each kind of scene.
+fn kinds(schema: &mut Schema) {
+    for (key, _, kinds) in &KEYS {
+        let names: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.name())).collect();
+        only_in(schema, key, &format!("scenes of kind {}", names.join(", ")));
+    }
+    let kinds = Kind::ALL.map(|kind| KindOf {
+        name: kind.name(),
+        without: KEYS.iter().filter(|(_, _, kinds)| !kinds.contains(&kind)).map(|(key, ..)| *key).collect(),
+        needs: kind.needs(),
+        more: kind.texts().map(|texts| ("texts".to_owned(), texts)).into_iter().collect(),
+    });
+    by_kind(schema, "kind", kinds.into());
 }
 
 impl SceneFile {
     /// Tells of keys that this kind of scene does not have.
     fn check_keys(&self, file: &mut Reading<'_>) {
-        use Kind::{End, Form, Game, Start, Static};
-        let keys: [(_, _, &[Kind]); _] = [
-            ("body", self.body.is_some(), &[Start, Static, Form]),
-            ("button", self.button.is_some(), &[Start, Static, Form]),
-            ("consent", self.consent.is_some(), &[Start]),
-            ("field", self.field.is_some(), &[Form]),
-            ("attempts", self.attempts.is_some(), &[Form]),
-            ("on_failed", self.on_failed.is_some(), &[Form]),
-            ("environment", self.environment.is_some(), &[Game]),
-            ("players", self.players.is_some(), &[Game]),
-            ("fps", self.fps.is_some(), &[Game]),
-            ("episodes", self.episodes.is_some(), &[Game]),
-            ("max_frames", self.max_frames.is_some(), &[Game]),
-            ("input_delay", self.input_delay.is_some(), &[Game]),
-            ("window", self.window.is_some(), &[Game]),
-            ("prediction", self.prediction.is_some(), &[Game]),
-            ("intermission_ms", self.intermission_ms.is_some(), &[Game]),
-            ("seed", self.seed.is_some(), &[Game]),
-            ("options", self.options.is_some(), &[Game]),
-            ("keys", self.keys.is_some(), &[Game]),
-            ("recovery", self.recovery.is_some(), &[Game]),
-            ("lobby", self.lobby.is_some(), &[Game]),
-            ("monitor", self.monitor.is_some(), &[Game]),
-            ("force_relay", self.force_relay.is_some(), &[Game]),
-            ("ice_servers", self.ice_servers.is_some(), &[Game]),
-            ("texts", self.texts.is_some(), &[Game, End]),
-            ("exits", self.exits.is_some(), &[End]),
-        ];
-        for (field, _, kinds) in
-            keys.into_iter().filter(|&(_, there, kinds)| there && !kinds.contains(&self.kind))
-        {
-            let kinds: Vec<_> =
-                kinds.iter().map(|kind| format!("{:?}", format!("{kind:?}").to_lowercase())).collect();
-            file.add(field, format!("{field} belongs to scenes of kind {}", kinds.join(" or ")));
+        for (key, is_there, kinds) in KEYS {
+            if !is_there(self) || kinds.contains(&self.kind) {
+                continue;
+            }
+            let kinds: Vec<_> = kinds.iter().map(|kind| format!("{:?}", kind.name())).collect();
+            file.add(key, format!("{key} belongs to scenes of kind {}", kinds.join(" or ")));
         }
     }
 }

@@ -3,10 +3,12 @@
 use room::{
     Browser, BrowserRule, Browsers, CheckRule, Device, DeviceRule, FEWEST_PINGS, PingRule, Screening,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::is_web_address;
 use super::mistakes::{Reading, did_you_mean};
+use super::schema::{WEB_ADDRESS, Words};
 
 /// The longest text of a rule, in characters: as long as a game's.
 const MESSAGE_LIMIT: usize = 500;
@@ -14,44 +16,83 @@ const MESSAGE_LIMIT: usize = 500;
 /// The newest version that anybody may ask for: newer ones are a slip of the finger.
 const NEWEST: u32 = 9999;
 
-#[derive(Debug, Default, Deserialize)]
+/// Who may take part.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScreeningFile {
+    /// On which devices.
     device: Option<DeviceFile>,
+    /// With which browsers.
     browser: Option<BrowserFile>,
+    /// With how long a way to the server and back.
     ping: Option<PingFile>,
+    /// A check of the study's own: an address that is asked once about everyone who has met all other rules.
     webhook: Option<WebhookFile>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A check of the study's own.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WebhookFile {
+    /// The address that is asked.
+    #[schemars(regex(pattern = WEB_ADDRESS))]
     url: String,
+    /// How long it has to answer, in seconds (0.1 to 30). Without an answer the participant may take part.
+    #[schemars(range(min = 0.1, max = 30), extend("default" = 2))]
     deadline_s: Option<f64>,
+    /// What is read by who may not take part, when the answer has no message of its own.
+    #[schemars(length(max = MESSAGE_LIMIT))]
     message: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// On which devices.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DeviceFile {
+    /// The devices that are allowed: `desktop`, `phone`, `tablet`.
+    #[schemars(with = "Vec<Words<Device>>", length(min = 1))]
     allow: Vec<Device>,
+    /// What is read by who comes on another one.
+    #[schemars(length(max = MESSAGE_LIMIT))]
     message: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// With which browsers.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["allow"] }, { "required": ["block"] }]))]
 struct BrowserFile {
+    /// These alone: `chrome`, `edge`, `firefox`, `safari`, `other`, or one with its oldest version, like `firefox >= 115`.
+    #[schemars(length(min = 1), inner(regex(pattern = browser_pattern(">="))))]
     allow: Option<Vec<String>>,
+    /// All but these: `chrome`, `edge`, `firefox`, `safari`, `other`, or one below a version, like `safari < 16`.
+    #[schemars(inner(regex(pattern = browser_pattern("<"))))]
     block: Option<Vec<String>>,
+    /// What is read by who comes with another one.
+    #[schemars(length(max = MESSAGE_LIMIT))]
     message: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// With how long a way to the server and back.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PingFile {
+    /// The longest way to the server and back, in milliseconds (1 to 60000).
+    #[schemars(range(min = 1, max = 60_000))]
     max_ms: u32,
+    /// Of so many measurements the median counts (5 to 50).
+    #[schemars(range(min = FEWEST_PINGS, max = 50), extend("default" = FEWEST_PINGS))]
     samples: Option<u8>,
+    /// What is read by whose way is longer.
+    #[schemars(length(max = MESSAGE_LIMIT))]
     message: Option<String>,
+}
+
+/// What [`browsers`] takes.
+fn browser_pattern(sign: &str) -> String {
+    let is_named = |browser: &Browser| *browser != Browser::Other;
+    let names = Browser::ALL.into_iter().filter(is_named).map(Browser::name).collect::<Vec<_>>().join("|");
+    format!(r"^\s*({}|({names})(\s*{sign}\s*\+?0*[1-9][0-9]{{0,3}})?)\s*$", Browser::Other.name())
 }
 
 impl ScreeningFile {

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use axum::http::Uri;
 use pulldown_cmark::{Options, Parser, html};
 use room::EndScene;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use wire::control::{Exit, VisitEnding};
 use wire::text;
 use wire::texts::Name;
 
 use super::mistakes::{Reading, did_you_mean};
+use super::schema::WEB_ADDRESS;
 use super::{Reader, exit};
 
 /// A file's text as HTML: Markdown, unless its name says that it is HTML already.
@@ -25,12 +28,25 @@ pub(super) fn markdown(text: &str) -> String {
     out
 }
 
+/// Where participants go when everything that they did is saved: a `code` or a `redirect`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["code"] }, { "required": ["redirect"] }]))]
+pub(super) struct ExitFile {
+    /// A code, which the page shows; it may have variables, like `{{ condition }}`.
+    #[schemars(regex(pattern = r"\S"))]
+    code: Option<String>,
+    /// An address where the page goes by itself. Behind the host it may have variables, also `{{ PROLIFIC_PID }}` and the like.
+    #[schemars(regex(pattern = WEB_ADDRESS))]
+    redirect: Option<String>,
+}
+
 impl Reader<'_, '_> {
     /// What a participant reads at each ending, the experiment's own words before ours, and where they go from there (S5).
     pub(super) fn end_scene(
         &mut self,
         texts: Option<BTreeMap<String, String>>,
-        exits: Option<BTreeMap<String, Exit>>,
+        exits: Option<BTreeMap<String, ExitFile>>,
     ) -> EndScene {
         let mut own = by_ending(&mut self.file, "texts", texts.unwrap_or_default());
         let mut texts = BTreeMap::new();
@@ -41,7 +57,9 @@ impl Reader<'_, '_> {
             let field = format!("texts.{name}");
             texts.insert(ending, self.with_files(&field, ("", &field), &markdown(&text)));
         }
-        let exits = by_ending(&mut self.file, "exits", exits.unwrap_or_default());
+        let exit = |(name, ExitFile { code, redirect })| (name, Exit { code, redirect });
+        let exits = exits.unwrap_or_default().into_iter().map(exit).collect();
+        let exits = by_ending(&mut self.file, "exits", exits);
         for (name, exit) in exits.values() {
             exit::check(&mut self.file, &format!("exits.{name}"), exit);
         }

@@ -9,6 +9,9 @@ use crate::texts::{self, USUAL, places};
 /// The longest text, in characters: it must fit a small screen.
 pub(super) const LIMIT: usize = 500;
 
+/// What [`is_tag`] takes.
+pub(super) const TAG: &str = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$";
+
 /// Whether something is a language tag, as in `de`, `pt-BR` or `zh-Hant-TW` (BCP 47).
 fn is_tag(tag: &str) -> bool {
     let mut parts = tag.split('-');

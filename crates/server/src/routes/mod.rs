@@ -1,8 +1,8 @@
 //! HTTP: the table of contents.
 
 mod environments;
-mod forget;
 mod files;
+mod forget;
 mod health;
 mod inputs;
 mod openapi;

@@ -120,3 +120,24 @@ fn exporting_what_is_not_there_is_told() {
     let (code, said) = ended(interplay(&["export", "--data"]).arg(&data).arg("--out").arg(out));
     assert!(code == Some(1) && said.contains(data.to_str().unwrap()), "{said}");
 }
+
+#[test]
+fn a_new_experiment_has_its_schema_beside_it() {
+    let place = tempfile::tempdir().unwrap();
+    let tell = |words: &[&str]| interplay(words).current_dir(place.path()).output().unwrap();
+    let printed = tell(&["schema"]);
+    assert!(printed.status.success());
+    let schema: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/experiment.schema.json");
+    assert_eq!(fs::read(kept).unwrap(), printed.stdout);
+    let made = tell(&["new", "study"]);
+    assert!(String::from_utf8_lossy(&made.stdout).contains("experiment.schema.json"));
+    let file = fs::read_to_string(place.path().join("study/experiment.toml")).unwrap();
+    let named = file.lines().next().and_then(|line| line.strip_prefix("#:schema ")).unwrap();
+    assert_eq!(fs::read(place.path().join("study").join(named)).unwrap(), printed.stdout);
+    // It is nothing to the study itself.
+    assert!(tell(&["check", "study"]).status.success());
+    fs::write(place.path().join("study").join(named), "no schema").unwrap();
+    assert!(tell(&["check", "study"]).status.success());
+}
