@@ -785,7 +785,7 @@ mod tests {
         let begins = |start: &str| lines.iter().any(|line| line.starts_with(start));
         for expected in [
             "line 3: unknown field `titel`, expected one of `id`, `title`, `language`, `texts`, `screening`, \
-             `webhook`, `scene`, `block`, `condition`, `assignment`; did you mean `title`?",
+             `webhook`, `on_withdrawal`, `scene`, `block`, `condition`, `assignment`; did you mean `title`?",
             "line 17: unknown field `plyers`",
             "line 18: seed: invalid type: string \"three\", expected u64",
             "line 19: unknown field `grace`",
