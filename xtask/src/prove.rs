@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use crate::build;
 use crate::run::{cargo, program, root, run, say};
+use crate::{build, tools};
 
 /// A name, cargo's arguments and the environment.
 type Part = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
@@ -76,6 +76,7 @@ const JOURNEYS: [(&str, &str, (&str, &str)); 5] = [
 
 pub(crate) fn prove() -> anyhow::Result<()> {
     build::all()?;
+    tools::postgres()?;
     let commit = program("git").args(["rev-parse", "--short", "HEAD"]).output()?.stdout;
     let commit = String::from_utf8_lossy(&commit).trim().to_owned();
     let path = root().join("docs/proof.md");

@@ -45,6 +45,7 @@ fn build_all() -> anyhow::Result<()> {
 pub(crate) fn test() -> anyhow::Result<()> {
     check::check()?;
     tools::interpreters()?;
+    tools::postgres()?;
     build_all()?;
     let mut count = Count::default();
     say("Testing", "crates");
@@ -63,7 +64,7 @@ pub(crate) fn bench() -> anyhow::Result<()> {
 fn measure(flags: &str) -> anyhow::Result<()> {
     build_all()?;
     say("Measuring", "hot paths");
-    let benches = "--bench rollback --bench environment --bench packet --bench rooms";
+    let benches = "--bench rollback --bench environment --bench packet --bench rooms --bench append";
     run(&mut cargo(&format!("bench --profile release --quiet {PRODUCT} {benches} -- {flags}")))?;
     run(program(crate::run::target().join("release/interplay"))
         .arg("bench")

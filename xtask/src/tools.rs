@@ -88,6 +88,14 @@ pub(crate) fn interpreters() -> anyhow::Result<()> {
     packages(&[("python3", "python3"), ("openssl", "openssl")], &[])
 }
 
+/// A Postgres server, of which tests run their own. Debian keeps its programs where no shell looks.
+pub(crate) fn postgres() -> anyhow::Result<()> {
+    if has("initdb") || has("/usr/lib/postgresql/*/bin/initdb") {
+        return Ok(());
+    }
+    install("postgresql")
+}
+
 /// What the browser journeys need: a browser, Node, namespaces and packet filters; and their npm packages.
 pub(crate) fn browsers() -> anyhow::Result<()> {
     packages(

@@ -13,6 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use room::log::LogRules;
 use room::{Experiment, SceneSpec};
 use serde_json::json;
+use store::{DatabaseUrl, Location};
 
 use crate::experiment::{self, Loaded, Mistakes, Overrides, is_web_address};
 use crate::serve::{Access, BotsWanted, Limits, Served};
@@ -147,6 +148,23 @@ struct Turn {
     turn_bandwidth: u32,
 }
 
+/// Where what was collected is kept, when that is not the data folder.
+#[derive(Debug, Args)]
+struct Kept {
+    /// A Postgres database to keep what is collected in, like postgres://user:password@host/name?sslmode=require. The data
+    /// folder still has the server's secrets and rooms.
+    // Whoever asks for help is not to see its password.
+    #[arg(long, value_name = "URL", env = "INTERPLAY_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+}
+
+impl Kept {
+    fn url(&self) -> anyhow::Result<Option<DatabaseUrl>> {
+        let url = self.database.as_deref().map(str::parse).transpose();
+        url.context("--database")
+    }
+}
+
 /// Scripted participants, with whom one can try a study alone.
 #[derive(Clone, Copy, Debug, Args)]
 struct BotArgs {
@@ -274,6 +292,8 @@ struct Demo {
     #[command(flatten)]
     serving: Serving,
     #[command(flatten)]
+    kept: Kept,
+    #[command(flatten)]
     turn: Turn,
     #[command(flatten)]
     bots: BotArgs,
@@ -351,6 +371,8 @@ struct Run {
     #[command(flatten)]
     serving: Serving,
     #[command(flatten)]
+    kept: Kept,
+    #[command(flatten)]
     turn: Turn,
 }
 
@@ -364,11 +386,15 @@ struct Rooms {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: interplay export --data interplay-data --out tables --format csv")]
+#[command(after_help = "Examples:
+  interplay export --data interplay-data --out tables --format csv
+  interplay export --database postgres://ann@db.example.org/study --out tables")]
 struct Export {
     /// The folder that data was kept in. A server may be running on it.
     #[arg(long, value_name = "DIR", default_value = "interplay-data", env = "INTERPLAY_DATA")]
     data: PathBuf,
+    #[command(flatten)]
+    kept: Kept,
     /// The folder to write to; made when it is missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -427,6 +453,8 @@ struct ForgetArgs {
     /// The folder that data was kept in.
     #[arg(long, value_name = "DIR", default_value = "interplay-data", env = "INTERPLAY_DATA")]
     data: PathBuf,
+    #[command(flatten)]
+    kept: Kept,
     /// Delete the games that others sat in, too: their data of these games are gone then.
     #[arg(long)]
     with_games: bool,
@@ -447,10 +475,14 @@ enum TableFormat {
 /// In words for the person at the terminal.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Demo(Demo { serving, turn, bots, players, episodes, max_frames, fps }) => {
+        Command::Demo(Demo { serving, kept, turn, bots, players, episodes, max_frames, fps }) => {
+            let database = kept.url()?;
             let loaded = experiment::demo(&Overrides { players, episodes, max_frames, fps })?;
             let bots = bots.wanted(&loaded.experiment)?;
-            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload: None, bots }))
+            serve_until_stopped(
+                &serving,
+                Some(Served { loaded, database, turn: turn.config(), reload: None, bots }),
+            )
         }
         Command::New(New { folder, template, language }) => {
             let files = experiment::new::make(&folder, &template, &language)?;
@@ -470,20 +502,25 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             print!("{}", texts::file(&language).context("there is no such language")?);
             Ok(())
         }
-        Command::Run(Run { folder, reload, bots, serving, turn }) => {
+        Command::Run(Run { folder, reload, bots, serving, kept, turn }) => {
+            let database = kept.url()?;
             let loaded = experiment::load(&folder)?;
             let bots = bots.wanted(&loaded.experiment)?;
             let reload = reload.then_some(folder);
-            serve_until_stopped(&serving, Some(Served { loaded, turn: turn.config(), reload, bots }))
+            serve_until_stopped(
+                &serving,
+                Some(Served { loaded, database, turn: turn.config(), reload, bots }),
+            )
         }
         Command::Rooms(Rooms { serving }) => serve_until_stopped(&serving, None),
-        Command::Export(Export { data, out, format: TableFormat::Csv, with_platform_ids }) => {
-            let summary = export::export(&data, &out, with_platform_ids)?;
+        Command::Export(Export { data, kept, out, format: TableFormat::Csv, with_platform_ids }) => {
+            let location = kept.url()?.map_or(Location::Folder(data), Location::Postgres);
+            let summary = export::export(location, &out, with_platform_ids)?;
             println!("{summary}");
             Ok(())
         }
-        Command::Forget(ForgetArgs { id, data, with_games, json }) => {
-            forget::forget(&data, &id, with_games, json)
+        Command::Forget(ForgetArgs { id, data, kept, with_games, json }) => {
+            forget::forget(&data, kept.url()?, &id, with_games, json)
         }
         Command::Bench(Bench { data, rooms, json }) => bench(&data, rooms as usize, json),
         Command::Doctor(Doctor { server, turn_ports, data, json }) => {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
-use store::{Forget, Forgotten, Store, StoreError};
+use store::{DatabaseUrl, Forget, Forgotten, Location, Store, StoreError};
 use utoipa::ToSchema;
 
-use crate::routes::ForgetRequest;
+use crate::routes::{ForgetRequest, names};
 use crate::stage::wall_time;
 use crate::token;
 
@@ -76,18 +76,27 @@ impl Total {
 ///
 /// # Errors
 /// When nobody has this id, or the data cannot be used; in words for the person at the terminal.
-pub(crate) fn forget(data: &Path, id: &str, with_games: bool, is_json: bool) -> anyhow::Result<()> {
-    if !data.join(store::DATABASE).is_file() {
+pub(crate) fn forget(
+    data: &Path,
+    database: Option<DatabaseUrl>,
+    id: &str,
+    with_games: bool,
+    is_json: bool,
+) -> anyhow::Result<()> {
+    if database.is_none() && !data.join(store::DATABASE).is_file() {
         bail!(
             "{} has no {}; give the folder that data was kept in with --data",
             data.display(),
             store::DATABASE
         );
     }
-    let found = match Store::open(data) {
-        Ok(store) => here(&store, id, with_games)?,
-        Err(StoreError::InUse { server: Some(server), .. }) => there(server, data, id, with_games)?,
-        Err(error) => return Err(error.into()),
+    let place = database.map_or_else(|| Location::from(data), Location::Postgres);
+    let found = match (Store::open(&place), serving(data)) {
+        (Ok(store), _) => here(&store, id, with_games)?,
+        (Err(StoreError::InUse { .. } | StoreError::DatabaseInUse { .. }), Some(server)) => {
+            there(server, data, id, with_games)?
+        }
+        (Err(error), _) => return Err(error.into()),
     };
     let Some(total) = found else {
         bail!(
@@ -103,12 +112,17 @@ pub(crate) fn forget(data: &Path, id: &str, with_games: bool, is_json: bool) -> 
     Ok(())
 }
 
-/// No server is running: the folder is ours.
+/// Where a server listens that has the data folder.
+fn serving(data: &Path) -> Option<SocketAddr> {
+    if let Err(StoreError::InUse { server, .. }) = store::lock(data) { server } else { None }
+}
+
+/// No server is running: the data are ours.
 fn here(store: &Store, id: &str, games: bool) -> anyhow::Result<Option<Total>> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let visits = store.visits_of(id.to_owned()).await?;
+        let visits = store.visits_of(names(id)).await?;
         if visits.is_empty() {
             return Ok(None);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::body::Bytes;
 use room::Stager;
-use store::Store;
+use store::{DatabaseUrl, Location, Store};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::completions::Completions;
 use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
 use crate::rooms::{RoomTokens, Rooms, Webhook};
-use crate::routes::{App, Current, Play, States, router};
+use crate::routes::{App, Current, Play, Readings, States, router};
 use crate::stage::{Context as StageContext, Stage};
 use crate::token::Tokens;
 use crate::turn::{Turn, TurnConfig};
@@ -60,6 +60,8 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub struct Served {
     /// The experiment.
     pub loaded: Loaded,
+    /// The database, when what is collected is not kept in the data folder.
+    pub database: Option<DatabaseUrl>,
     /// This server's STUN and TURN.
     pub turn: TurnConfig,
     /// The folder whose changes are taken up while it is served, if they are.
@@ -88,7 +90,11 @@ pub async fn serve(
     })?;
     let address = listener.local_addr().context("cannot tell the address")?;
     // Nothing in the folder is touched before it is this server's.
-    let (store, _lock) = match &served {
+    let (store, lock) = match &served {
+        Some(Served { database: Some(url), .. }) => {
+            let lock = store::lock(data)?;
+            (Some(Store::open(url.clone())?), Some(lock))
+        }
         Some(_) => (Some(Store::open(data)?), None),
         None => (None, Some(store::lock(data)?)),
     };
@@ -129,9 +135,12 @@ pub async fn serve(
     if let Some((bots, play)) = bots.zip(play.as_ref()) {
         bots.start(address, play)?;
     }
-    if let Some(play) = &play {
-        play.store.announce(address).context("cannot write to the data folder")?;
-    }
+    let announced = match (&lock, &play) {
+        (Some(lock), _) => lock.announce(address),
+        (None, Some(play)) => play.store.announce(address),
+        (None, None) => Ok(()),
+    };
+    announced.context("cannot write to the data folder")?;
     println!("{hint}");
     tracing::info!(%address, data = %data.display(), "serving");
     let (stopped, stopping) = watch::channel(false);
@@ -157,7 +166,7 @@ pub async fn serve(
 /// Makes an experiment ready.
 async fn set_up(
     listen: IpAddr,
-    Served { loaded, turn, reload, bots }: Served,
+    Served { loaded, database, turn, reload, bots }: Served,
     (store, data): (Store, &Path),
     (app, tokens): (App, Tokens),
 ) -> anyhow::Result<(Play, Option<Turn>)> {
@@ -181,7 +190,7 @@ async fn set_up(
         stage: Stage::start(stager, context, data).await?,
         store,
         completions,
-        data: data.into(),
+        readings: Readings::of(database.map_or_else(|| data.into(), Location::Postgres)),
         tokens,
         id: loaded.id.into(),
         current: Arc::new(RwLock::new(current)),

@@ -1,10 +1,10 @@
 //! What a server's machine has decided, written down in one transaction: all of it is durable, or nothing (C3).
 
 use base::{Frame, GameId, Seat, VisitId, WallTime};
-use rusqlite::Connection;
 use wire::control::{Exit, VisitEnding};
 use wire::form::Answers;
 
+use crate::database::Connection;
 use crate::forget::Forget;
 use crate::{NewGame, SeatEnding, StoreError, forget, live, path, rows, visit_events};
 
@@ -124,7 +124,7 @@ pub enum Write {
     },
 }
 
-pub(crate) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreError> {
+pub(crate) fn apply(connection: &mut Connection, write: &Write) -> Result<(), StoreError> {
     match write {
         Write::Progress { visit, scene, ended, condition, progress, at } => {
             rows::set_progress(connection, *visit, (*scene, *ended), condition.as_deref(), progress, *at)

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::DatabaseError;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -22,7 +24,23 @@ pub enum StoreError {
         /// Where that server listens, when it said so.
         server: Option<SocketAddr>,
     },
-    /// The database cannot be opened.
+    /// Another server writes to that database.
+    #[error(
+        "the database {database} is in use by another server; stop that one, or give another with --database"
+    )]
+    DatabaseInUse {
+        /// Which.
+        database: String,
+    },
+    /// The database cannot be used.
+    #[error("cannot use the database {database}: {problem}; give another with --database")]
+    Connect {
+        /// Which.
+        database: String,
+        /// Why.
+        problem: String,
+    },
+    /// The database's file cannot be opened.
     #[error(
         "cannot open {}: {source}; give a folder that can be written to, or that holds Interplay's data, with --data",
         path.display()
@@ -35,12 +53,11 @@ pub enum StoreError {
     },
     /// A newer release made it.
     #[error(
-        "{} was made by a newer release (schema {found}, this one knows {known}); use that release",
-        path.display()
+        "{database} was made by a newer release (schema {found}, this one knows {known}); use that release"
     )]
     Newer {
         /// Which.
-        path: PathBuf,
+        database: String,
         /// Its schema.
         found: u32,
         /// Ours.
@@ -48,7 +65,7 @@ pub enum StoreError {
     },
     /// The database failed.
     #[error("the database failed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] DatabaseError),
     /// The database holds what this release cannot read.
     #[error("the database holds a {what} that cannot be read: {value:?}")]
     Unreadable {
@@ -63,6 +80,18 @@ pub enum StoreError {
     /// A commit failed that others had asked for too.
     #[error("the commit failed: {0}")]
     Commit(String),
+    /// Others were in the way again and again; nothing was written.
+    #[error("others write the same at the same time: {0}")]
+    Conflict(String),
+    /// The database could not be reached for too long; nothing was written.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The database could not be reached again after it was told to commit.
+    #[error("it is unknown whether this was written, for the database cannot be reached: {0}")]
+    Unknown(String),
+    /// No thread could be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
@@ -72,7 +101,6 @@ impl StoreError {
     /// Whether the database found what was asked wrong in itself: it would find it so again.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Database(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation))
+        matches!(self, Self::Database(error) if error.is_refusal())
     }
 }

@@ -6,10 +6,11 @@
 //! What is of a game that is still on goes when it is over: until then a page that comes back needs it (P5).
 
 use base::{GameId, Seat, VisitId, WallTime};
-use rusqlite::{Connection, params};
+use serde_json::{Map, Value};
 
 use crate::StoreError;
-use crate::rows::{parse, seat, time};
+use crate::database::{Connection, values};
+use crate::rows::{json, parse, seat, time};
 
 /// What was there of a person, and is not any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,31 +34,33 @@ pub struct Forget {
     pub games: bool,
 }
 
+/// Whose visit it was, of one that is forgotten.
+const NOBODY: &str = "00000000000000000000000000000000";
+
 /// Deletes what was written down of a visit.
 pub(crate) fn visit(
-    connection: &Connection,
+    connection: &mut Connection,
     visit: VisitId,
     forget: Forget,
     at: WallTime,
 ) -> Result<Forgotten, StoreError> {
-    let id = visit.to_string();
-    let of_visit = |sql: &str| connection.prepare_cached(sql)?.execute([&id]);
+    let id = &visit.to_string();
     // Who is told that it has ended needs to know whose data to delete in their turn.
-    of_visit(
+    connection.execute(
         "UPDATE visit_events SET (participant, entry) =
              (SELECT participant, entry FROM visits WHERE visits.visit = visit_events.visit)
          WHERE visit = ?1 AND participant IS NULL",
+        &values![id],
     )?;
-    let answers = of_visit("DELETE FROM answers WHERE visit = ?1")? as u64;
-    of_visit("DELETE FROM path WHERE visit = ?1")?;
-    connection
-        .prepare_cached(
-            "UPDATE visits SET participant = ?2, entry = '{}', person = NULL, condition = NULL,
-                               progress = CASE WHEN ?3 THEN NULL ELSE progress END,
-                               changed = NULL, ended = coalesce(ended, 'withdrawn'), deleted = ?4
-             WHERE visit = ?1",
-        )?
-        .execute(params![id, NOBODY, forget.progress, time(at)])?;
+    let answers = connection.execute("DELETE FROM answers WHERE visit = ?1", &values![id])?;
+    connection.execute("DELETE FROM path WHERE visit = ?1", &values![id])?;
+    let progress = if forget.progress { "NULL" } else { "progress" };
+    let sql = format!(
+        "UPDATE visits SET participant = ?2, entry = '{{}}', person = NULL, condition = NULL, progress = {progress},
+                           changed = NULL, ended = coalesce(ended, 'withdrawn'), deleted = ?3
+         WHERE visit = ?1"
+    );
+    connection.execute(&sql, &values![id, NOBODY, time(at)])?;
     let mut forgotten = Forgotten { answers, ..Forgotten::default() };
     for (game, seat) in seats(connection, visit)? {
         if is_on(connection, game)? {
@@ -73,79 +76,61 @@ pub(crate) fn visit(
     Ok(forgotten)
 }
 
-/// Whose visit it was, of one that is forgotten.
-const NOBODY: &str = "00000000000000000000000000000000";
-
 /// A game is over: what those reported goes who were forgotten meanwhile.
-pub(crate) fn game_is_over(connection: &Connection, game: GameId) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seat FROM seats JOIN visits USING (visit) WHERE game = ?1 AND deleted IS NOT NULL",
-    )?;
-    let forgotten: Vec<u8> =
-        statement.query_map([game.to_string()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+pub(crate) fn game_is_over(connection: &mut Connection, game: GameId) -> Result<(), StoreError> {
+    let sql = "SELECT seat FROM seats JOIN visits USING (visit) WHERE game = ?1 AND deleted IS NOT NULL";
+    let forgotten = connection.all(sql, &values![&game.to_string()], |row| seat(row.get(0)?))?;
     if !forgotten.is_empty() && !others(connection, game)? {
         return delete_game(connection, game);
     }
-    forgotten.into_iter().try_for_each(|number| delete_reports(connection, game, seat(number)?))
+    forgotten.into_iter().try_for_each(|seat| delete_reports(connection, game, seat))
 }
 
-/// Whether what a seat reports is to be kept.
-pub(crate) fn is_forgotten(connection: &Connection, game: &str, seat: Seat) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM seats JOIN visits USING (visit)
-                              WHERE game = ?1 AND seat = ?2 AND deleted IS NOT NULL)";
-    Ok(connection.prepare_cached(sql)?.query_row(params![game, seat.number()], |row| row.get(0))?)
+/// Whether nothing that a seat reports is to be kept.
+pub(crate) fn is_forgotten(connection: &mut Connection, game: &str, seat: Seat) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT 1 FROM seats JOIN visits USING (visit) WHERE game = ?1 AND seat = ?2 AND deleted IS NOT NULL";
+    Ok(connection.first(sql, &values![game, seat.number()], |_| Ok(()))?.is_some())
 }
 
-/// The visits that an id names: one itself, a participant's, or a person's by what a platform calls it.
-pub(crate) fn visits_of(connection: &Connection, id: &str) -> Result<Vec<VisitId>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT visit FROM visits
-         WHERE deleted IS NULL AND (visit = ?1 OR participant = ?1 OR substr(person, instr(person, ':') + 1) = ?1)
-         ORDER BY created, visit",
-    )?;
-    let mut rows = statement.query([id])?;
-    let mut visits = Vec::new();
-    while let Some(row) = rows.next()? {
-        visits.push(parse(row, 0, "visit")?);
-    }
-    Ok(visits)
+/// The visits that a name is of: their own, their participant's, or that under which a platform's person is known.
+pub(crate) fn visits_of(connection: &mut Connection, name: &str) -> Result<Vec<VisitId>, StoreError> {
+    let sql =
+        "SELECT visit FROM visits WHERE deleted IS NULL AND (visit = ?1 OR participant = ?1 OR person = ?1)
+               ORDER BY created, visit";
+    connection.all(sql, &values![name], |row| parse(row, 0, "visit"))
 }
 
-fn seats(connection: &Connection, visit: VisitId) -> Result<Vec<(GameId, Seat)>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT game, seat FROM seats WHERE visit = ?1 ORDER BY game")?;
-    let mut rows = statement.query([visit.to_string()])?;
-    let mut seats = Vec::new();
-    while let Some(row) = rows.next()? {
-        seats.push((parse(row, 0, "game")?, seat(row.get(1)?)?));
-    }
-    Ok(seats)
+fn seats(connection: &mut Connection, visit: VisitId) -> Result<Vec<(GameId, Seat)>, StoreError> {
+    let sql = "SELECT game, seat FROM seats WHERE visit = ?1 ORDER BY game";
+    connection.all(sql, &values![&visit.to_string()], |row| Ok((parse(row, 0, "game")?, seat(row.get(1)?)?)))
 }
 
-fn is_on(connection: &Connection, game: GameId) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM live_games WHERE game = ?1)";
-    Ok(connection.prepare_cached(sql)?.query_row([game.to_string()], |row| row.get(0))?)
+fn is_on(connection: &mut Connection, game: GameId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM live_games WHERE game = ?1";
+    Ok(connection.first(sql, &values![&game.to_string()], |_| Ok(()))?.is_some())
 }
 
 /// Whether somebody sat in a game who is not forgotten. (Bots have nothing to lose.)
-fn others(connection: &Connection, game: GameId) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM seats JOIN visits USING (visit)
-                              WHERE game = ?1 AND deleted IS NULL AND json_extract(entry, '$.bot') IS NULL)";
-    Ok(connection.prepare_cached(sql)?.query_row([game.to_string()], |row| row.get(0))?)
+fn others(connection: &mut Connection, game: GameId) -> Result<bool, StoreError> {
+    let sql = "SELECT entry FROM seats JOIN visits USING (visit) WHERE game = ?1 AND deleted IS NULL";
+    let entries = connection
+        .all(sql, &values![&game.to_string()], |row| json::<Map<String, Value>>(row, 0, "entry"))?;
+    Ok(entries.iter().any(|entry| !entry.contains_key("bot")))
 }
 
-fn delete_reports(connection: &Connection, game: GameId, seat: Seat) -> Result<(), StoreError> {
+fn delete_reports(connection: &mut Connection, game: GameId, seat: Seat) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM frames WHERE game = ?1 AND reporter = ?2",
         "DELETE FROM play_events WHERE game = ?1 AND reporter = ?2",
         "DELETE FROM durable WHERE game = ?1 AND reporter = ?2",
     ] {
-        connection.prepare_cached(sql)?.execute(params![game.to_string(), seat.number()])?;
+        connection.execute(sql, &values![&game.to_string(), seat.number()])?;
     }
     Ok(())
 }
 
-fn delete_game(connection: &Connection, game: GameId) -> Result<(), StoreError> {
+fn delete_game(connection: &mut Connection, game: GameId) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM frames WHERE game = ?1",
         "DELETE FROM play_events WHERE game = ?1",
@@ -155,7 +140,7 @@ fn delete_game(connection: &Connection, game: GameId) -> Result<(), StoreError> 
         "DELETE FROM seats WHERE game = ?1",
         "DELETE FROM games WHERE game = ?1",
     ] {
-        connection.prepare_cached(sql)?.execute([game.to_string()])?;
+        connection.execute(sql, &values![&game.to_string()])?;
     }
     Ok(())
 }

@@ -4,13 +4,13 @@
 //! telling before earlier ones. What was made of an input that was lost with all who held it does not count: see
 //! [`Fences`].
 
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 
 use base::{FRAME_LIMIT, Frame, GameId, Seat};
-use rusqlite::{Connection, params};
 use wire::batch::incarnation_at;
 
 use crate::StoreError;
+use crate::database::{Connection, values};
 use crate::rows::seat;
 
 /// How many rows a history has at most: more than one seat's confirmed frame can be behind another's.
@@ -75,30 +75,25 @@ struct Source {
     told: Range<Frame>,
 }
 
-pub(crate) fn fences(connection: &Connection, game: GameId) -> Result<Fences, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT seat, incarnation, cut_frame FROM fences WHERE game = ?1")?;
-    let mut rows = statement.query([game.to_string()])?;
-    let mut fences = Vec::new();
-    while let Some(row) = rows.next()? {
-        fences.push(FenceRow { seat: seat(row.get(0)?)?, incarnation: row.get(1)?, cut_frame: row.get(2)? });
-    }
+pub(crate) fn fences(connection: &mut Connection, game: GameId) -> Result<Fences, StoreError> {
+    let sql = "SELECT seat, incarnation, cut_frame FROM fences WHERE game = ?1 ORDER BY seat, incarnation";
+    let fences = connection.all(sql, &values![&game.to_string()], |row| {
+        Ok(FenceRow { seat: seat(row.get(0)?)?, incarnation: row.get(1)?, cut_frame: row.get(2)? })
+    })?;
     Ok(Fences(fences))
 }
 
 /// Every page that has told of frames, whose word counts least first.
-fn sources(connection: &Connection, game: GameId, fences: &Fences) -> Result<Vec<Source>, StoreError> {
-    let mut statement = connection.prepare_cached(
+fn sources(connection: &mut Connection, game: GameId, fences: &Fences) -> Result<Vec<Source>, StoreError> {
+    let mut sources = connection.all(
         "SELECT reporter, incarnation, first, frame FROM durable WHERE game = ?1 AND first IS NOT NULL
          ORDER BY reporter DESC, incarnation",
+        &values![&game.to_string()],
+        |row| {
+            let (reporter, incarnation) = (seat(row.get(0)?)?, row.get(1)?);
+            Ok(Source { reporter, incarnation, told: row.get(2)?..row.get(3)? })
+        },
     )?;
-    let mut rows = statement.query([game.to_string()])?;
-    let mut sources = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (reporter, incarnation) = (seat(row.get(0)?)?, row.get(1)?);
-        let told: Range<Frame> = row.get(2)?..row.get(3)?;
-        sources.push(Source { reporter, incarnation, told });
-    }
     for source in &mut sources {
         source.told.end = first_void(connection, game, source, fences)?;
     }
@@ -107,25 +102,24 @@ fn sources(connection: &Connection, game: GameId, fences: &Fences) -> Result<Vec
 
 /// Where what a page has told without a hole may begin to be void: at a fence that it did not know of.
 fn first_void(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     source: &Source,
     fences: &Fences,
 ) -> Result<Frame, StoreError> {
     let mut until = source.told.end;
-    let mut at = connection.prepare_cached(
-        "SELECT incarnations FROM frames
-         WHERE game = ?1 AND reporter = ?2 AND incarnation = ?3 AND frame = ?4 ORDER BY version DESC LIMIT 1",
-    )?;
     for fence in &fences.0 {
         let frame = fence.cut_frame.max(source.told.start);
         if frame >= until {
             continue;
         }
-        let whose = params![game.to_string(), source.reporter.number(), source.incarnation, frame];
-        let mut rows = at.query(whose)?;
-        let incarnations: Option<Vec<u8>> = rows.next()?.map(|row| row.get(0)).transpose()?;
-        if incarnations.is_none_or(|incarnations| fences.is_void(frame, &incarnations)) {
+        let is_void = connection.first(
+            "SELECT incarnations FROM frames
+             WHERE game = ?1 AND reporter = ?2 AND incarnation = ?3 AND frame = ?4 ORDER BY version DESC LIMIT 1",
+            &values![&game.to_string(), source.reporter.number(), source.incarnation, frame],
+            |row| Ok(fences.is_void(frame, row.get(0)?)),
+        )?;
+        if is_void.unwrap_or(true) {
             until = frame;
         }
     }
@@ -134,7 +128,7 @@ fn first_void(
 
 /// The frames' inputs from the first one of a range on, until one that nobody told of.
 fn without_hole(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     (sources, fences): (&[Source], &Fences),
     range: Range<Frame>,
@@ -142,30 +136,25 @@ fn without_hole(
     let game = game.to_string();
     let mut found: Vec<Option<Vec<u8>>> = vec![None; range.len()];
     for source in sources {
-        let mut statement = connection.prepare_cached(
+        connection.each(
             "SELECT frame, inputs, incarnations FROM frames
              WHERE game = ?1 AND reporter = ?2 AND incarnation = ?3 AND frame >= ?4 AND frame < ?5
              ORDER BY frame, version",
+            &values![&game, source.reporter.number(), source.incarnation, range.start, range.end],
+            |row| {
+                let frame: Frame = row.get(0)?;
+                if !fences.is_void(frame, row.get(2)?) {
+                    found[(frame - range.start) as usize] = Some(row.get(1)?);
+                }
+                Ok(ControlFlow::Continue(()))
+            },
         )?;
-        let mut rows = statement.query(params![
-            game,
-            source.reporter.number(),
-            source.incarnation,
-            range.start,
-            range.end
-        ])?;
-        while let Some(row) = rows.next()? {
-            let frame: Frame = row.get(0)?;
-            if !fences.is_void(frame, row.get_ref(2)?.as_blob().unwrap_or_default()) {
-                found[(frame - range.start) as usize] = Some(row.get(1)?);
-            }
-        }
     }
     Ok(found.into_iter().map_while(|inputs| inputs).collect())
 }
 
 /// Every frame before this one is durable.
-fn end(connection: &Connection, game: GameId, known: (&[Source], &Fences)) -> Result<Frame, StoreError> {
+fn end(connection: &mut Connection, game: GameId, known: (&[Source], &Fences)) -> Result<Frame, StoreError> {
     let (sources, _) = known;
     let mut end = 0;
     // How far each page's record goes is kept, so a long game takes no longer than a short one.
@@ -182,7 +171,7 @@ fn end(connection: &Connection, game: GameId, known: (&[Source], &Fences)) -> Re
     }
 }
 
-pub(crate) fn history(connection: &Connection, game: GameId) -> Result<History, StoreError> {
+pub(crate) fn history(connection: &mut Connection, game: GameId) -> Result<History, StoreError> {
     let fences = fences(connection, game)?;
     let sources = sources(connection, game, &fences)?;
     let known = (sources.as_slice(), &fences);
@@ -193,7 +182,7 @@ pub(crate) fn history(connection: &Connection, game: GameId) -> Result<History, 
 
 /// The inputs of consecutive frames, as many as `limit` bytes hold.
 pub(crate) fn inputs(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     from: Frame,
     limit: usize,

@@ -1,20 +1,26 @@
-//! What must last: visits, games, and the record of play, in SQLite.
+//! What must last: visits, games, and the record of play, in SQLite or in Postgres.
 //!
 //! One thread writes. It takes everything that waits in its queue, does it in one transaction, commits, and only
 //! then answers: a burst of batches costs one sync of the disk, and an answer means that what was asked survives
-//! `kill -9` and a power loss (D1). Readers have connections of their own; in WAL mode they neither wait for the
-//! writer nor hold it up, so an export is safe while collection goes on (D4).
+//! `kill -9` and a power loss (D1). Readers have connections of their own; they neither wait for the writer nor hold it
+//! up, so an export is safe while collection goes on (D4).
+//!
+//! Both databases are spoken to in the same words, and one suite of tests holds for both. A folder with SQLite is one
+//! server's; a Postgres database may be several's (C1).
 
 mod apply;
 mod batch;
+mod database;
 mod error;
 mod files;
 mod forget;
 mod inputs;
 mod live;
+mod location;
 mod path;
 mod read;
 mod rows;
+mod schema;
 mod visit_events;
 mod writer;
 
@@ -29,10 +35,16 @@ use tokio::sync::oneshot;
 use wire::batch::{BatchAcknowledgement, RecordBatch};
 
 pub use apply::Write;
+use database::Connection;
+pub use database::DatabaseError;
+use database::postgres::Postgres;
+pub use database::postgres::{DatabaseUrl, UrlError};
+use database::sqlite::Sqlite;
 pub use error::StoreError;
 pub use forget::{Forget, Forgotten};
 pub use inputs::{FenceRow, Fences, HISTORY_ROWS, History};
 pub use live::{LiveGame, LiveGames};
+pub use location::Location;
 pub use path::{InCondition, PathRow};
 pub use read::Reader;
 pub use rows::{
@@ -40,7 +52,7 @@ pub use rows::{
     VisitRow,
 };
 pub use visit_events::{VisitEvent, VisitEvents};
-use writer::{Job, Writer};
+use writer::{Writer, job};
 
 /// The database's name within the data folder.
 pub const DATABASE: &str = "interplay.sqlite";
@@ -56,8 +68,11 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Says where this server listens, for other programs that want something of the folder.
-    fn announce(&self, server: SocketAddr) -> io::Result<()> {
+    /// Says where this server listens: whoever wants something of the folder is told by [`StoreError::InUse`].
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn announce(&self, server: SocketAddr) -> io::Result<()> {
         let mut file = &*self.file;
         file.set_len(0)?;
         file.seek(io::SeekFrom::Start(0))?;
@@ -90,22 +105,44 @@ pub fn lock(folder: &Path) -> Result<FolderLock, StoreError> {
 #[derive(Clone)]
 pub struct Store {
     writer: Writer,
-    path: PathBuf,
+    /// SQLite's file, if it is that.
+    path: Option<PathBuf>,
     /// Held while the folder is this server's.
     lock: Option<FolderLock>,
 }
 
 impl Store {
-    /// Opens the data folder, making both it and the database where they are missing.
+    /// Opens what is at a location, making the data folder and the database in it where they are missing. No other server may
+    /// write there while this lives.
     ///
     /// # Errors
-    /// Names the path and the cure.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let lock = lock(folder)?;
-        let path = folder.join(DATABASE);
-        let connection = rusqlite::Connection::open(&path)
-            .map_err(|source| StoreError::Open { path: path.clone(), source })?;
-        Ok(Self { writer: Writer::start(connection, &path)?, path, lock: Some(lock) })
+    /// Names the location and the cure.
+    pub fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
+        match location.into() {
+            Location::Folder(folder) => {
+                let lock = lock(&folder)?;
+                let path = folder.join(DATABASE);
+                let open = {
+                    let path = path.clone();
+                    move || Sqlite::open(&path).map(Connection::Sqlite)
+                };
+                Ok(Self { writer: Writer::start(open)?, path: Some(path), lock: Some(lock) })
+            }
+            Location::Postgres(url) => Self::on_postgres(url, true),
+        }
+    }
+
+    /// Opens a database that others may write to at the same time.
+    ///
+    /// # Errors
+    /// Names the database and the cure.
+    pub fn open_shared(url: DatabaseUrl) -> Result<Self, StoreError> {
+        Self::on_postgres(url, false)
+    }
+
+    fn on_postgres(url: DatabaseUrl, alone: bool) -> Result<Self, StoreError> {
+        let open = move || Ok(Connection::Postgres(Box::new(Postgres::open(url, alone)?)));
+        Ok(Self { writer: Writer::start(open)?, path: None, lock: None })
     }
 
     /// A store on a connection that the caller has made: for tests that put a layer of their own under it.
@@ -113,10 +150,12 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn from_connection(connection: rusqlite::Connection, path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { writer: Writer::start(connection, path)?, path: path.to_owned(), lock: None })
+        let (path, own) = (path.to_owned(), Some(path.to_owned()));
+        let writer = Writer::start(move || Sqlite::over(connection, &path).map(Connection::Sqlite))?;
+        Ok(Self { writer, path: own, lock: None })
     }
 
-    /// Says where this server listens: whoever wants something of the folder is told by [`StoreError::InUse`].
+    /// As [`FolderLock::announce`], when this has the folder.
     ///
     /// # Errors
     /// When the folder cannot be written to.
@@ -124,13 +163,13 @@ impl Store {
         self.lock.as_ref().map_or(Ok(()), |lock| lock.announce(server))
     }
 
-    /// Does a job on the writer's thread and answers when it is durable.
+    /// Does a job on the writer's thread and answers when it is durable. It may be done several times, of which one counts.
     async fn write<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.writer.send(Job::new(job, answer)).await?;
+        self.writer.send(job(work, answer)).await?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -163,7 +202,7 @@ impl Store {
     /// is a second longer.
     pub fn beat(&self, at: WallTime) {
         let (answer, _) = oneshot::channel();
-        self.writer.offer(Job::new(move |connection| live::beat(connection, at), answer));
+        self.writer.offer(job(move |connection| live::beat(connection, at), answer));
     }
 
     /// What is to be told of an experiment's visits that have ended: what is due, and when there is more.
@@ -187,7 +226,7 @@ impl Store {
         self.write(move |connection| visit_events::delete(connection, &ids)).await
     }
 
-    /// The games that were on when the folder's last server ended, and when that was.
+    /// The games that were on when the last server ended, and when that was.
     ///
     /// # Errors
     /// The database's.
@@ -273,13 +312,33 @@ impl Store {
         self.write(move |connection| rows::insert_environment(connection, &sha256, &prepared)).await
     }
 
-    /// The visits that an id names: one itself, a participant's, or a person's by what a platform calls it. Those that are
-    /// forgotten are not among them.
+    /// Keeps a file that an experiment's texts show. `kind` is what its name ends with.
     ///
     /// # Errors
     /// The database's.
-    pub async fn visits_of(&self, id: String) -> Result<Vec<VisitId>, StoreError> {
-        self.write(move |connection| forget::visits_of(connection, &id)).await
+    pub async fn put_file(
+        &self,
+        sha256: String,
+        kind: &'static str,
+        content: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| files::insert(connection, (&sha256, kind), &content)).await
+    }
+
+    /// The visits that any of some names is of: their own, their participant's, or that under which a platform's person is known
+    /// (as in [`NewVisit::person`]). Those that are forgotten are not among them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn visits_of(&self, names: Vec<String>) -> Result<Vec<VisitId>, StoreError> {
+        self.write(move |connection| {
+            let mut visits = Vec::new();
+            for name in &names {
+                visits.extend(forget::visits_of(connection, name)?);
+            }
+            Ok(visits)
+        })
+        .await
     }
 
     /// Deletes what was written down of a visit (D5). Says what was there.
@@ -295,34 +354,15 @@ impl Store {
         self.write(move |connection| forget::visit(connection, visit, forget, at)).await
     }
 
-    /// Sees to it that nothing of what was deleted is left in the database's files. While somebody reads for long it may not come to
-    /// that: then it is done when a server is started the next time.
+    /// Sees to it that nothing of what was deleted is left in SQLite's files. While somebody reads for long it may not come to
+    /// that: then it is done when a server is started the next time. Postgres cleans up by itself, in its own time.
     ///
     /// # Errors
     /// The database's.
     pub async fn scrub(&self) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        // The pages themselves were overwritten when they were deleted (`secure_delete`); the log still has the old ones.
-        let scrubbed = tokio::task::spawn_blocking(move || -> Result<(), StoreError> {
-            let connection = rusqlite::Connection::open(&path)?;
-            connection.busy_timeout(writer::BUSY)?;
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-            Ok(())
-        });
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let scrubbed = tokio::task::spawn_blocking(move || database::sqlite::scrub(&path));
         scrubbed.await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Keeps a file that an experiment's texts show. `kind` is what its name ends with.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn put_file(
-        &self,
-        sha256: String,
-        kind: &'static str,
-        content: Vec<u8>,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection| files::insert(connection, (&sha256, kind), &content)).await
     }
 
     /// Answers when everything that was asked before is durable.

@@ -1,8 +1,8 @@
 //! Games that are on, as a server left them that was killed (P6).
 
 use base::{GameId, VisitId, WallTime};
-use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::database::{Connection, values};
 use crate::rows::{parse, time, wall_time};
 use crate::{StoreError, forget};
 
@@ -31,56 +31,49 @@ pub struct LiveGame {
 }
 
 pub(crate) fn save(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     state: Option<&str>,
     at: WallTime,
 ) -> Result<(), StoreError> {
-    let id = game.to_string();
-    match state {
-        Some(state) => {
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO live_games VALUES (?1, ?2, ?3)")?
-                .execute(params![id, state, time(at)])?;
-            Ok(())
-        }
-        None => {
-            connection.prepare_cached("DELETE FROM live_games WHERE game = ?1")?.execute([id])?;
-            forget::game_is_over(connection, game)
-        }
-    }
-}
-
-pub(crate) fn beat(connection: &Connection, at: WallTime) -> Result<(), StoreError> {
-    connection.prepare_cached("INSERT OR REPLACE INTO alive VALUES (0, ?1)")?.execute([time(at)])?;
+    let id = &game.to_string();
+    let Some(state) = state else {
+        connection.execute("DELETE FROM live_games WHERE game = ?1", &values![id])?;
+        return forget::game_is_over(connection, game);
+    };
+    connection.execute(
+        "INSERT INTO live_games VALUES (?1, ?2, ?3)
+         ON CONFLICT (game) DO UPDATE SET state = excluded.state, saved = excluded.saved",
+        &values![id, state, time(at)],
+    )?;
     Ok(())
 }
 
-pub(crate) fn all(connection: &Connection) -> Result<LiveGames, StoreError> {
-    let alive = connection.query_row("SELECT at FROM alive", [], |row| row.get(0)).optional()?;
-    let mut statement = connection.prepare(
-        "SELECT game, experiment, state, saved FROM live_games JOIN games USING (game)
-         ORDER BY saved, game",
-    )?;
-    let mut seats = connection
-        .prepare("SELECT CASE WHEN reason IS NULL THEN visit END FROM seats WHERE game = ?1 ORDER BY seat")?;
-    let mut rows = statement.query([])?;
-    let mut games = Vec::new();
-    while let Some(row) = rows.next()? {
-        let game: GameId = parse(row, 0, "game")?;
-        let mut live = LiveGame {
-            game,
+pub(crate) fn beat(connection: &mut Connection, at: WallTime) -> Result<(), StoreError> {
+    let sql = "INSERT INTO alive VALUES (0, ?1) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+    connection.execute(sql, &values![time(at)])?;
+    Ok(())
+}
+
+pub(crate) fn all(connection: &mut Connection) -> Result<LiveGames, StoreError> {
+    let alive = connection.first("SELECT at FROM alive", &[], |row| row.get(0))?;
+    let sql = "SELECT game, experiment, state, saved FROM live_games JOIN games USING (game)
+               ORDER BY saved, game";
+    let mut games = connection.all(sql, &[], |row| {
+        Ok(LiveGame {
+            game: parse(row, 0, "game")?,
             experiment: row.get(1)?,
             state: row.get(2)?,
             saved: wall_time(row.get(3)?),
             seats: Vec::new(),
-        };
-        let mut rows = seats.query([game.to_string()])?;
-        while let Some(row) = rows.next()? {
-            let here = row.get_ref(0)? != rusqlite::types::ValueRef::Null;
-            live.seats.push(here.then(|| parse(row, 0, "visit")).transpose()?);
-        }
-        games.push(live);
+        })
+    })?;
+    let sql = "SELECT CASE WHEN reason IS NULL THEN visit END FROM seats WHERE game = ?1 ORDER BY seat";
+    for live in &mut games {
+        live.seats = connection.all(sql, &values![&live.game.to_string()], |row| {
+            let here = row.get::<Option<&str>>(0)?.is_some();
+            here.then(|| parse(row, 0, "visit")).transpose()
+        })?;
     }
     Ok(LiveGames { games, alive: alive.map(wall_time) })
 }

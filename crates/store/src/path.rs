@@ -1,16 +1,16 @@
 //! What visits come to on their way, and in which condition they are (S1).
 
 use base::{VisitId, WallTime};
-use rusqlite::{Connection, params};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use wire::control::VisitEnding;
 
 use crate::StoreError;
-use crate::rows::{named, parse, time, wall_time};
+use crate::database::{Connection, values};
+use crate::rows::{json, named, parse, time, wall_time};
 
 /// Something that a visit came to.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema/5.sql")]
+#[expect(missing_docs, reason = "the columns of schema/sqlite/5.sql")]
 pub struct PathRow {
     pub visit: VisitId,
     pub kind: String,
@@ -33,36 +33,35 @@ pub struct InCondition {
 }
 
 pub(crate) fn insert(
-    connection: &Connection,
+    connection: &mut Connection,
     visit: VisitId,
     (kind, name): (&str, &str),
     detail: &Value,
     at: WallTime,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT INTO path (visit, kind, name, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![visit.to_string(), kind, name, detail.to_string(), time(at)])?;
+    connection.execute(
+        "INSERT INTO path (visit, kind, name, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        &values![&visit.to_string(), kind, name, &detail.to_string(), time(at)],
+    )?;
     Ok(())
 }
 
-/// Every visit of an experiment that is in a condition, of whatever version.
+/// Every visit of an experiment that is in a condition, of whatever version; scripted participants are in none.
 pub(crate) fn in_conditions(
-    connection: &Connection,
+    connection: &mut Connection,
     experiment: &str,
 ) -> Result<Vec<InCondition>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT visit, condition, ended, changed FROM visits
-         WHERE experiment = ?1 AND condition IS NOT NULL AND json_extract(entry, '$.bot') IS NULL ORDER BY visit",
-    )?;
-    let mut rows = statement.query([experiment])?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.next()? {
-        all.push(InCondition {
+    let sql = "SELECT visit, condition, ended, changed, entry FROM visits
+               WHERE experiment = ?1 AND condition IS NOT NULL ORDER BY visit";
+    let all = connection.all(sql, &values![experiment], |row| {
+        let entry: Map<String, Value> = json(row, 4, "entry")?;
+        let counted = InCondition {
             visit: parse(row, 0, "visit")?,
             condition: row.get(1)?,
             ended: named(row, 2, "ending")?,
             changed: wall_time(row.get(3)?),
-        });
-    }
-    Ok(all)
+        };
+        Ok(entry.get("bot").is_none_or(Value::is_null).then_some(counted))
+    })?;
+    Ok(all.into_iter().flatten().collect())
 }

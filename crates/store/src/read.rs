@@ -1,54 +1,54 @@
 //! Reading, beside a server that may be writing.
 
-use std::path::Path;
+use std::cell::RefCell;
 
 use base::{Frame, GameId, SeatSet, StateHash, VisitId};
-use rusqlite::{Connection, OpenFlags, Row, params};
 use wire::control::TerminationReason;
 
+use crate::database::postgres::Postgres;
+use crate::database::sqlite::Sqlite;
+use crate::database::{Connection, Row, Value, values};
 use crate::inputs::{self, Fences};
 use crate::rows::{self, json, named, parse, seat, wall_time};
 use crate::{
-    AnswerRow, DATABASE, FrameRow, GameRow, NewGame, PathRow, PlayEventRow, SeatEnding, ServerEventRow,
-    StoreError, VisitRow,
+    AnswerRow, DATABASE, FrameRow, GameRow, Location, NewGame, PathRow, PlayEventRow, SeatEnding,
+    ServerEventRow, StoreError, VisitRow,
 };
 
 /// A consistent view of the store as it was when this was opened.
 pub struct Reader {
-    connection: Connection,
+    connection: RefCell<Connection>,
     /// Its schema: a server of this release brings it up to date, and none may have run on it.
     version: u32,
 }
 
 impl Reader {
-    /// Opens a data folder for reading only.
+    /// Opens what is at a location for reading only. Waits for it, as everything here does: a task of an asynchronous runtime
+    /// must not call it, but a thread for what blocks.
     ///
     /// # Errors
-    /// Names the path and the cure.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join(DATABASE);
-        let open = |source| StoreError::Open { path: path.clone(), source };
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(open)?;
-        // One transaction for all that is read: rows that come meanwhile belong to the next export.
-        connection.execute_batch("BEGIN; SELECT game FROM games LIMIT 1;").map_err(open)?;
-        let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
-        Ok(Self { connection, version })
+    /// Names the location and the cure.
+    pub fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
+        let (connection, version) = match location.into() {
+            Location::Folder(folder) => {
+                let (sqlite, version) = Sqlite::open_to_read(&folder.join(DATABASE))?;
+                (Connection::Sqlite(sqlite), version)
+            }
+            Location::Postgres(url) => {
+                let (postgres, version) = Postgres::open_to_read(url)?;
+                (Connection::Postgres(Box::new(postgres)), version)
+            }
+        };
+        Ok(Self { connection: RefCell::new(connection), version })
     }
 
     pub(crate) fn all<T>(
         &self,
         sql: &str,
-        parameters: impl rusqlite::Params,
+        values: &[Value<'_>],
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(parameters)?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next()? {
-            all.push(read(row)?);
-        }
-        Ok(all)
+        self.connection.borrow_mut().all(sql, values, read)
     }
 
     /// Every visit, in the order of their coming, those included whose data are deleted.
@@ -57,12 +57,12 @@ impl Reader {
     /// The database's.
     pub fn visits(&self) -> Result<Vec<VisitRow>, StoreError> {
         let progress = if self.version < 4 { "NULL" } else { "progress" };
-        let deleted = if self.version < 7 { "0" } else { "deleted IS NOT NULL" };
+        let deleted = if self.version < 7 { "0" } else { rows::IS_DELETED };
         let sql = format!(
             "SELECT {}, {progress}, {deleted} FROM visits ORDER BY created, visit",
             rows::VISIT_COLUMNS
         );
-        self.all(&sql, [], rows::visit_from)
+        self.all(&sql, &[], rows::visit_from)
     }
 
     /// What every visit came to on its way, in order: one visit after another, as they came.
@@ -75,7 +75,7 @@ impl Reader {
         }
         let sql = "SELECT visit, kind, name, detail, at FROM path JOIN visits USING (visit)
                    ORDER BY created, visit, id";
-        self.all(sql, [], |row| {
+        self.all(sql, &[], |row| {
             Ok(PathRow {
                 visit: parse(row, 0, "visit")?,
                 kind: row.get(1)?,
@@ -95,7 +95,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let sql = "SELECT visit, scene, field, answer, at FROM answers ORDER BY at, visit, scene, field";
-        self.all(sql, [], |row| {
+        self.all(sql, &[], |row| {
             Ok(AnswerRow {
                 visit: parse(row, 0, "visit")?,
                 scene: row.get(1)?,
@@ -116,7 +116,7 @@ impl Reader {
             "SELECT game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules, input_size,
                     created, {cancelled}, {options} FROM games ORDER BY created, game"
         );
-        let mut games = self.all(&sql, [], |row| {
+        let mut games = self.all(&sql, &[], |row| {
             let seed: String = row.get(6)?;
             let seed = u64::from_str_radix(&seed, 16)
                 .map_err(|_| StoreError::Unreadable { what: "seed", value: seed })?;
@@ -130,7 +130,7 @@ impl Reader {
                 epoch: row.get(5)?,
                 seed,
                 rules: json(row, 7, "rules")?,
-                input_size: row.get::<_, u32>(8)? as usize,
+                input_size: row.get::<u32>(8)? as usize,
                 seats: Vec::new(),
                 created: wall_time(row.get(9)?),
             };
@@ -138,7 +138,7 @@ impl Reader {
         })?;
         let sql = "SELECT visit, reason, frame, ended, is_partial FROM seats WHERE game = ?1 ORDER BY seat";
         for game in &mut games {
-            let seats = self.all(sql, [game.game.game.to_string()], |row| {
+            let seats = self.all(sql, &values![&game.game.game.to_string()], |row| {
                 let ending =
                     named(row, 1, "termination reason")?.map(|reason| ending(row, reason)).transpose()?;
                 Ok((parse::<VisitId>(row, 0, "visit")?, ending))
@@ -157,7 +157,7 @@ impl Reader {
             "SELECT reporter, incarnation, frame, version, inputs, filled, hash, simulated_ms, shown_ms,
                    predicted, rollback_depth, incarnations FROM frames WHERE game = ?1
                    ORDER BY frame, reporter, incarnation, version";
-        self.all(sql, [game.to_string()], |row| {
+        self.all(sql, &values![&game.to_string()], |row| {
             Ok(FrameRow {
                 reporter: seat(row.get(0)?)?,
                 incarnation: row.get(1)?,
@@ -165,7 +165,7 @@ impl Reader {
                 version: row.get(3)?,
                 inputs: row.get(4)?,
                 filled: SeatSet(row.get(5)?),
-                hash: StateHash(row.get::<_, i64>(6)?.cast_unsigned()),
+                hash: StateHash(row.get::<i64>(6)?.cast_unsigned()),
                 simulated_ms: row.get(7)?,
                 shown_ms: row.get(8)?,
                 predicted: SeatSet(row.get(9)?),
@@ -180,7 +180,11 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn fences(&self, game: GameId) -> Result<Fences, StoreError> {
-        if self.version >= 2 { inputs::fences(&self.connection, game) } else { Ok(Fences::default()) }
+        if self.version >= 2 {
+            inputs::fences(&mut self.connection.borrow_mut(), game)
+        } else {
+            Ok(Fences::default())
+        }
     }
 
     /// All seats' confirmed inputs, frame after frame, from a frame on: as many whole frames as `limit` bytes hold,
@@ -189,7 +193,7 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn inputs(&self, game: GameId, from: Frame, limit: usize) -> Result<Vec<u8>, StoreError> {
-        inputs::inputs(&self.connection, game, from, limit)
+        inputs::inputs(&mut self.connection.borrow_mut(), game, from, limit)
     }
 
     /// What happened at the seats of a game.
@@ -199,7 +203,7 @@ impl Reader {
     pub fn play_events(&self, game: GameId) -> Result<Vec<PlayEventRow>, StoreError> {
         let sql = "SELECT reporter, incarnation, number, frame, ms, event FROM play_events WHERE game = ?1
                    ORDER BY reporter, incarnation, number";
-        self.all(sql, [game.to_string()], |row| {
+        self.all(sql, &values![&game.to_string()], |row| {
             Ok(PlayEventRow {
                 reporter: seat(row.get(0)?)?,
                 incarnation: row.get(1)?,
@@ -217,9 +221,9 @@ impl Reader {
     /// The database's.
     pub fn server_events(&self, game: GameId) -> Result<Vec<ServerEventRow>, StoreError> {
         let sql = "SELECT seat, kind, detail, at FROM server_events WHERE game = ?1 ORDER BY id";
-        self.all(sql, [game.to_string()], |row| {
+        self.all(sql, &values![&game.to_string()], |row| {
             Ok(ServerEventRow {
-                seat: row.get::<_, Option<u8>>(0)?.map(seat).transpose()?,
+                seat: row.get::<Option<u8>>(0)?.map(seat).transpose()?,
                 kind: row.get(1)?,
                 detail: json(row, 2, "detail")?,
                 at: wall_time(row.get(3)?),
@@ -232,8 +236,7 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub fn environment(&self, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT prepared FROM environments WHERE sha256 = ?1";
-        Ok(self.all(sql, params![sha256], |row| Ok(row.get(0)?))?.pop())
+        rows::environment(&mut self.connection.borrow_mut(), sha256)
     }
 }
 

@@ -3,13 +3,13 @@
 use std::str::FromStr;
 
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 use wire::batch::PlayEvent;
 use wire::control::{GameRules, TerminationReason, VisitEnding};
 use wire::form::Answers;
 
 use crate::StoreError;
+use crate::database::{Connection, Row, values};
 
 /// Somebody comes.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ pub struct SeatEnding {
 
 /// A frame as a seat reported it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema/1.sql")]
+#[expect(missing_docs, reason = "the columns of schema/sqlite/1.sql")]
 pub struct FrameRow {
     pub reporter: Seat,
     pub incarnation: u8,
@@ -139,7 +139,7 @@ pub struct FrameRow {
 
 /// An answer.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema/3.sql")]
+#[expect(missing_docs, reason = "the columns of schema/sqlite/3.sql")]
 pub struct AnswerRow {
     pub visit: VisitId,
     pub scene: String,
@@ -150,7 +150,7 @@ pub struct AnswerRow {
 
 /// Something that happened at a seat.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema/1.sql")]
+#[expect(missing_docs, reason = "the columns of schema/sqlite/1.sql")]
 pub struct PlayEventRow {
     pub reporter: Seat,
     pub incarnation: u8,
@@ -162,7 +162,7 @@ pub struct PlayEventRow {
 
 /// Something that the server saw or was told.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "the columns of schema/1.sql")]
+#[expect(missing_docs, reason = "the columns of schema/sqlite/1.sql")]
 pub struct ServerEventRow {
     pub seat: Option<Seat>,
     pub kind: String,
@@ -213,37 +213,37 @@ pub(crate) fn wall_time(millis: i64) -> WallTime {
 
 /// The visit that the person has already, if there is one; nothing is written then.
 pub(crate) fn insert_visit(
-    connection: &Connection,
+    connection: &mut Connection,
     visit: &NewVisit,
 ) -> Result<Option<VisitRow>, StoreError> {
-    if let Some(person) = &visit.person {
-        let sql = format!(
-            "SELECT {VISIT_COLUMNS}, progress, deleted IS NOT NULL FROM visits WHERE experiment = ?1 AND person = ?2"
-        );
-        let mut found = connection.prepare_cached(&sql)?;
-        let mut rows = found.query([&visit.experiment, person])?;
-        if let Some(row) = rows.next()? {
-            return visit_from(row).map(Some);
-        }
-    }
-    connection
-        .prepare_cached(
-            "INSERT INTO visits (visit, participant, experiment, experiment_sha256, entry, scene, created, person)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)",
-        )?
-        .execute(params![
-            visit.visit.to_string(),
-            visit.participant.to_string(),
-            visit.experiment,
-            visit.experiment_sha256,
-            Value::Object(visit.entry.clone()).to_string(),
+    // Inserted first and looked for afterwards, so that of two that come at once one finds the other.
+    let inserted = connection.execute(
+        "INSERT INTO visits (visit, participant, experiment, experiment_sha256, entry, scene, created, person)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7)
+         ON CONFLICT (experiment, person) WHERE person IS NOT NULL DO NOTHING",
+        &values![
+            &visit.visit.to_string(),
+            &visit.participant.to_string(),
+            &visit.experiment,
+            &visit.experiment_sha256,
+            &Value::Object(visit.entry.clone()).to_string(),
             time(visit.created),
-            visit.person,
-        ])?;
-    Ok(None)
+            visit.person.as_ref(),
+        ],
+    )?;
+    if inserted > 0 {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT {VISIT_COLUMNS}, progress, {IS_DELETED} FROM visits WHERE experiment = ?1 AND person = ?2"
+    );
+    connection.first(&sql, &values![&visit.experiment, visit.person.as_ref()], visit_from)
 }
 
-/// The columns that every version of the schema has; [`visit_from`] wants `progress` and whether it is deleted behind them.
+/// Whether everything was deleted that was written down of a visit.
+pub(crate) const IS_DELETED: &str = "CASE WHEN deleted IS NULL THEN 0 ELSE 1 END";
+
+/// The columns that every version of the schema has; [`visit_from`] wants `progress` and [`IS_DELETED`] behind them.
 pub(crate) const VISIT_COLUMNS: &str =
     "visit, participant, experiment, experiment_sha256, entry, scene, ended, created";
 
@@ -262,209 +262,185 @@ pub(crate) fn visit_from(row: &Row<'_>) -> Result<VisitRow, StoreError> {
     })
 }
 
-pub(crate) fn visit(connection: &Connection, visit: VisitId) -> Result<Option<VisitRow>, StoreError> {
-    let sql = format!("SELECT {VISIT_COLUMNS}, progress, deleted IS NOT NULL FROM visits WHERE visit = ?1");
-    let mut found = connection.prepare_cached(&sql)?;
-    let mut rows = found.query([visit.to_string()])?;
-    rows.next()?.map(visit_from).transpose()
+pub(crate) fn visit(connection: &mut Connection, visit: VisitId) -> Result<Option<VisitRow>, StoreError> {
+    let sql = format!("SELECT {VISIT_COLUMNS}, progress, {IS_DELETED} FROM visits WHERE visit = ?1");
+    connection.first(&sql, &values![&visit.to_string()], visit_from)
 }
 
 pub(crate) fn set_progress(
-    connection: &Connection,
+    connection: &mut Connection,
     visit: VisitId,
     (scene, ended): (u32, Option<VisitEnding>),
     condition: Option<&str>,
     progress: &str,
     at: WallTime,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE visits SET scene = ?2, ended = ?3, condition = ?4, progress = ?5, changed = ?6
-               WHERE visit = ?1";
-    connection.prepare_cached(sql)?.execute(params![
-        visit.to_string(),
-        scene,
-        ended.map(VisitEnding::name),
-        condition,
-        progress,
-        time(at),
-    ])?;
+    connection.execute(
+        "UPDATE visits SET scene = ?2, ended = ?3, condition = ?4, progress = ?5, changed = ?6
+         WHERE visit = ?1",
+        &values![&visit.to_string(), scene, ended.map(VisitEnding::name), condition, progress, time(at)],
+    )?;
     Ok(())
 }
 
-pub(crate) fn insert_game(connection: &Connection, new: &NewGame) -> Result<(), StoreError> {
-    let game = new.game.to_string();
+pub(crate) fn insert_game(connection: &mut Connection, new: &NewGame) -> Result<(), StoreError> {
+    let game = &new.game.to_string();
     let rules = serde_json::to_string(&new.rules)
         .map_err(|error| StoreError::Unreadable { what: "rules", value: error.to_string() })?;
     let options = serde_json::to_string(&new.options)
         .map_err(|error| StoreError::Unreadable { what: "options", value: error.to_string() })?;
-    connection
-        .prepare_cached(
-            "INSERT INTO games (game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules,
-                                input_size, created, options)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
+    connection.execute(
+        "INSERT INTO games (game, experiment, experiment_sha256, scene, environment_sha256, epoch, seed, rules,
+                            input_size, created, options)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        &values![
             game,
-            new.experiment,
-            new.experiment_sha256,
-            new.scene,
-            new.environment_sha256,
+            &new.experiment,
+            &new.experiment_sha256,
+            &new.scene,
+            &new.environment_sha256,
             new.epoch,
-            format!("{:016x}", new.seed),
-            rules,
+            &format!("{:016x}", new.seed),
+            &rules,
             new.input_size as u32,
             time(new.created),
-            options,
-        ])?;
-    let mut insert =
-        connection.prepare_cached("INSERT INTO seats (game, seat, visit) VALUES (?1, ?2, ?3)")?;
-    for (seat, visit) in (0_u32..).zip(&new.seats) {
-        insert.execute(params![game, seat, visit.to_string()])?;
-    }
-    Ok(())
+            &options,
+        ],
+    )?;
+    let visits: Vec<_> = new.seats.iter().map(ToString::to_string).collect();
+    let rows: Vec<_> = (0_u32..).zip(&visits).map(|(seat, visit)| values![game, seat, visit]).collect();
+    connection.execute_each("INSERT INTO seats (game, seat, visit) VALUES (?1, ?2, ?3)", &rows)
 }
 
-pub(crate) fn cancel_game(connection: &Connection, game: GameId, at: WallTime) -> Result<(), StoreError> {
-    let game = game.to_string();
-    connection.prepare_cached("UPDATE games SET cancelled = 1 WHERE game = ?1")?.execute([&game])?;
-    connection
-        .prepare_cached(
-            "UPDATE seats SET reason = 'left', frame = 0, ended = ?2, is_partial = 1
-             WHERE game = ?1 AND reason IS NULL",
-        )?
-        .execute(params![game, time(at)])?;
+pub(crate) fn cancel_game(connection: &mut Connection, game: GameId, at: WallTime) -> Result<(), StoreError> {
+    let game = &game.to_string();
+    connection.execute("UPDATE games SET cancelled = 1 WHERE game = ?1", &values![game])?;
+    connection.execute(
+        "UPDATE seats SET reason = 'left', frame = 0, ended = ?2, is_partial = 1
+         WHERE game = ?1 AND reason IS NULL",
+        &values![game, time(at)],
+    )?;
     Ok(())
 }
 
 pub(crate) fn seat_of(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     visit: VisitId,
 ) -> Result<Option<SeatRow>, StoreError> {
-    let found = connection
-        .prepare_cached(
-            "SELECT seat, (SELECT count(*) FROM seats WHERE game = ?1), input_size
-             FROM seats JOIN games USING (game) JOIN visits USING (visit)
-             WHERE game = ?1 AND visit = ?2 AND deleted IS NULL",
-        )?
-        .query_row([game.to_string(), visit.to_string()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, u32>(2)?))
-        })
-        .optional()?;
-    let Some((number, seats, input_size)) = found else { return Ok(None) };
-    Ok(Some(SeatRow { seat: seat(number)?, seats, input_size: input_size as usize }))
+    connection.first(
+        "SELECT seat, (SELECT count(*) FROM seats WHERE game = ?1), input_size
+         FROM seats JOIN games USING (game) JOIN visits USING (visit)
+         WHERE game = ?1 AND visit = ?2 AND deleted IS NULL",
+        &values![&game.to_string(), &visit.to_string()],
+        |row| {
+            let (seat, seats) = (seat(row.get(0)?)?, row.get(1)?);
+            Ok(SeatRow { seat, seats, input_size: row.get::<u32>(2)? as usize })
+        },
+    )
 }
 
 /// The game that a visit sits in and that has not ended for it.
 pub(crate) fn open_seat(
-    connection: &Connection,
+    connection: &mut Connection,
     visit: VisitId,
 ) -> Result<Option<(GameId, Seat)>, StoreError> {
-    let mut found = connection
-        .prepare_cached("SELECT game, seat FROM seats WHERE visit = ?1 AND reason IS NULL LIMIT 1")?;
-    let mut rows = found.query([visit.to_string()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((parse(row, 0, "game")?, seat(row.get(1)?)?)))
+    let sql = "SELECT game, seat FROM seats WHERE visit = ?1 AND reason IS NULL LIMIT 1";
+    connection
+        .first(sql, &values![&visit.to_string()], |row| Ok((parse(row, 0, "game")?, seat(row.get(1)?)?)))
 }
 
 pub(crate) fn end_seat(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     seat: Seat,
     ending: SeatEnding,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE seats SET reason = ?3, frame = ?4, ended = ?5, is_partial = ?6
-             WHERE game = ?1 AND seat = ?2 AND reason IS NULL",
-        )?
-        .execute(params![
-            game.to_string(),
+    connection.execute(
+        "UPDATE seats SET reason = ?3, frame = ?4, ended = ?5, is_partial = ?6
+         WHERE game = ?1 AND seat = ?2 AND reason IS NULL",
+        &values![
+            &game.to_string(),
             seat.number(),
             ending.reason.name(),
             ending.frame,
             time(ending.at),
             ending.is_partial,
-        ])?;
+        ],
+    )?;
     Ok(())
 }
 
 pub(crate) fn insert_server_event(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     seat: Option<Seat>,
     kind: &str,
     detail: &Value,
     at: WallTime,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO server_events (game, seat, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![game.to_string(), seat.map(Seat::number), kind, detail.to_string(), time(at)])?;
+    connection.execute(
+        "INSERT INTO server_events (game, seat, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        &values![&game.to_string(), seat.map(Seat::number), kind, &detail.to_string(), time(at)],
+    )?;
     Ok(())
 }
 
 pub(crate) fn put_answers(
-    connection: &Connection,
+    connection: &mut Connection,
     visit: VisitId,
     scene: &str,
     answers: &Answers,
     at: WallTime,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("DELETE FROM answers WHERE visit = ?1 AND scene = ?2")?
-        .execute(params![visit.to_string(), scene])?;
-    let mut put = connection.prepare_cached("INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (field, answer) in answers {
-        put.execute(params![visit.to_string(), scene, field, answer.to_string(), time(at)])?;
-    }
-    Ok(())
+    let visit = &visit.to_string();
+    connection.execute("DELETE FROM answers WHERE visit = ?1 AND scene = ?2", &values![visit, scene])?;
+    let texts: Vec<_> = answers.values().map(ToString::to_string).collect();
+    let rows = answers.keys().zip(&texts).map(|(field, text)| values![visit, scene, field, text, time(at)]);
+    connection.execute_each("INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5)", &rows.collect::<Vec<_>>())
 }
 
 pub(crate) fn put_fence(
-    connection: &Connection,
+    connection: &mut Connection,
     game: GameId,
     seat: Seat,
     incarnation: u8,
     cut_frame: Frame,
 ) -> Result<(), StoreError> {
-    connection.prepare_cached("INSERT OR REPLACE INTO fences VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-        game.to_string(),
-        seat.number(),
-        incarnation,
-        cut_frame
-    ])?;
+    connection.execute(
+        "INSERT INTO fences VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (game, seat, incarnation) DO UPDATE SET cut_frame = excluded.cut_frame",
+        &values![&game.to_string(), seat.number(), incarnation, cut_frame],
+    )?;
     Ok(())
 }
 
 pub(crate) fn insert_experiment(
-    connection: &Connection,
+    connection: &mut Connection,
     sha256: &str,
     experiment: &str,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO experiments VALUES (?1, ?2)")?
-        .execute(params![sha256, experiment])?;
+    let sql = "INSERT INTO experiments VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    connection.execute(sql, &values![sha256, experiment])?;
     Ok(())
 }
 
-pub(crate) fn experiment(connection: &Connection, sha256: &str) -> Result<Option<String>, StoreError> {
-    let mut found = connection.prepare_cached("SELECT experiment FROM experiments WHERE sha256 = ?1")?;
-    Ok(found.query_row([sha256], |row| row.get(0)).optional()?)
+pub(crate) fn experiment(connection: &mut Connection, sha256: &str) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT experiment FROM experiments WHERE sha256 = ?1";
+    connection.first(sql, &values![sha256], |row| row.get(0))
 }
 
 pub(crate) fn insert_environment(
-    connection: &Connection,
+    connection: &mut Connection,
     sha256: &str,
     prepared: &[u8],
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO environments VALUES (?1, ?2)")?
-        .execute(params![sha256, prepared])?;
+    let sql = "INSERT INTO environments VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    connection.execute(sql, &values![sha256, prepared])?;
     Ok(())
 }
 
-pub(crate) fn environment(connection: &Connection, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut found = connection.prepare_cached("SELECT prepared FROM environments WHERE sha256 = ?1")?;
-    Ok(found.query_row([sha256], |row| row.get(0)).optional()?)
+pub(crate) fn environment(connection: &mut Connection, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT prepared FROM environments WHERE sha256 = ?1";
+    connection.first(sql, &values![sha256], |row| row.get(0))
 }

@@ -1,11 +1,11 @@
 //! What the study's own server is to hear of visits that have ended: an outbox, written in the commit that ends the visit.
 
 use base::{ParticipantId, VisitId, WallTime};
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 use wire::control::{Exit, VisitEnding};
 
 use crate::StoreError;
+use crate::database::{Connection, values};
 use crate::rows::{json, named, parse, time, wall_time};
 
 /// A visit has ended, and the study's own server has not answered to that yet.
@@ -41,61 +41,58 @@ pub struct VisitEvents {
 }
 
 pub(crate) fn insert(
-    connection: &Connection,
+    connection: &mut Connection,
     visit: VisitId,
     (ending, exit): (VisitEnding, Option<&Exit>),
     (at, due): (WallTime, WallTime),
 ) -> Result<(), StoreError> {
     let exit = exit.map(serde_json::to_string).transpose();
     let exit = exit.map_err(|error| StoreError::Unreadable { what: "exit", value: error.to_string() })?;
-    connection
-        .prepare_cached(
-            "INSERT INTO visit_events (visit, ending, exit, at, due) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![visit.to_string(), ending.name(), exit, time(at), time(due)])?;
+    connection.execute(
+        "INSERT INTO visit_events (visit, ending, exit, at, due) VALUES (?1, ?2, ?3, ?4, ?5)",
+        &values![&visit.to_string(), ending.name(), exit.as_ref(), time(at), time(due)],
+    )?;
     Ok(())
 }
 
 pub(crate) fn of_experiment(
-    connection: &Connection,
+    connection: &mut Connection,
     experiment: &str,
     now: WallTime,
     limit: u32,
 ) -> Result<VisitEvents, StoreError> {
-    let mut found = connection.prepare_cached(
+    let due = connection.all(
         "SELECT id, visit, coalesce(visit_events.participant, visits.participant),
-                coalesce(visit_events.entry, visits.entry), ending, exit, at, deleted IS NOT NULL
+                coalesce(visit_events.entry, visits.entry), ending, exit, at,
+                CASE WHEN deleted IS NULL THEN 0 ELSE 1 END
          FROM visit_events JOIN visits USING (visit)
          WHERE experiment = ?1 AND due <= ?2 ORDER BY id LIMIT ?3",
+        &values![experiment, time(now), limit],
+        |row| {
+            let has_exit = row.get::<Option<&str>>(5)?.is_some();
+            Ok(VisitEvent {
+                id: row.get(0)?,
+                visit: parse(row, 1, "visit")?,
+                participant: parse(row, 2, "participant")?,
+                entry: json(row, 3, "entry")?,
+                ending: named(row, 4, "ending")?.unwrap_or(VisitEnding::Server),
+                exit: has_exit.then(|| json(row, 5, "exit")).transpose()?,
+                at: wall_time(row.get(6)?),
+                is_deleted: row.get(7)?,
+            })
+        },
     )?;
-    let mut rows = found.query(params![experiment, time(now), limit])?;
-    let mut due = Vec::new();
-    while let Some(row) = rows.next()? {
-        let has_exit = row.get_ref(5)? != rusqlite::types::ValueRef::Null;
-        due.push(VisitEvent {
-            id: row.get(0)?,
-            visit: parse(row, 1, "visit")?,
-            participant: parse(row, 2, "participant")?,
-            entry: json(row, 3, "entry")?,
-            ending: named(row, 4, "ending")?.unwrap_or(VisitEnding::Server),
-            exit: has_exit.then(|| json(row, 5, "exit")).transpose()?,
-            at: wall_time(row.get(6)?),
-            is_deleted: row.get(7)?,
-        });
-    }
-    let mut later = connection.prepare_cached(
+    let found = connection.first(
         "SELECT min(CASE WHEN due > ?2 THEN due END), count(*) FROM visit_events JOIN visits USING (visit)
          WHERE experiment = ?1",
+        &values![experiment, time(now)],
+        |row| Ok((row.get::<Option<_>>(0)?, row.get(1)?)),
     )?;
-    let found = later.query_row(params![experiment, time(now)], |row| Ok((row.get(0)?, row.get(1)?)));
-    let (next, waiting) = found.optional()?.unwrap_or((None, 0));
+    let (next, waiting) = found.unwrap_or((None, 0));
     Ok(VisitEvents { due, next: next.map(wall_time), waiting })
 }
 
-pub(crate) fn delete(connection: &Connection, ids: &[i64]) -> Result<(), StoreError> {
-    let mut delete = connection.prepare_cached("DELETE FROM visit_events WHERE id = ?1")?;
-    for id in ids {
-        delete.execute([id])?;
-    }
-    Ok(())
+pub(crate) fn delete(connection: &mut Connection, ids: &[i64]) -> Result<(), StoreError> {
+    let rows: Vec<_> = ids.iter().map(|&id| values![id]).collect();
+    connection.execute_each("DELETE FROM visit_events WHERE id = ?1", &rows)
 }

@@ -1,12 +1,17 @@
 //! The one thread that writes, and its group commits.
+//!
+//! On Postgres others write too, on other machines, and the way there may be cut. So a job may be done several times before it
+//! is answered, of which one is committed: a group that somebody else was in the way of is done again as a whole, then its
+//! jobs one by one, so that one which is always in somebody's way holds up no other. While there is no connection, jobs wait;
+//! those for which that takes too long are told so, and [`QUEUE`] says how many may wait.
 
-use std::path::Path;
-use std::time::Duration;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
+use crate::database::{Broken, Connection};
 
 /// How many jobs may wait; whoever asks for more waits with it.
 const QUEUE: usize = 1024;
@@ -14,150 +19,222 @@ const QUEUE: usize = 1024;
 /// How many jobs are done in one transaction.
 const GROUP: usize = 256;
 
-/// What makes each version of the schema of the one before it. `PRAGMA user_version` says which a database has.
-const MIGRATIONS: [&str; 7] = [
-    include_str!("schema/1.sql"),
-    include_str!("schema/2.sql"),
-    include_str!("schema/3.sql"),
-    include_str!("schema/4.sql"),
-    include_str!("schema/5.sql"),
-    include_str!("schema/6.sql"),
-    include_str!("schema/7.sql"),
-];
+/// How often a group is done when somebody is in its way, before its jobs are done one by one; and how often such a one.
+const TOGETHER: u32 = 2;
+const ALONE: u32 = 8;
 
-/// How long to wait for another process that holds the database.
-pub(crate) const BUSY: Duration = Duration::from_secs(5);
+/// How often a transaction is begun anew because the connection went in the middle of it. One that always ends it may be its
+/// cause.
+const LOST: u32 = 5;
 
-/// Answers whoever asked, once it is known whether the transaction was committed.
-type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// How long jobs wait for a connection that is lost: a server's restart, or the failover to its standby.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Does the work within a transaction; without one there is only somebody to answer.
-type Work = Box<dyn FnOnce(Option<&Connection>) -> Reply + Send>;
+/// The same while it is not known whether they are done, because what can be said then helps nobody.
+const UNCERTAINTY: Duration = Duration::from_secs(300);
+
+/// How long to wait before something is tried again: the first time, and at most.
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// One thing to do within a transaction, and whom to answer after it.
-pub(crate) struct Job {
-    run: Work,
+pub(crate) trait Job: Send {
+    /// Does it, and keeps what came of it; whatever was done before was taken back.
+    ///
+    /// # Errors
+    /// When the whole transaction is broken, not only this.
+    fn run(&mut self, connection: &mut Connection) -> Result<(), Broken>;
+
+    /// Answers whoever asked, once it is known what became of the transaction.
+    fn answer(self: Box<Self>, outcome: Result<(), Failure>);
 }
 
-impl Job {
-    pub(crate) fn new<T: Send + 'static>(
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-        answer: oneshot::Sender<Result<T, StoreError>>,
-    ) -> Self {
-        let run = move |connection: Option<&Connection>| {
-            let result = connection.map(|connection| savepoint(connection, work));
-            let reply: Reply = Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result.unwrap_or(Err(StoreError::Closed)),
-                    Err(problem) => Err(StoreError::Commit(problem)),
-                };
-                // Whoever asked may have gone; what was written stays.
-                answer.send(result).ok();
-            });
-            reply
+/// Why a transaction was given up.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    Commit(String),
+    Conflict(String),
+    Unreachable(String),
+    Unknown(String),
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Commit(problem) => Self::Commit(problem),
+            Failure::Conflict(problem) => Self::Conflict(problem),
+            Failure::Unreachable(problem) => Self::Unreachable(problem),
+            Failure::Unknown(problem) => Self::Unknown(problem),
+        }
+    }
+}
+
+struct Asked<T, W> {
+    work: W,
+    result: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// A job that may be done several times.
+pub(crate) fn job<T: Send + 'static>(
+    work: impl Fn(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+) -> Box<dyn Job> {
+    Box::new(Asked { work, result: None, answer })
+}
+
+impl<T: Send, W: Fn(&mut Connection) -> Result<T, StoreError> + Send> Job for Asked<T, W> {
+    /// A job that fails takes back what it did, and only that.
+    fn run(&mut self, connection: &mut Connection) -> Result<(), Broken> {
+        connection.begin_part()?;
+        let result = (self.work)(connection);
+        if let Some(broken) = result.as_ref().err().and_then(Broken::by) {
+            return Err(broken);
+        }
+        connection.end_part(result.is_err())?;
+        self.result = Some(result);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Failure>) {
+        let result = match outcome {
+            Ok(()) => self.result.unwrap_or(Err(StoreError::Closed)),
+            Err(failure) => Err(failure.into()),
         };
-        Self { run: Box::new(run) }
+        // Whoever asked may have gone; what was written stays.
+        self.answer.send(result).ok();
     }
-}
-
-/// A job that fails takes back what it did, and only that.
-fn savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    connection.execute_batch("SAVEPOINT job")?;
-    let result = work(connection);
-    if result.is_err() {
-        connection.execute_batch("ROLLBACK TO job")?;
-    }
-    connection.execute_batch("RELEASE job")?;
-    result
 }
 
 /// The way to the writing thread, which ends when the last handle is gone.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Box<dyn Job>>,
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, path: &Path) -> Result<Self, StoreError> {
-        prepare(&connection, path)?;
+    /// Starts the thread, which opens its connection itself: only there may it wait for a network.
+    pub(crate) fn start(
+        open: impl FnOnce() -> Result<Connection, StoreError> + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || write(&connection, waiting))
-            .map_err(|source| StoreError::Folder { path: path.to_owned(), source })?;
+        let (tell, opened) = std::sync::mpsc::sync_channel(1);
+        let thread = move || match open() {
+            Ok(connection) => {
+                tell.send(Ok(())).ok();
+                Thread { connection, lost_since: None }.write(waiting);
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        };
+        std::thread::Builder::new().name("store".into()).spawn(thread).map_err(StoreError::Thread)?;
+        opened.recv().unwrap_or(Err(StoreError::Closed))?;
         Ok(Self { jobs })
     }
 
-    pub(crate) async fn send(&self, job: Job) -> Result<(), StoreError> {
+    pub(crate) async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
 
     /// Sends a job that may as well not be done, when others wait.
-    pub(crate) fn offer(&self, job: Job) {
+    pub(crate) fn offer(&self, job: Box<dyn Job>) {
         self.jobs.try_send(job).ok();
     }
 }
 
-fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let open = |source| StoreError::Open { path: path.to_owned(), source };
-    connection.busy_timeout(BUSY).map_err(open)?;
-    // FULL: a commit is on the disk before it is answered, also when power is lost. What is deleted is overwritten (D5).
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA secure_delete = ON;",
-        )
-        .map_err(open)?;
-    // A server that was killed may have left there what was deleted.
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(open)?;
-    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(open)?;
-    let known = MIGRATIONS.len() as u32;
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
-    }
-    let missing = MIGRATIONS[found as usize..].concat();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    // All or nothing: a server that is killed meanwhile leaves the old one whole.
-    let migrated = connection
-        .execute_batch(&format!("BEGIN IMMEDIATE; {missing} PRAGMA user_version = {known}; COMMIT;"));
-    migrated.map_err(open)
+struct Thread {
+    connection: Connection,
+    /// Since when there is no connection.
+    lost_since: Option<Instant>,
 }
 
-fn write(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
-    let mut group = Vec::with_capacity(GROUP);
-    while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
-        let mut replies = Vec::with_capacity(group.len());
-        let committed = transaction(connection, group.drain(..), &mut replies);
-        let outcome = committed.map_err(|error| error.to_string());
-        for reply in replies {
-            reply(outcome.clone());
+impl Thread {
+    fn write(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+        let mut group = Vec::with_capacity(GROUP);
+        while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
+            let outcome = self.commit(&mut group, TOGETHER);
+            if matches!(outcome, Err(Failure::Conflict(_))) {
+                for mut job in group.drain(..) {
+                    let outcome = self.commit(core::slice::from_mut(&mut job), ALONE);
+                    job.answer(outcome);
+                }
+            }
+            for job in group.drain(..) {
+                job.answer(outcome.clone());
+            }
         }
     }
+
+    /// Does jobs in one transaction, again and again where that may help.
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>], attempts: u32) -> Result<(), Failure> {
+        let (mut conflicts, mut losses) = (0, 0);
+        loop {
+            match transaction(&mut self.connection, jobs) {
+                Ok(()) => {
+                    self.lost_since = None;
+                    return Ok(());
+                }
+                Err(Broken::Failed(problem)) => return Err(Failure::Commit(problem)),
+                Err(Broken::Conflict(problem)) => {
+                    conflicts += 1;
+                    if conflicts == attempts {
+                        return Err(Failure::Conflict(problem));
+                    }
+                    wait(conflicts);
+                }
+                Err(Broken::Lost(problem)) => {
+                    losses += 1;
+                    if losses == LOST {
+                        return Err(Failure::Unreachable(problem));
+                    }
+                    self.return_within(PATIENCE, Connection::reconnect).map_err(Failure::Unreachable)?;
+                }
+                Err(Broken::Unknown) => {
+                    let committed = self.return_within(UNCERTAINTY, |connection| {
+                        connection.reconnect()?;
+                        connection.was_committed()
+                    });
+                    if committed.map_err(Failure::Unknown)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries something again and again, for so long after the connection was lost; at least once.
+    fn return_within<T>(
+        &mut self,
+        patience: Duration,
+        attempt: impl Fn(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, String> {
+        let since = *self.lost_since.get_or_insert_with(Instant::now);
+        for times in 1.. {
+            match attempt(&mut self.connection) {
+                Ok(done) => {
+                    self.lost_since = None;
+                    return Ok(done);
+                }
+                Err(error) if since.elapsed() >= patience => return Err(error.to_string()),
+                Err(_) => wait(times),
+            }
+        }
+        Err(String::new())
+    }
 }
 
-fn transaction(
-    connection: &Connection,
-    jobs: impl Iterator<Item = Job>,
-    replies: &mut Vec<Reply>,
-) -> Result<(), rusqlite::Error> {
+/// Longer each time, and never as long as another's.
+fn wait(times: u32) {
+    let longest = SHORTEST_WAIT.saturating_mul(1 << times.min(10)).min(LONGEST_WAIT);
+    let random = RandomState::new().hash_one(times) as u32;
+    std::thread::sleep(longest.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX)));
+}
+
+fn transaction(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Broken> {
     // Nothing may be done outside a transaction: it would be there though everybody is told that it is not.
-    let begun = connection.execute_batch("BEGIN IMMEDIATE");
-    let within = begun.is_ok().then_some(connection);
-    for job in jobs {
-        // A disk that is full may have ended the transaction in the middle of a job.
-        let within = within.filter(|connection| !connection.is_autocommit());
-        replies.push((job.run)(within));
+    connection.begin()?;
+    let done = jobs.iter_mut().try_for_each(|job| job.run(connection)).and_then(|()| connection.commit());
+    if done.is_err() {
+        connection.roll_back();
     }
-    begun?;
-    let committed = connection.execute_batch("COMMIT");
-    if committed.is_err() {
-        // Already rolled back when the failure was a full disk; then this says so and changes nothing.
-        connection.execute_batch("ROLLBACK").ok();
-    }
-    committed
+    done
 }

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
 use proptest::prelude::*;
-use store::{NewGame, NewVisit, Reader, Store, Write};
+use store::{NewGame, NewVisit, Store, Write};
 use wire::batch::{FrameRecord, RecordBatch};
 use wire::control::GameRules;
+
+mod support;
+use support::database::Database;
 
 const GAME: GameId = GameId::from_random([1; 16]);
 const SEATS: u8 = 3;
@@ -63,59 +66,72 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_agrees_with_a_model(tellings in tellings(), at_once in any::<bool>()) {
-        let folder = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let store = Store::open(folder.path()).unwrap();
-            make_the_game(&store).await;
-            // Reporter, its incarnation, frame: the inputs that it told, in the order of telling.
-            let mut model: BTreeMap<(u8, u8, Frame), Vec<Vec<u8>>> = BTreeMap::new();
-            let mut begins: BTreeMap<(u8, u8), Frame> = BTreeMap::new();
-            let mut waiting = Vec::new();
-            for telling in &tellings {
-                let frames = telling.first..(telling.first + telling.count).min(FRAMES);
-                let records: Vec<_> = frames.clone().map(|number| frame(telling, number)).collect();
-                for (number, record) in frames.zip(&records) {
-                    let told = model.entry((telling.reporter, telling.incarnation, number)).or_default();
-                    if !told.contains(&record.inputs) {
-                        told.push(record.inputs.clone());
-                    }
-                }
-                let batch = RecordBatch {
-                    incarnation: telling.incarnation,
-                    incarnations: vec![0; SEATS.into()],
-                    first: telling.first,
-                    frames: records,
-                    events: vec![],
-                };
-                let (page, store) = ((telling.reporter, telling.incarnation), store.clone());
-                // A page that was loaded later begins with the first frame that it tells of.
-                if telling.incarnation == 0 || !batch.frames.is_empty() {
-                    let first = if telling.incarnation == 0 { 0 } else { telling.first };
-                    begins.entry(page).or_insert(first);
-                }
-                let first = begins.get(&page).copied();
-                let missing = |&number: &Frame| !model.contains_key(&(page.0, page.1, number));
-                let expected = first.map_or(telling.first, |first| (first..).find(missing).unwrap());
-                let reporter = Seat::new(telling.reporter).unwrap();
-                let answer = tokio::spawn(async move { store.append_batch(GAME, reporter, batch).await });
-                waiting.push((answer, expected));
-                // Either each batch waits for the answer to the last, or all share as few commits as they can.
-                if !at_once {
-                    answered(&mut waiting).await;
-                }
-            }
-            answered(&mut waiting).await;
-            let mut stored: BTreeMap<(u8, u8, Frame), Vec<Vec<u8>>> = BTreeMap::new();
-            for row in Reader::open(folder.path()).unwrap().frames(GAME).unwrap() {
-                let told = stored.entry((row.reporter.number(), row.incarnation, row.frame)).or_default();
-                assert_eq!(told.len(), row.version as usize, "versions are counted in the order of telling");
-                told.push(row.inputs);
-            }
-            assert_eq!(stored, model);
-        });
+    fn sqlite_agrees_with_a_model(tellings in tellings(), at_once in any::<bool>()) {
+        agrees_with_a_model(&Database::sqlite(), &tellings, at_once);
     }
+}
+
+proptest! {
+    // A database for each takes a while to make.
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn postgres_agrees_with_a_model(tellings in tellings(), at_once in any::<bool>()) {
+        agrees_with_a_model(&Database::postgres(), &tellings, at_once);
+    }
+}
+
+fn agrees_with_a_model(database: &Database, tellings: &[Telling], at_once: bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let store = database.store();
+        make_the_game(&store).await;
+        // Reporter, its incarnation, frame: the inputs that it told, in the order of telling.
+        let mut model: BTreeMap<(u8, u8, Frame), Vec<Vec<u8>>> = BTreeMap::new();
+        let mut begins: BTreeMap<(u8, u8), Frame> = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for telling in tellings {
+            let frames = telling.first..(telling.first + telling.count).min(FRAMES);
+            let records: Vec<_> = frames.clone().map(|number| frame(telling, number)).collect();
+            for (number, record) in frames.zip(&records) {
+                let told = model.entry((telling.reporter, telling.incarnation, number)).or_default();
+                if !told.contains(&record.inputs) {
+                    told.push(record.inputs.clone());
+                }
+            }
+            let batch = RecordBatch {
+                incarnation: telling.incarnation,
+                incarnations: vec![0; SEATS.into()],
+                first: telling.first,
+                frames: records,
+                events: vec![],
+            };
+            let (page, store) = ((telling.reporter, telling.incarnation), store.clone());
+            // A page that was loaded later begins with the first frame that it tells of.
+            if telling.incarnation == 0 || !batch.frames.is_empty() {
+                let first = if telling.incarnation == 0 { 0 } else { telling.first };
+                begins.entry(page).or_insert(first);
+            }
+            let first = begins.get(&page).copied();
+            let missing = |&number: &Frame| !model.contains_key(&(page.0, page.1, number));
+            let expected = first.map_or(telling.first, |first| (first..).find(missing).unwrap());
+            let reporter = Seat::new(telling.reporter).unwrap();
+            let answer = tokio::spawn(async move { store.append_batch(GAME, reporter, batch).await });
+            waiting.push((answer, expected));
+            // Either each batch waits for the answer to the last, or all share as few commits as they can.
+            if !at_once {
+                answered(&mut waiting).await;
+            }
+        }
+        answered(&mut waiting).await;
+        let mut stored: BTreeMap<(u8, u8, Frame), Vec<Vec<u8>>> = BTreeMap::new();
+        for row in database.read(|reader| reader.frames(GAME).unwrap()) {
+            let told = stored.entry((row.reporter.number(), row.incarnation, row.frame)).or_default();
+            assert_eq!(told.len(), row.version as usize, "versions are counted in the order of telling");
+            told.push(row.inputs);
+        }
+        assert_eq!(stored, model);
+    });
 }
 
 async fn answered(

@@ -7,13 +7,20 @@ use std::path::Path;
 
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
 use serde_json::{Map, Value, json};
-use store::{Forget, Forgotten, NewGame, NewVisit, Reader, Store, StoreError, Write};
+use store::{Forget, Forgotten, Location, NewGame, NewVisit, Reader, Store, StoreError, Write};
 use wire::batch::{EventRecord, FrameRecord, PlayEvent, RecordBatch};
 use wire::control::VisitEnding;
 
-#[expect(dead_code, reason = "the two people here have more than the usual ones")]
 mod support;
+use support::database::{Database, on_each_database};
 use support::{GAME, VISITS, game};
+
+on_each_database!(
+    nothing_is_left_of_one_and_all_of_the_other,
+    games_with_others_go_when_that_is_wanted,
+    what_a_game_needs_that_is_on_goes_when_it_is_over,
+    who_has_data_elsewhere_is_told_whose_to_delete,
+);
 
 /// In everything that is of the one who is to be forgotten.
 const MARK: &str = "MARK-of-one";
@@ -58,8 +65,8 @@ fn batch(count: Frame, mark: &str) -> RecordBatch {
 }
 
 /// Two people who have played a game together; the first has a mark on everything.
-async fn two_people(folder: &Path) -> Store {
-    let store = Store::open(folder).unwrap();
+async fn two_people(database: &Database) -> Store {
+    let store = database.store();
     store.create_visit(coming(VISITS[0], MARK)).await.unwrap();
     store.create_visit(coming(VISITS[1], "other")).await.unwrap();
     let mut writes = vec![Write::CreateGame(Box::new(game(GAME)))];
@@ -84,8 +91,9 @@ async fn two_people(folder: &Path) -> Store {
     store
 }
 
-/// Where the mark is to be found among a folder's bytes.
-fn marked(folder: &Path) -> Vec<String> {
+/// Where the mark is to be found among the bytes of SQLite's folder. (What Postgres has deleted it cleans up in its own time.)
+fn marked(database: &Database) -> Vec<String> {
+    let Location::Folder(folder) = &database.location else { return Vec::new() };
     let holds = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
         bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes())
@@ -94,61 +102,54 @@ fn marked(folder: &Path) -> Vec<String> {
     files.filter(|path| holds(path)).map(|path| path.display().to_string()).collect()
 }
 
-#[tokio::test]
-async fn nothing_is_left_of_one_and_all_of_the_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = two_people(folder.path()).await;
-    assert!(!marked(folder.path()).is_empty());
-    assert_eq!(store.visits_of(MARK.into()).await.unwrap(), [VISITS[0]]);
-    assert_eq!(store.visits_of(VISITS[1].to_string()).await.unwrap(), [VISITS[1]]);
-    assert_eq!(store.visits_of("nobody".into()).await.unwrap(), []);
+async fn nothing_is_left_of_one_and_all_of_the_other(database: &Database) {
+    let store = two_people(database).await;
+    assert!(matches!(database.location, Location::Postgres(_)) || !marked(database).is_empty());
+    assert_eq!(store.visits_of(vec![MARK.into(), format!("prolific:{MARK}")]).await.unwrap(), [VISITS[0]]);
+    assert_eq!(store.visits_of(vec![VISITS[1].to_string()]).await.unwrap(), [VISITS[1]]);
+    assert_eq!(store.visits_of(vec!["nobody".into()]).await.unwrap(), []);
 
     let forgotten = store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
     assert_eq!(forgotten, Forgotten { answers: 1, games: 0, seats: 1, later: 0 });
     store.scrub().await.unwrap();
-    assert_eq!(marked(folder.path()), [""; 0]);
+    assert_eq!(marked(database), [""; 0]);
 
-    let reader = Reader::open(folder.path()).unwrap();
-    let [gone, other] = reader.visits().unwrap().try_into().unwrap();
+    let [gone, other] = database.read(Reader::visits).unwrap().try_into().unwrap();
     assert!(gone.is_deleted && !other.is_deleted);
     assert_eq!((gone.entry, gone.progress, gone.ended), (Map::new(), None, Some(VisitEnding::Completed)));
     assert_eq!(other.entry, entry("other"));
-    let answers = reader.answers().unwrap();
+    let answers = database.read(Reader::answers).unwrap();
     assert_eq!(answers.iter().map(|row| row.visit).collect::<Vec<_>>(), [VISITS[1]]);
-    assert_eq!(reader.path().unwrap().len(), 1);
-    let frames = reader.frames(GAME).unwrap();
+    assert_eq!(database.read(Reader::path).unwrap().len(), 1);
+    let frames = database.read(|reader| reader.frames(GAME).unwrap());
     assert!(frames.len() == 40 && frames.iter().all(|row| row.reporter == Seat::new(1).unwrap()));
-    assert_eq!(reader.play_events(GAME).unwrap().len(), 1);
+    assert_eq!(database.read(|reader| reader.play_events(GAME).unwrap()).len(), 1);
 
     // What its page still sends is not kept, and it is not known when it comes again.
     assert_eq!(store.seat_of(GAME, VISITS[0]).await.unwrap(), None);
     let late = store.append_batch(GAME, Seat::new(0).unwrap(), batch(41, MARK)).await;
     assert!(matches!(late, Err(StoreError::Forgotten)), "{late:?}");
-    assert_eq!(store.visits_of(MARK.into()).await.unwrap(), []);
+    assert_eq!(store.visits_of(vec![MARK.into(), format!("prolific:{MARK}")]).await.unwrap(), []);
     let again = VisitId::from_random([4; 16]);
     assert_eq!(store.create_visit(coming(again, MARK)).await.unwrap(), None);
 
     // With the last one who played it, the game goes too.
     let forgotten = store.forget(VISITS[1], PROGRESS, WallTime(11)).await.unwrap();
     assert_eq!(forgotten, Forgotten { answers: 1, games: 1, seats: 0, later: 0 });
-    assert!(Reader::open(folder.path()).unwrap().games().unwrap().is_empty());
+    assert!(database.read(Reader::games).unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn games_with_others_go_when_that_is_wanted() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = two_people(folder.path()).await;
+async fn games_with_others_go_when_that_is_wanted(database: &Database) {
+    let store = two_people(database).await;
     let forgotten = store.forget(VISITS[0], Forget { progress: true, games: true }, WallTime(10)).await;
     assert_eq!(forgotten.unwrap(), Forgotten { answers: 1, games: 1, seats: 0, later: 0 });
-    let reader = Reader::open(folder.path()).unwrap();
-    assert!(reader.games().unwrap().is_empty() && reader.frames(GAME).unwrap().is_empty());
-    assert_eq!(reader.answers().unwrap().len(), 1);
+    assert!(database.read(Reader::games).unwrap().is_empty());
+    assert!(database.read(|reader| reader.frames(GAME).unwrap()).is_empty());
+    assert_eq!(database.read(Reader::answers).unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn what_a_game_needs_that_is_on_goes_when_it_is_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = two_people(folder.path()).await;
+async fn what_a_game_needs_that_is_on_goes_when_it_is_over(database: &Database) {
+    let store = two_people(database).await;
     let alone = GameId::from_random([5; 16]);
     let save = |game, state: Option<&str>| Write::SaveGame {
         game,
@@ -160,20 +161,18 @@ async fn what_a_game_needs_that_is_on_goes_when_it_is_over() {
     store.apply(on).await.unwrap();
     // By its own wish: what is left of its progress stays.
     store.apply(vec![Write::Delete { visit: VISITS[0], at: WallTime(10) }]).await.unwrap();
-    let frames = || Reader::open(folder.path()).unwrap().frames(GAME).unwrap().len();
+    let frames = || database.read(|reader| reader.frames(GAME).unwrap().len());
     assert_eq!(frames(), 80);
     assert!(store.visit(VISITS[0]).await.unwrap().unwrap().progress.is_some());
     let forgotten = store.forget(VISITS[0], PROGRESS, WallTime(11)).await.unwrap();
     assert_eq!(forgotten, Forgotten { later: 2, ..Forgotten::default() });
     store.apply(vec![save(GAME, None), save(alone, None)]).await.unwrap();
     assert_eq!(frames(), 40);
-    assert_eq!(Reader::open(folder.path()).unwrap().games().unwrap().len(), 1);
+    assert_eq!(database.read(Reader::games).unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn who_has_data_elsewhere_is_told_whose_to_delete() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = two_people(folder.path()).await;
+async fn who_has_data_elsewhere_is_told_whose_to_delete(database: &Database) {
+    let store = two_people(database).await;
     let (visit, at) = (VISITS[0], WallTime(10));
     let ended = Write::VisitEnded { visit, ending: VisitEnding::Withdrawn, exit: None, at, due: at };
     store.apply(vec![ended, Write::Delete { visit, at }]).await.unwrap();
@@ -185,5 +184,5 @@ async fn who_has_data_elsewhere_is_told_whose_to_delete() {
     store.visit_events_were_told(vec![event.id]).await.unwrap();
     store.forget(visit, PROGRESS, WallTime(12)).await.unwrap();
     store.scrub().await.unwrap();
-    assert_eq!(marked(folder.path()), [""; 0]);
+    assert_eq!(marked(database), [""; 0]);
 }

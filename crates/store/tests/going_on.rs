@@ -2,15 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
-
 use base::{Frame, GameId, Seat, SeatSet, StateHash, WallTime};
 use store::{DATABASE, History, LiveGame, LiveGames, Reader, SeatEnding, Store, Write};
 use wire::batch::{FrameRecord, RecordBatch};
 use wire::control::{TerminationReason, VisitEnding};
 
 mod support;
-use support::{GAME, VISITS, game, store_with_a_game};
+use support::database::{Database, on_each_database};
+use support::{GAME, VISITS, game};
+
+on_each_database!(
+    a_game_that_is_on_comes_back_as_it_stood,
+    what_is_decided_together_is_written_together_or_not_at_all,
+    the_history_ends_where_nobody_has_told_of_a_frame,
+    what_was_made_of_a_lost_input_is_kept_and_acknowledged_and_does_not_count,
+    a_later_pages_record_begins_with_the_first_frame_that_it_tells_of,
+    of_several_tellings_the_last_counts,
+    an_answer_has_whole_frames_only,
+);
 
 fn seat(number: u8) -> Seat {
     Seat::new(number).unwrap()
@@ -42,8 +51,8 @@ fn fence(reporter: u8, incarnation: u8, cut_frame: Frame) -> Write {
 }
 
 /// The marks of who told the frames from one on, and each frame's number must be right.
-fn marks(folder: &Path, from: Frame) -> Vec<u8> {
-    let inputs = Reader::open(folder).unwrap().inputs(GAME, from, usize::MAX).unwrap();
+fn marks(database: &Database, from: Frame) -> Vec<u8> {
+    let inputs = database.read(|reader| reader.inputs(GAME, from, usize::MAX).unwrap());
     let check = |(frame, row): (Frame, &[u8])| {
         assert_eq!(row[0], frame as u8);
         row[1]
@@ -51,10 +60,8 @@ fn marks(folder: &Path, from: Frame) -> Vec<u8> {
     (from..).zip(inputs.chunks(2)).map(check).collect()
 }
 
-#[tokio::test]
-async fn a_game_that_is_on_comes_back_as_it_stood() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_with_a_game(folder.path()).await;
+async fn a_game_that_is_on_comes_back_as_it_stood(database: &Database) {
+    let store = database.store_with_a_game().await;
     let other = GameId::from_random([7; 16]);
     let save = |game, state: &str, at| Write::SaveGame { game, state: Some(state.into()), at: WallTime(at) };
     let ending =
@@ -78,15 +85,13 @@ async fn a_game_that_is_on_comes_back_as_it_stood() {
     let seats = vec![None, Some(VISITS[1])];
     let experiment = "tag".into();
     let on = LiveGame { game: GAME, experiment, state: "second".into(), saved: WallTime(20), seats };
-    let store = Store::open(folder.path()).unwrap();
+    let store = database.store();
     let live = store.live_games().await.unwrap();
     assert_eq!(live, LiveGames { games: vec![on], alive: Some(WallTime(31)) });
 }
 
-#[tokio::test]
-async fn what_is_decided_together_is_written_together_or_not_at_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_with_a_game(folder.path()).await;
+async fn what_is_decided_together_is_written_together_or_not_at_all(database: &Database) {
+    let store = database.store_with_a_game().await;
     let nowhere = GameId::from_random([8; 16]);
     let save = |game| Write::SaveGame { game, state: Some("x".into()), at: WallTime(1) };
     let progress = Write::Progress {
@@ -102,10 +107,8 @@ async fn what_is_decided_together_is_written_together_or_not_at_all() {
     assert_eq!(store.visit(VISITS[0]).await.unwrap().unwrap().scene, 0);
 }
 
-#[tokio::test]
-async fn the_history_ends_where_nobody_has_told_of_a_frame() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_with_a_game(folder.path()).await;
+async fn the_history_ends_where_nobody_has_told_of_a_frame(database: &Database) {
+    let store = database.store_with_a_game().await;
     assert_eq!(store.history(GAME).await.unwrap(), History::default());
     tell(&store, 1, 0, 0..150).await;
     tell(&store, 0, 0, 0..10).await;
@@ -116,15 +119,13 @@ async fn the_history_ends_where_nobody_has_told_of_a_frame() {
     assert_eq!((history.end, history.first, history.rows.len()), (200, 72, 128));
     assert_eq!(history.rows[0], [72, 10]);
     assert_eq!(history.rows[127], [199, 0]);
-    assert_eq!(marks(folder.path(), 130), [[10; 10].as_slice(), &[0; 60]].concat());
-    assert_eq!(marks(folder.path(), 200), [0; 0]);
-    assert_eq!(marks(folder.path(), 290), [0; 10], "they are asked for by number");
+    assert_eq!(marks(database, 130), [[10; 10].as_slice(), &[0; 60]].concat());
+    assert_eq!(marks(database, 200), [0; 0]);
+    assert_eq!(marks(database, 290), [0; 10], "they are asked for by number");
 }
 
-#[tokio::test]
-async fn what_was_made_of_a_lost_input_is_kept_and_acknowledged_and_does_not_count() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_with_a_game(folder.path()).await;
+async fn what_was_made_of_a_lost_input_is_kept_and_acknowledged_and_does_not_count(database: &Database) {
+    let store = database.store_with_a_game().await;
     tell(&store, 1, 0, 0..45).await;
     tell(&store, 0, 0, 0..40).await;
     store.apply(vec![fence(0, 1, 45)]).await.unwrap();
@@ -141,20 +142,18 @@ async fn what_was_made_of_a_lost_input_is_kept_and_acknowledged_and_does_not_cou
     assert_eq!(told(0, 1, [1, 0], 48..70).await, 70);
     assert_eq!(store.history(GAME).await.unwrap().end, 45, "there is a hole");
     assert_eq!(told(1, 0, [1, 0], 45..60).await, 60);
-    assert_eq!(marks(folder.path(), 40), [[0; 5].as_slice(), &[10; 3], &[1; 22]].concat());
+    assert_eq!(marks(database, 40), [[0; 5].as_slice(), &[10; 3], &[1; 22]].concat());
     // The partner is gone too, with inputs that only the first of these pages had.
     store.apply(vec![fence(1, 1, 65)]).await.unwrap();
     assert_eq!(store.history(GAME).await.unwrap().end, 65);
     // Another has none to tell of, but another word on where it begins.
     store.apply(vec![fence(0, 2, 60), fence(0, 2, 62)]).await.unwrap();
     assert_eq!(store.history(GAME).await.unwrap().end, 62);
-    assert_eq!(Reader::open(folder.path()).unwrap().frames(GAME).unwrap().len(), 45 + 60 + 22 + 15);
+    assert_eq!(database.read(|reader| reader.frames(GAME).unwrap()).len(), 45 + 60 + 22 + 15);
 }
 
-#[tokio::test]
-async fn a_later_pages_record_begins_with_the_first_frame_that_it_tells_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_with_a_game(folder.path()).await;
+async fn a_later_pages_record_begins_with_the_first_frame_that_it_tells_of(database: &Database) {
+    let store = database.store_with_a_game().await;
     assert_eq!(tell(&store, 0, 1, 7..7).await, 7, "it has told of none yet");
     assert_eq!(tell(&store, 0, 1, 30..35).await, 35);
     assert_eq!(tell(&store, 0, 1, 36..40).await, 35);
@@ -162,36 +161,33 @@ async fn a_later_pages_record_begins_with_the_first_frame_that_it_tells_of() {
     assert_eq!(tell(&store, 0, 0, 5..9).await, 0, "the first page's begins with the game");
 }
 
-#[tokio::test]
-async fn of_several_tellings_the_last_counts() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_with_a_game(folder.path()).await;
+async fn of_several_tellings_the_last_counts(database: &Database) {
+    let store = database.store_with_a_game().await;
     for mark in [3, 4] {
         store.append_batch(GAME, seat(0), batch(0, 0..5, mark)).await.unwrap();
     }
     tell(&store, 1, 0, 0..9).await;
-    assert_eq!(marks(folder.path(), 0), [[4; 5].as_slice(), &[10; 4]].concat());
+    assert_eq!(marks(database, 0), [[4; 5].as_slice(), &[10; 4]].concat());
 }
 
-#[tokio::test]
-async fn an_answer_has_whole_frames_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = store_with_a_game(folder.path()).await;
+async fn an_answer_has_whole_frames_only(database: &Database) {
+    let store = database.store_with_a_game().await;
     for first in (0..9000).step_by(1000) {
         tell(&store, 0, 0, first..first + 1000).await;
     }
-    let reader = Reader::open(folder.path()).unwrap();
-    let bytes = |from, limit| reader.inputs(GAME, from, limit).unwrap().len();
-    assert_eq!((bytes(0, 7), bytes(0, usize::MAX), bytes(8192, usize::MAX)), (6, 18_000, 1616));
-    assert_eq!((bytes(9000, 7), bytes(Frame::MAX, 7)), (0, 0));
-    assert_eq!(reader.inputs(GameId::from_random([8; 16]), 0, 7).unwrap(), [0; 0]);
+    database.read(|reader| {
+        let bytes = |from, limit| reader.inputs(GAME, from, limit).unwrap().len();
+        assert_eq!((bytes(0, 7), bytes(0, usize::MAX), bytes(8192, usize::MAX)), (6, 18_000, 1616));
+        assert_eq!((bytes(9000, 7), bytes(Frame::MAX, 7)), (0, 0));
+        assert_eq!(reader.inputs(GameId::from_random([8; 16]), 0, 7).unwrap(), [0; 0]);
+    });
 }
 
 #[tokio::test]
 async fn a_database_of_the_first_release_is_read_as_it_is_and_brought_up_to_date_by_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let connection = rusqlite::Connection::open(folder.path().join(DATABASE)).unwrap();
-    connection.execute_batch(include_str!("../src/schema/1.sql")).unwrap();
+    connection.execute_batch(include_str!("../src/schema/sqlite/1.sql")).unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
     connection
         .execute_batch(

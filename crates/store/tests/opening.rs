@@ -1,10 +1,23 @@
-//! Opening a data folder: who may, and what is said to who may not.
+//! Opening a data folder or a database: who may, and what is said to who may not.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
+use std::sync::mpsc;
 
 use base::{ParticipantId, VisitId, WallTime};
 use rusqlite::Connection;
 use store::{DATABASE, NewVisit, Reader, Store};
+
+mod support;
+use support::database::{Database, on_each_database};
+
+on_each_database!(
+    a_flush_finishes_what_was_asked_before,
+    a_reader_sees_the_moment_of_its_opening_while_a_server_writes,
+    a_person_has_one_visit_in_an_experiment_however_many_come_at_once,
+    what_texts_show_is_kept_by_hash_and_kind_and_read_in_parts,
+);
 
 fn visit(number: u8) -> NewVisit {
     NewVisit {
@@ -37,10 +50,8 @@ async fn a_folder_has_one_server_until_that_lets_go_of_it() {
     Store::open(folder.path()).unwrap().create_visit(visit(1)).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_flush_finishes_what_was_asked_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+async fn a_flush_finishes_what_was_asked_before(database: &Database) {
+    let store = database.store();
     let asked: Vec<_> = (0..200)
         .map(|number| {
             let store = store.clone();
@@ -54,7 +65,7 @@ async fn a_flush_finishes_what_was_asked_before() {
     for asked in asked {
         asked.await.unwrap().unwrap();
     }
-    assert_eq!(Reader::open(folder.path()).unwrap().visits().unwrap().len(), 200);
+    assert_eq!(database.read(|reader| reader.visits().unwrap()).len(), 200);
 }
 
 #[tokio::test]
@@ -66,35 +77,42 @@ async fn a_database_of_a_newer_release_is_left_alone() {
     assert!(text.contains("newer release (schema 99"), "{text}");
 }
 
-#[tokio::test]
-async fn a_reader_sees_the_moment_of_its_opening_while_a_server_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+async fn a_reader_sees_the_moment_of_its_opening_while_a_server_writes(database: &Database) {
+    let store = database.store();
     store.create_visit(visit(1)).await.unwrap();
-    let reader = Reader::open(folder.path()).unwrap();
+    let (opened, is_open) = mpsc::channel();
+    let (wrote, is_written) = mpsc::channel::<()>();
+    let location = database.location.clone();
+    let read = std::thread::spawn(move || {
+        let reader = Reader::open(location).unwrap();
+        opened.send(()).unwrap();
+        is_written.recv().unwrap();
+        reader.visits().unwrap().len()
+    });
+    is_open.recv().unwrap();
     store.create_visit(visit(2)).await.unwrap();
-    assert_eq!(reader.visits().unwrap().len(), 1);
-    assert_eq!(Reader::open(folder.path()).unwrap().visits().unwrap().len(), 2);
+    wrote.send(()).unwrap();
+    assert_eq!(read.join().unwrap(), 1);
+    assert_eq!(database.read(|reader| reader.visits().unwrap()).len(), 2);
 }
 
-#[tokio::test]
-async fn what_texts_show_is_kept_by_hash_and_kind_and_read_in_parts() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+async fn what_texts_show_is_kept_by_hash_and_kind_and_read_in_parts(database: &Database) {
+    let store = database.store();
     store.put_file("ab".into(), "png", b"0123456789".into()).await.unwrap();
     // Coming again changes nothing.
     store.put_file("ab".into(), "png", b"0123456789".into()).await.unwrap();
     store.put_file("cd".into(), "svg", Vec::new()).await.unwrap();
-    let reader = Reader::open(folder.path()).unwrap();
-    assert_eq!(reader.file_length("ab", "png").unwrap(), Some(10));
-    assert_eq!(reader.file_length("cd", "svg").unwrap(), Some(0));
-    assert_eq!(reader.file_length("ab", "svg").unwrap(), None);
-    let part = |from, count| reader.file_part(("ab", "png"), from, count).unwrap().unwrap();
-    assert_eq!(part(0, 10), b"0123456789");
-    assert_eq!(part(3, 4), b"3456");
-    assert_eq!(part(8, 100), b"89");
-    assert_eq!(reader.file_part(("cd", "svg"), 0, 1).unwrap(), Some(Vec::new()));
-    assert_eq!(reader.file_part(("ab", "svg"), 0, 1).unwrap(), None);
+    database.read(|reader| {
+        assert_eq!(reader.file_length("ab", "png").unwrap(), Some(10));
+        assert_eq!(reader.file_length("cd", "svg").unwrap(), Some(0));
+        assert_eq!(reader.file_length("ab", "svg").unwrap(), None);
+        let part = |from, count| reader.file_part(("ab", "png"), from, count).unwrap().unwrap();
+        assert_eq!(part(0, 10), b"0123456789");
+        assert_eq!(part(3, 4), b"3456");
+        assert_eq!(part(8, 100), b"89");
+        assert_eq!(reader.file_part(("cd", "svg"), 0, 1).unwrap(), Some(Vec::new()));
+        assert_eq!(reader.file_part(("ab", "svg"), 0, 1).unwrap(), None);
+    });
 }
 
 #[test]
@@ -106,10 +124,8 @@ fn there_is_nothing_to_read_where_no_server_wrote() {
     assert!(!folder.path().join(DATABASE).exists(), "reading must not make a database");
 }
 
-#[tokio::test]
-async fn a_person_has_one_visit_in_an_experiment_however_many_come_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+async fn a_person_has_one_visit_in_an_experiment_however_many_come_at_once(database: &Database) {
+    let store = database.store();
     let person = |number, experiment: &str, name: &str| NewVisit {
         experiment: experiment.into(),
         person: Some(name.into()),

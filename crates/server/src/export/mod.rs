@@ -17,7 +17,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use base::{ParticipantId, VisitId};
-use store::Reader;
+use store::{Location, Reader};
 
 use files::Files;
 
@@ -60,12 +60,12 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Writes all tables of a data folder into another folder.
+/// Writes all tables of what was collected somewhere into a folder.
 ///
 /// # Errors
-/// Names the path; the tables that were there before are left as they were.
-pub fn export(data: &Path, out: &Path, with_platform_ids: bool) -> anyhow::Result<Summary> {
-    let reader = Reader::open(data)?;
+/// Names the place; the tables that were there before are left as they were.
+pub fn export(location: Location, out: &Path, with_platform_ids: bool) -> anyhow::Result<Summary> {
+    let reader = Reader::open(location)?;
     // Of those who are forgotten only others' games tell: that somebody sat there.
     let visits: Vec<_> = reader.visits()?.into_iter().filter(|visit| !visit.is_deleted).collect();
     let person = |visit: &store::VisitRow| Person {

@@ -68,9 +68,8 @@ pub(super) async fn read(
     let Path(name) = name?;
     let (sha256, kind) = media::parse_name(&name).ok_or_else(none)?;
     let key = (sha256.to_owned(), kind);
-    // A large one takes a while to read: neither the writer nor any socket waits for it.
-    let read = move || -> Result<_, store::StoreError> {
-        let (reader, key) = (Reader::open(&play.data)?, (key.0.as_str(), key.1));
+    let read = move |reader: &Reader| {
+        let key = (key.0.as_str(), key.1);
         let Some(length) = reader.file_length(key.0, key.1)? else { return Ok(None) };
         let asked = Asked::of(&headers, length);
         let content = match asked {
@@ -80,8 +79,7 @@ pub(super) async fn read(
         };
         Ok(content.map(|content| (length, asked, content)))
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|error| Problem::internal(&error))?;
-    let (length, asked, content) = read?.ok_or_else(none)?;
+    let (length, asked, content) = play.readings.read(read).await?.ok_or_else(none)?;
     let (status, range) = match asked {
         Asked::All => (StatusCode::OK, None),
         Asked::Part(from, to) => (StatusCode::PARTIAL_CONTENT, Some(format!("bytes {from}-{to}/{length}"))),

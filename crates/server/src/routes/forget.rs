@@ -8,6 +8,7 @@ use store::Forget;
 use utoipa::ToSchema;
 
 use super::openapi::{Absent, Malformed, TooLong, Unauthorized, WrongType};
+use super::visits::names;
 use super::{Play, authorize};
 use crate::forget::Total;
 use crate::problem::{Object, Problem};
@@ -52,7 +53,7 @@ pub(super) async fn forget(
         let detail = format!("`id` must have 1 to {ID_BYTES} bytes");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
-    let visits = play.store.visits_of(id).await?;
+    let visits = play.store.visits_of(names(&id)).await?;
     if visits.is_empty() {
         return Err(Problem::new(StatusCode::NOT_FOUND, "nobody here has this id"));
     }

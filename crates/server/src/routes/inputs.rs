@@ -6,7 +6,6 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use base::Frame;
 use serde::Deserialize;
-use store::Reader;
 
 use super::Play;
 use super::openapi::{Absent, FrameNumber, Malformed, Octets, Unauthorized};
@@ -48,8 +47,6 @@ pub(super) async fn read(
 ) -> Result<([(HeaderName, &'static str); 2], Vec<u8>), Problem> {
     let (game, _) = seat(&play, &game, &headers).await?;
     let Query(InputsQuery { from }) = query?;
-    // A long game takes a while to read: neither the writer nor any socket waits for it.
-    let read = move || Reader::open(&play.data)?.inputs(game, from, MOST_BYTES);
-    let inputs = tokio::task::spawn_blocking(read).await.map_err(|error| Problem::internal(&error))??;
+    let inputs = play.readings.read(move |reader| reader.inputs(game, from, MOST_BYTES)).await?;
     Ok(([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")], inputs))
 }

@@ -7,6 +7,7 @@ mod health;
 mod inputs;
 mod openapi;
 mod page;
+mod readings;
 mod records;
 mod rooms;
 mod states;
@@ -14,10 +15,11 @@ mod visits;
 mod ws;
 
 pub(crate) use forget::Request as ForgetRequest;
+pub(crate) use readings::Readings;
 pub(crate) use states::States;
+pub(crate) use visits::names;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
@@ -68,8 +70,7 @@ pub(crate) struct Play {
     pub(crate) stage: Stage,
     pub(crate) store: Store,
     pub(crate) completions: Completions,
-    /// The folder that the store is in, for reading beside it.
-    pub(crate) data: Arc<Path>,
+    pub(crate) readings: Readings,
     pub(crate) tokens: Tokens,
     pub(crate) id: Arc<str>,
     pub(crate) current: Arc<RwLock<Current>>,

@@ -110,6 +110,12 @@ pub(super) async fn create(
     Ok((status, Json(Answer { token, visit, participant, link })))
 }
 
+/// What a visit may be known under, of somebody who has this id: as a visit, as a participant, or as a platform's person.
+pub(crate) fn names(id: &str) -> Vec<String> {
+    let persons = PERSONS.iter().map(|(platform, _)| format!("{platform}:{id}"));
+    std::iter::once(id.to_owned()).chain(persons).collect()
+}
+
 /// Who a platform's entry link says that this is.
 fn person(entry: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
     let id = |name: &str| entry.get(name)?.as_str().map(str::trim).filter(|id| !id.is_empty());

@@ -5,14 +5,14 @@
 //! then, so a failure names the round for the log and not for a replay. INTERPLAY_KILLS sets how many.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Barrier;
 use std::time::Duration;
 
 use base::{Frame, GameId, Rng, Seat, SeatSet, StateHash, derive_seed};
-use store::Reader;
+use store::{Location, Reader};
 use wire::batch::{BatchAcknowledgement, FrameRecord, RecordBatch};
 
+use crate::postgres_server::PostgresServer;
 use crate::support::{Page, Server};
 
 /// How often the server is killed when nothing else is said.
@@ -26,13 +26,25 @@ const FRAMES_AFTER: Frame = 200;
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_and_the_seats_go_on() {
-    let kills = std::env::var("INTERPLAY_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let data = tempfile::tempdir().unwrap();
+    survives(&|| Server::start(data.path()), &data.path().into());
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_and_the_seats_go_on_with_postgres() {
+    let data = tempfile::tempdir().unwrap();
+    let database = PostgresServer::shared().database();
+    let location = Location::Postgres(database.parse().unwrap());
+    survives(&|| Server::start_with(data.path(), &["--database", &database]), &location);
+}
+
+fn survives(serve: &dyn Fn() -> Server, data: &Location) {
+    let kills = std::env::var("INTERPLAY_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let mut rng = Rng::from_seed(9);
-    let mut server = Server::start(data.path());
+    let mut server = serve();
     let mut acknowledged_in_all = 0;
     for round in 0..kills {
-        let mut seats = form_a_game(&server, data.path());
+        let mut seats = form_a_game(&server, data);
         let moment = Duration::from_millis(rng.below(LATEST_KILL_MILLIS));
         let address = server.address.clone();
         let together = Barrier::new(seats.len() + 1);
@@ -53,15 +65,15 @@ fn what_was_acknowledged_survives_kill_9_and_the_seats_go_on() {
         acknowledged_in_all += acknowledged;
         println!("round {round}: killed after {moment:?}, {acknowledged} frames acknowledged");
 
-        server = Server::start(data.path());
-        check(data.path(), &seats);
+        server = serve();
+        check(data, &seats);
         for seat in &mut seats {
             let goal = seat.acknowledged + FRAMES_AFTER;
             while seat.acknowledged < goal {
                 assert!(seat.upload(&server.address, &mut rng), "the next process refuses a seat's record");
             }
         }
-        check(data.path(), &seats);
+        check(data, &seats);
     }
     assert!(acknowledged_in_all > 0, "no round got as far as an acknowledgement");
     server.kill();
@@ -69,7 +81,7 @@ fn what_was_acknowledged_survives_kill_9_and_the_seats_go_on() {
 
 /// Every acknowledged frame of these seats is in the store, once, as it was sent; what was not is there as it was
 /// sent or not at all.
-fn check(data: &Path, seats: &[Uploader]) {
+fn check(data: &Location, seats: &[Uploader]) {
     let mut rows = BTreeMap::new();
     for row in Reader::open(data).unwrap().frames(seats[0].game).unwrap() {
         let sent = seats[row.reporter.index()].frame(row.frame);
@@ -88,7 +100,7 @@ fn check(data: &Path, seats: &[Uploader]) {
 }
 
 /// Two people come, and are matched.
-fn form_a_game(server: &Server, data: &Path) -> Vec<Uploader> {
+fn form_a_game(server: &Server, data: &Location) -> Vec<Uploader> {
     let tokens = [server.visit(), server.visit()];
     let mut pages = tokens.each_ref().map(|token| Page::open(server, token));
     for page in &mut pages {

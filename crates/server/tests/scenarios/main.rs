@@ -13,6 +13,10 @@ mod media;
 mod member;
 mod mistakes;
 mod pauses;
+mod postgres;
+#[path = "../../../store/tests/support/postgres.rs"]
+#[expect(dead_code, reason = "the store's own tests end it and start it again")]
+mod postgres_server;
 mod rooms;
 mod rooms_load;
 mod screening;

@@ -8,7 +8,6 @@
 
 mod disk;
 #[path = "../support/mod.rs"]
-#[expect(dead_code, reason = "a store on a disk that loses power is opened in its own way")]
 mod support;
 
 use std::collections::BTreeMap;

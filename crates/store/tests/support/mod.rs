@@ -1,7 +1,9 @@
-//! A store with a game in it, for every test that needs no more than that.
+//! A store with a game in it, on each of the databases, for every test that needs no more than that.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test uses what it needs")]
 
-use std::path::Path;
+pub(crate) mod database;
+pub(crate) mod postgres;
 
 use base::{GameId, ParticipantId, VisitId, WallTime};
 use store::{NewGame, NewVisit, Store, Write};
@@ -9,12 +11,6 @@ use wire::control::GameRules;
 
 pub(crate) const GAME: GameId = GameId::from_random([1; 16]);
 pub(crate) const VISITS: [VisitId; 2] = [VisitId::from_random([2; 16]), VisitId::from_random([3; 16])];
-
-pub(crate) async fn store_with_a_game(folder: &Path) -> Store {
-    let store = Store::open(folder).unwrap();
-    put_a_game(&store).await;
-    store
-}
 
 pub(crate) async fn put_a_game(store: &Store) {
     for visit in VISITS {
