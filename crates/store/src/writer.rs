@@ -91,7 +91,11 @@ impl<T: Send, W: Fn(&mut Connection) -> Result<T, StoreError> + Send> Job for As
         if let Some(broken) = result.as_ref().err().and_then(Broken::by) {
             return Err(broken);
         }
-        connection.end_part(result.is_err())?;
+        match (connection.end_part(result.is_err()), &result) {
+            // A disk that is full has ended the transaction in the middle of the job: then that is what there is to tell.
+            (Err(Broken::Failed(_)), Err(error)) => return Err(Broken::Failed(error.to_string())),
+            (ended, _) => ended?,
+        }
         self.result = Some(result);
         Ok(())
     }
