@@ -1,5 +1,5 @@
-// A disk that takes half a second for every sync, and a server that is killed at the moment in which a participant is sent
-// away: nobody is sent away before everything they did is on the disk (S5).
+// A disk that takes half a second for every sync, and a server that is killed at the moment in which a page says that everything
+// is saved: nobody reads that, nor is sent away, before everything they did is on the disk (S5).
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { open, snapshot, until } from "./lib/browser.mjs";
@@ -37,23 +37,24 @@ export default async function ({ say }) {
   const browsers = await Promise.all([open(), open()]);
   const tabs = browsers.map(({ tab }) => tab);
   try {
-    const away = new Map();
+    const [saved, asked] = [new Map(), []];
     for (const tab of tabs) {
-      away.set(tab, new Promise((resolve) => tab.context().route("http://127.0.0.1:9/**", async (route) => {
-        resolve(tab);
+      await tab.context().route("http://127.0.0.1:9/**", async (route) => {
+        asked.push(tab);
         await route.fulfill({ contentType: "text/html", body: "<h1>Back</h1>" });
-      })));
+      });
       await tab.goto(server.url);
       await tab.getByLabel(/I agree to take part/).check();
       await press(tab, "Start");
+      saved.set(tab, tab.getByText("Everything is saved.", { exact: false }).waitFor({ timeout: 60_000 }).then(() => tab));
     }
     const participants = new Map();
     for (const tab of tabs) participants.set(tab, (await until(tab, "the game", (now) => now.game?.frame > 10, 40)).participant);
-    // The first is sent away, and then the other by the server's next process.
+    // The first reads it, and then the other, of the server's next process.
     let syncs = 0;
     for (let left = tabs; left.length > 0;) {
       const disk = await slowDown(server.pid);
-      const gone = await Promise.race(left.map((tab) => away.get(tab)));
+      const gone = await Promise.race(left.map((tab) => saved.get(tab)));
       await server.kill();
       await disk.ended;
       syncs += disk.syncs();
@@ -66,7 +67,9 @@ export default async function ({ say }) {
       await server.startAgain();
     }
     assert.ok(syncs > 0, "no sync was slow");
-    say(`both were sent away by a server with ${syncs} syncs of ${SYNC_MS} ms, killed at that moment: all ${FRAMES} frames of each are there`);
+    for (const tab of tabs) await tab.getByRole("heading", { name: "Back" }).waitFor({ timeout: 15_000 });
+    assert.equal(asked.length, tabs.length);
+    say(`a server with ${syncs} syncs of ${SYNC_MS} ms was killed whenever a page said that all is saved: all ${FRAMES} frames of each are there`);
   } catch (error) {
     say(`the server's log:\n${server.log()}`);
     for (const tab of tabs) say(JSON.stringify(await snapshot(tab).catch(String)));

@@ -636,6 +636,15 @@ impl App {
         self.tick();
     }
 
+    /// The server does not want what is left of a game: of one that was deleted, say.
+    pub(crate) fn upload_refused(&mut self, game: GameId) {
+        if let Some(play) = self.ending.take_if(|play| play.start.game_id == game) {
+            play.forget_unsent();
+            return self.look_after();
+        }
+        self.uploaded(game, None);
+    }
+
     /// What was asked for while a game stands still came, or nothing.
     pub(crate) fn pause_answered(&mut self, game: GameId, asked: &Asked, bytes: Vec<u8>) {
         if let Some(play) = self.game(game) {

@@ -4,6 +4,7 @@
 use wasm_bindgen::prelude::*;
 use wire::control::{Exit, Withdrawal};
 
+use crate::form;
 use crate::peers::call;
 use crate::view::{element, focus, set_hidden, set_text};
 use crate::words::{self, say};
@@ -136,6 +137,8 @@ pub(crate) fn ask(withdrawal: Option<Withdrawal>) {
         set_hidden("leaving-offer", withdrawal != Withdrawal::OfferDeletion);
         set_hidden("leaving-deleted", withdrawal != Withdrawal::Delete);
         set_hidden("leaving-games", withdrawal == Withdrawal::Keep);
+        // What was ticked before one stayed after all is no wish.
+        form::untick("leaving-delete");
     }
     call(&dialog, if withdrawal.is_some() { "showModal" } else { "close" }, &JsValue::UNDEFINED).ok();
 }

@@ -37,6 +37,11 @@ pub(crate) fn is_checked(id: &str) -> bool {
     property(id, "checked").is_truthy()
 }
 
+/// Takes a tick away.
+pub(crate) fn untick(id: &str) {
+    set_property(id, "checked", &false.into());
+}
+
 fn set_property(id: &str, name: &str, value: &JsValue) {
     if let Some(element) = element(id) {
         Reflect::set(&element, &name.into(), value).ok();

@@ -489,6 +489,11 @@ impl Play {
         self.loaded.as_ref().is_none_or(|loaded| loaded.session.is_complete())
     }
 
+    /// What is not acknowledged is not to be sent any more.
+    pub(crate) fn forget_unsent(&self) {
+        unsent::remove(&self.unsent);
+    }
+
     /// The server's answer to the batch under way, or none.
     pub(crate) fn uploaded(&mut self, answer: Option<BatchAcknowledgement>) {
         let Some(loaded) = &mut self.loaded else { return };
@@ -589,9 +594,11 @@ fn upload(start: &GameStart, token: &str, key: &str, batch: &RecordBatch) {
         let mut acknowledgement = None;
         if let Ok(body) = body
             && let Ok(answer) = http::post(&url, "application/octet-stream", Some(&token), &body).await
-            && answer.status == 200
         {
-            acknowledgement = answer.json();
+            if unsent::is_refused(answer.status) {
+                return with_app(|app| app.upload_refused(game));
+            }
+            acknowledgement = answer.json().filter(|_| answer.status == 200);
         }
         with_app(|app| app.uploaded(game, acknowledgement));
     });

@@ -77,6 +77,11 @@ fn keys(prefix: &str) -> Vec<String> {
     keys.filter(|key| key.starts_with(prefix)).collect()
 }
 
+/// Whether what was sent is refused for what it is: it would be refused again.
+pub(crate) fn is_refused(status: u16) -> bool {
+    matches!(status, 404 | 413 | 422)
+}
+
 async fn send_one(key: &str, token: &str) -> Option<()> {
     let storage = storage()?;
     let text = storage.get_item(key).ok()??;
@@ -84,8 +89,7 @@ async fn send_one(key: &str, token: &str) -> Option<()> {
     let body: Vec<u8> = text.chars().map(|byte| byte as u8).collect();
     let url = ["/api/v1/games/", game, "/records"].concat();
     let answer = http::post(&url, "application/octet-stream", Some(token), &body).await.ok()?;
-    // What is refused for what it is would be refused again.
-    if matches!(answer.status, 200 | 404 | 413 | 422) {
+    if answer.status == 200 || is_refused(answer.status) {
         storage.remove_item(key).ok();
     }
     Some(())

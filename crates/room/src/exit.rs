@@ -44,7 +44,11 @@ pub fn with_entry<'a>(exit: Exit, value: impl Fn(&str) -> Option<&'a Value>) -> 
 }
 
 fn encoded(value: Option<&Value>) -> String {
-    utf8_percent_encode(&words(value), RESERVED).to_string()
+    match words(value).as_str() {
+        // In a path these lead upwards, encoded or not.
+        "." | ".." => String::new(),
+        words => utf8_percent_encode(words, RESERVED).to_string(),
+    }
 }
 
 #[cfg(test)]

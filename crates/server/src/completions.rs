@@ -129,6 +129,11 @@ impl Completions {
         self.webhook().is_some()
     }
 
+    /// Whether it is told who platforms say that participants are: then it is also told whose data to delete.
+    pub(crate) fn tell_who(&self) -> bool {
+        self.webhook().is_some_and(|webhook| webhook.with_platform_ids)
+    }
+
     /// There is something new to tell.
     pub(crate) fn wake(&self) {
         self.shared.wake.notify_one();
@@ -136,12 +141,18 @@ impl Completions {
 
     async fn tell(self) {
         let Shared { store, data, experiment, wake, .. } = &*self.shared;
-        let mut caller = None;
+        if !self.tell_who()
+            && let Err(error) = store.tell_of_nobody(experiment.clone()).await
+        {
+            tracing::error!(%error, "who is forgotten may still be written down for the study's own server");
+        }
+        let (mut caller, mut pauses) = (None, Backoff::default());
         loop {
-            if !self.are_wanted() {
+            // Looked up each time: a wrong address may have been mended.
+            let Some(webhook) = self.webhook() else {
                 wake.notified().await;
                 continue;
-            }
+            };
             if caller.is_none() {
                 caller = WebhookSecret::open(data).map(Caller::new).ok();
             }
@@ -161,25 +172,8 @@ impl Completions {
                 timeout(until, wake.notified()).await.ok();
                 continue;
             }
-            self.tell_these(caller, &found.due).await;
-            let ids: Vec<_> = found.due.iter().map(|event| event.id).collect();
-            while let Err(error) = store.visit_events_were_told(ids.clone()).await {
-                tracing::error!(%error, "cannot write down that a webhook was answered; trying again");
-                sleep(AGAIN).await;
-            }
-        }
-    }
-
-    /// Tells some events until they are heard.
-    async fn tell_these(&self, caller: &Caller, events: &[VisitEvent]) {
-        let mut pauses = Backoff::default();
-        loop {
-            // Looked up each time: a wrong address may have been mended.
-            let Some(webhook) = self.webhook() else {
-                self.shared.wake.notified().await;
-                continue;
-            };
-            let (id, body) = message(&self.shared.experiment, events, webhook.with_platform_ids);
+            // Read anew for each attempt: somebody may be forgotten in between.
+            let (id, body) = message(experiment, &found.due, webhook.with_platform_ids);
             let (caller, mut own) = (caller.clone(), pauses);
             let told = spawn_blocking(move || {
                 let told = caller.tell(&webhook.url, &id, &body, &mut own);
@@ -187,9 +181,15 @@ impl Completions {
             });
             let Ok((told, after)) = told.await else { return };
             pauses = after;
-            match told {
-                Ok(()) => return,
-                Err(pause) => sleep(pause).await,
+            if let Err(pause) = told {
+                sleep(pause).await;
+                continue;
+            }
+            pauses = Backoff::default();
+            let ids: Vec<_> = found.due.iter().map(|event| event.id).collect();
+            while let Err(error) = store.visit_events_were_told(ids.clone()).await {
+                tracing::error!(%error, "cannot write down that a webhook was answered; trying again");
+                sleep(AGAIN).await;
             }
         }
     }

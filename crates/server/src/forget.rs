@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use base::VisitId;
 use metrics::counter;
 use serde::{Deserialize, Serialize};
-use store::{DatabaseUrl, Forget, Forgotten, Location, Store, StoreError};
+use store::{Belongings, DatabaseUrl, Forget, Location, Store, StoreError};
 use utoipa::ToSchema;
 
 use crate::routes::{ForgetRequest, names};
@@ -19,54 +20,64 @@ use crate::token;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = ForgetAnswer)]
 pub(crate) struct Total {
-    /// Visits.
-    visits: u64,
+    /// The visits.
+    #[schema(value_type = Vec<String>)]
+    visits: Vec<VisitId>,
     /// Answers to questions.
     answers: u64,
     /// Games that are gone, with all that was recorded of them.
     games: u64,
-    /// Seats in games with others, which stay: what the forgotten one's own page recorded is gone.
-    seats: u64,
+    /// Games with others, which stay: what the forgotten one's own pages recorded is gone.
+    games_with_others: u64,
     /// Games that are still on: what is recorded of them goes when they are over.
-    later: u64,
+    games_on: u64,
+    /// Nothing is left in SQLite's files any more; else it will be when nobody reads, and at the next start at the latest.
+    is_scrubbed: bool,
 }
 
 impl Total {
-    /// A visit more.
-    pub(crate) fn add(&mut self, forgotten: Forgotten) {
+    /// A visit more: what it had before, and has now.
+    pub(crate) fn add(&mut self, visit: VisitId, before: Belongings, now: Belongings) {
         counter!("interplay_visits_deleted_total").increment(1);
-        let Forgotten { answers, games, seats, later } = forgotten;
-        self.visits += 1;
-        self.answers += answers;
-        self.games += games;
-        self.seats += seats;
-        self.later += later;
+        self.visits.push(visit);
+        self.answers += before.answers;
+        self.games += before.seats.saturating_sub(now.seats);
+        self.games_with_others += now.seats.saturating_sub(now.on);
+        self.games_on += now.on;
+    }
+
+    pub(crate) fn set_scrubbed(&mut self, is_scrubbed: bool) {
+        self.is_scrubbed = is_scrubbed;
     }
 
     fn words(&self) -> String {
-        let count = |count: u64, one: &str, more: &str| match count {
+        let count = |count: u64, one: &str| match count {
             1 => format!("1 {one}"),
-            _ => format!("{count} {more}"),
+            _ => format!("{count} {one}s"),
         };
-        let Self { visits, answers, games, seats, later } = *self;
         let mut words = format!(
             "Deleted: {}, {}, {}.",
-            count(visits, "visit", "visits"),
-            count(answers, "answer", "answers"),
-            count(games, "game", "games")
+            count(self.visits.len() as u64, "visit"),
+            count(self.answers, "answer"),
+            count(self.games, "game")
         );
-        if seats > 0 {
+        if self.games_with_others > 0 {
+            let visits: Vec<_> = self.visits.iter().map(ToString::to_string).collect();
             words += &format!(
-                "\n{} with others stay: of this person they have only the inputs that the others' pages saw, and nothing says \
-                 whose they were. To delete them too: --with-games",
-                count(seats, "game", "games")
+                "\n{} with others stay, with the inputs of everyone who played and without a name to these. To delete them, too:\n  \
+                 interplay forget {} --with-games",
+                count(self.games_with_others, "game"),
+                visits.join(" --with-games\n  interplay forget ")
             );
         }
-        if later > 0 {
-            words += &format!("\nStill on, and cleaned up when over: {}.", count(later, "game", "games"));
+        if self.games_on > 0 {
+            words += &format!("\nStill on, and cleaned up when over: {}.", count(self.games_on, "game"));
+        }
+        if !self.is_scrubbed {
+            words += "\nSomebody is reading the database: its log is emptied when that is over, or when the server is started again.";
         }
         words + "\nBackups, and tables that were exported before, are yours to clean up."
     }
@@ -126,11 +137,19 @@ fn here(store: &Store, id: &str, games: bool) -> anyhow::Result<Option<Total>> {
         if visits.is_empty() {
             return Ok(None);
         }
+        for &visit in &visits {
+            if store.belongings(visit).await?.on > 0 {
+                bail!("this person sits in a game that was on when the server ended; start it again, and forget then");
+            }
+        }
         let mut total = Total::default();
         for visit in visits {
-            total.add(store.forget(visit, Forget { progress: true, games }, wall_time()).await?);
+            let before = store.belongings(visit).await?;
+            let forget = Forget { progress: true, games, tells_who: false };
+            store.forget(visit, forget, wall_time()).await?;
+            total.add(visit, before, store.belongings(visit).await?);
         }
-        store.scrub().await?;
+        total.set_scrubbed(store.scrub().await?);
         Ok(Some(total))
     })
 }

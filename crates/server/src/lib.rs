@@ -24,7 +24,7 @@
 //! | `token` | who somebody is |
 //! | `webhook` | tells and asks other people's servers |
 //! | [`export`] | writes the tables |
-//! | `forget` | deletes what there is of a person |
+//! | `forget`, `scrubber` | delete what there is of a person, and take it out of the files |
 
 mod accept;
 mod addresses;
@@ -45,6 +45,7 @@ mod problem;
 mod reload;
 mod rooms;
 mod routes;
+mod scrubber;
 pub mod serve;
 mod socket;
 mod stage;

@@ -21,6 +21,7 @@ use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
 use crate::rooms::{RoomTokens, Rooms, Webhook};
 use crate::routes::{App, Current, Play, Readings, States, router};
+use crate::scrubber::Scrubber;
 use crate::stage::{Context as StageContext, Stage};
 use crate::token::Tokens;
 use crate::turn::{Turn, TurnConfig};
@@ -179,14 +180,17 @@ async fn set_up(
     let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
     let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
     let completions = Completions::start(store.clone(), data, &loaded.id, loaded.webhook)?;
+    let scrubber = Scrubber::start(store.clone());
     let context = StageContext {
         store: store.clone(),
         experiment: loaded.id.clone(),
         turn: turn_access,
         completions: completions.clone(),
+        scrubber: scrubber.clone(),
     };
     let play = Play {
         app,
+        scrubber,
         stage: Stage::start(stager, context, data).await?,
         store,
         completions,

@@ -56,6 +56,8 @@ pub enum Write {
     Delete {
         /// Which.
         visit: VisitId,
+        /// Whether who is still to hear of the visit's end is told who it was.
+        tells_who: bool,
         /// When.
         at: WallTime,
     },
@@ -135,7 +137,10 @@ pub(crate) fn apply(connection: &mut Connection, write: &Write) -> Result<(), St
         Write::VisitEnded { visit, ending, exit, at, due } => {
             visit_events::insert(connection, *visit, (*ending, exit.as_ref()), (*at, *due))
         }
-        Write::Delete { visit, at } => forget::visit(connection, *visit, Forget::default(), *at).map(|_| ()),
+        Write::Delete { visit, tells_who, at } => {
+            let forget = Forget { tells_who: *tells_who, ..Forget::default() };
+            forget::visit(connection, *visit, forget, *at)
+        }
         Write::Answers { visit, scene, answers, at } => {
             rows::put_answers(connection, *visit, scene, answers, *at)
         }

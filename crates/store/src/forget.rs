@@ -5,6 +5,8 @@
 //! the others' pages have of its seat stay, and nothing says whose they were. A game that nobody else sat in goes whole.
 //! What is of a game that is still on goes when it is over: until then a page that comes back needs it (P5).
 
+use core::ops::ControlFlow;
+
 use base::{GameId, Seat, VisitId, WallTime};
 use serde_json::{Map, Value};
 
@@ -12,30 +14,48 @@ use crate::StoreError;
 use crate::database::{Connection, values};
 use crate::rows::{json, parse, seat, time};
 
-/// What was there of a person, and is not any more.
+/// What there is of a visit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Forgotten {
+pub struct Belongings {
     /// Answers to questions.
     pub answers: u64,
-    /// Games that are gone, with all that was recorded of them.
-    pub games: u64,
-    /// Seats in games that stay, because others sat in them; what their pages recorded is gone.
+    /// Seats in games.
     pub seats: u64,
-    /// Games that are still on: what is recorded of them goes when they are over.
-    pub later: u64,
+    /// How many of those games are still on.
+    pub on: u64,
 }
 
-/// What is to be deleted beside everything else.
+/// What is to be done beside deleting everything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Forget {
-    /// How far the visit has come; whoever holds its token is a stranger then.
+    /// Delete how far the visit has come; whoever holds its token is a stranger then.
     pub progress: bool,
-    /// The games that others sat in, too.
+    /// Delete the games that others sat in, too.
     pub games: bool,
+    /// Whoever is still to hear of the visit's end is told who it was, and has to delete it in their turn.
+    pub tells_who: bool,
 }
 
 /// Whose visit it was, of one that is forgotten.
 const NOBODY: &str = "00000000000000000000000000000000";
+
+/// What pages report of themselves and the server keeps. What says when who was missing is the game's.
+const REPORTS: &str = "'p2p_connection_type', 'p2p_quality', 'p2p_desync', 'game_failed', 'link_checked', 'tab_hidden', 'tab_shown'";
+
+/// Counts what there is of a visit.
+pub(crate) fn belongings(connection: &mut Connection, visit: VisitId) -> Result<Belongings, StoreError> {
+    let id = &visit.to_string();
+    let mut count = |sql| {
+        Ok::<u64, StoreError>(
+            connection.first(sql, &values![id], |row| row.get::<u32>(0))?.unwrap_or(0).into(),
+        )
+    };
+    Ok(Belongings {
+        answers: count("SELECT count(*) FROM answers WHERE visit = ?1")?,
+        seats: count("SELECT count(*) FROM seats WHERE visit = ?1")?,
+        on: count("SELECT count(*) FROM seats JOIN live_games USING (game) WHERE visit = ?1")?,
+    })
+}
 
 /// Deletes what was written down of a visit.
 pub(crate) fn visit(
@@ -43,47 +63,67 @@ pub(crate) fn visit(
     visit: VisitId,
     forget: Forget,
     at: WallTime,
-) -> Result<Forgotten, StoreError> {
+) -> Result<(), StoreError> {
     let id = &visit.to_string();
-    // Who is told that it has ended needs to know whose data to delete in their turn.
-    connection.execute(
-        "UPDATE visit_events SET (participant, entry) =
-             (SELECT participant, entry FROM visits WHERE visits.visit = visit_events.visit)
-         WHERE visit = ?1 AND participant IS NULL",
-        &values![id],
-    )?;
-    let answers = connection.execute("DELETE FROM answers WHERE visit = ?1", &values![id])?;
+    // What it was sent away with may say what it has answered.
+    connection.execute("UPDATE visit_events SET exit = NULL WHERE visit = ?1", &values![id])?;
+    if forget.tells_who {
+        connection.execute(
+            "UPDATE visit_events SET (participant, entry) =
+                 (SELECT participant, entry FROM visits WHERE visits.visit = visit_events.visit)
+             WHERE visit = ?1 AND participant IS NULL",
+            &values![id],
+        )?;
+    }
+    connection.execute("DELETE FROM answers WHERE visit = ?1", &values![id])?;
     connection.execute("DELETE FROM path WHERE visit = ?1", &values![id])?;
     let progress = if forget.progress { "NULL" } else { "progress" };
     let sql = format!(
         "UPDATE visits SET participant = ?2, entry = '{{}}', person = NULL, condition = NULL, progress = {progress},
-                           changed = NULL, ended = coalesce(ended, 'withdrawn'), deleted = ?3
+                           changed = NULL, ended = coalesce(ended, 'withdrawn'), deleted = coalesce(deleted, ?3),
+                           deleted_games = CASE WHEN CAST(?4 AS BIGINT) = 1 THEN 1 ELSE deleted_games END
          WHERE visit = ?1"
     );
-    connection.execute(&sql, &values![id, NOBODY, time(at)])?;
-    let mut forgotten = Forgotten { answers, ..Forgotten::default() };
-    for (game, seat) in seats(connection, visit)? {
-        if is_on(connection, game)? {
-            forgotten.later += 1;
-        } else if forget.games || !others(connection, game)? {
-            delete_game(connection, game)?;
-            forgotten.games += 1;
-        } else {
-            delete_reports(connection, game, seat)?;
-            forgotten.seats += 1;
+    connection.execute(&sql, &values![id, NOBODY, time(at), forget.games])?;
+    for game in games_of(connection, visit)? {
+        if !is_on(connection, game)? {
+            clean_up(connection, game)?;
         }
     }
-    Ok(forgotten)
+    Ok(())
 }
 
-/// A game is over: what those reported goes who were forgotten meanwhile.
+/// A game is over: what is of those goes who were forgotten meanwhile.
 pub(crate) fn game_is_over(connection: &mut Connection, game: GameId) -> Result<(), StoreError> {
-    let sql = "SELECT seat FROM seats JOIN visits USING (visit) WHERE game = ?1 AND deleted IS NOT NULL";
-    let forgotten = connection.all(sql, &values![&game.to_string()], |row| seat(row.get(0)?))?;
-    if !forgotten.is_empty() && !others(connection, game)? {
+    let sql = "SELECT 1 FROM seats JOIN visits USING (visit) WHERE game = ?1 AND deleted IS NOT NULL";
+    match connection.first(sql, &values![&game.to_string()], |_| Ok(()))? {
+        Some(()) => clean_up(connection, game),
+        None => Ok(()),
+    }
+}
+
+/// Takes out of a game what is of those who are forgotten.
+fn clean_up(connection: &mut Connection, game: GameId) -> Result<(), StoreError> {
+    let sql = "SELECT seat, entry, CASE WHEN deleted IS NULL THEN 0 ELSE 1 END, deleted_games
+               FROM seats JOIN visits USING (visit) WHERE game = ?1 ORDER BY seat";
+    let (mut forgotten, mut others, mut whole) = (Vec::new(), Vec::new(), false);
+    connection.each(sql, &values![&game.to_string()], |row| {
+        let seat = seat(row.get(0)?)?;
+        if row.get(2)? {
+            forgotten.push(seat);
+            whole |= row.get::<Option<bool>>(3)?.unwrap_or(false);
+        } else {
+            let is_bot = json::<Map<String, Value>>(row, 1, "entry")?.contains_key("bot");
+            others.push((seat, is_bot));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    // Bots have nothing to lose.
+    if whole || others.iter().all(|&(_, is_bot)| is_bot) {
         return delete_game(connection, game);
     }
-    forgotten.into_iter().try_for_each(|seat| delete_reports(connection, game, seat))
+    let others: Vec<_> = others.into_iter().map(|(seat, _)| seat).collect();
+    forgotten.into_iter().try_for_each(|seat| delete_reports(connection, game, seat, &others))
 }
 
 /// Whether nothing that a seat reports is to be kept.
@@ -93,17 +133,24 @@ pub(crate) fn is_forgotten(connection: &mut Connection, game: &str, seat: Seat) 
     Ok(connection.first(sql, &values![game, seat.number()], |_| Ok(()))?.is_some())
 }
 
-/// The visits that a name is of: their own, their participant's, or that under which a platform's person is known.
+/// The visits that a name is of: their own, their participant's, or that under which a platform's person is known. A visit that is
+/// forgotten has no more than its own.
 pub(crate) fn visits_of(connection: &mut Connection, name: &str) -> Result<Vec<VisitId>, StoreError> {
     let sql =
-        "SELECT visit FROM visits WHERE deleted IS NULL AND (visit = ?1 OR participant = ?1 OR person = ?1)
+        "SELECT visit FROM visits WHERE visit = ?1 OR (deleted IS NULL AND (participant = ?1 OR person = ?1))
                ORDER BY created, visit";
     connection.all(sql, &values![name], |row| parse(row, 0, "visit"))
 }
 
-fn seats(connection: &mut Connection, visit: VisitId) -> Result<Vec<(GameId, Seat)>, StoreError> {
-    let sql = "SELECT game, seat FROM seats WHERE visit = ?1 ORDER BY game";
-    connection.all(sql, &values![&visit.to_string()], |row| Ok((parse(row, 0, "game")?, seat(row.get(1)?)?)))
+/// Whether everything was deleted that was written down of a visit: nothing more is.
+pub(crate) fn is_deleted(connection: &mut Connection, visit: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM visits WHERE visit = ?1 AND deleted IS NOT NULL";
+    Ok(connection.first(sql, &values![visit], |_| Ok(()))?.is_some())
+}
+
+fn games_of(connection: &mut Connection, visit: VisitId) -> Result<Vec<GameId>, StoreError> {
+    let sql = "SELECT game FROM seats WHERE visit = ?1 ORDER BY game";
+    connection.all(sql, &values![&visit.to_string()], |row| parse(row, 0, "game"))
 }
 
 fn is_on(connection: &mut Connection, game: GameId) -> Result<bool, StoreError> {
@@ -111,22 +158,34 @@ fn is_on(connection: &mut Connection, game: GameId) -> Result<bool, StoreError> 
     Ok(connection.first(sql, &values![&game.to_string()], |_| Ok(()))?.is_some())
 }
 
-/// Whether somebody sat in a game who is not forgotten. (Bots have nothing to lose.)
-fn others(connection: &mut Connection, game: GameId) -> Result<bool, StoreError> {
-    let sql = "SELECT entry FROM seats JOIN visits USING (visit) WHERE game = ?1 AND deleted IS NULL";
-    let entries = connection
-        .all(sql, &values![&game.to_string()], |row| json::<Map<String, Value>>(row, 0, "entry"))?;
-    Ok(entries.iter().any(|entry| !entry.contains_key("bot")))
-}
-
-fn delete_reports(connection: &mut Connection, game: GameId, seat: Seat) -> Result<(), StoreError> {
-    for sql in [
-        "DELETE FROM frames WHERE game = ?1 AND reporter = ?2",
-        "DELETE FROM play_events WHERE game = ?1 AND reporter = ?2",
-        "DELETE FROM durable WHERE game = ?1 AND reporter = ?2",
-    ] {
-        connection.execute(sql, &values![&game.to_string(), seat.number()])?;
+/// Deletes what a seat's pages reported, but for the inputs of frames of which nobody else told the same: without them the
+/// others could not be played again from there on. Nothing else is left in those rows.
+fn delete_reports(
+    connection: &mut Connection,
+    game: GameId,
+    seat: Seat,
+    others: &[Seat],
+) -> Result<(), StoreError> {
+    let (game, seat) = (&game.to_string(), seat.number());
+    let sql = "SELECT reporter, incarnation FROM durable WHERE game = ?1 ORDER BY reporter, incarnation";
+    let pages = connection.all(sql, &values![game], |row| Ok((row.get::<u8>(0)?, row.get::<u32>(1)?)))?;
+    for (reporter, incarnation) in pages {
+        if others.iter().any(|other| other.number() == reporter) {
+            let sql = "DELETE FROM frames WHERE game = ?1 AND reporter = ?2 AND EXISTS (
+                           SELECT 1 FROM frames AS other
+                           WHERE other.game = ?1 AND other.reporter = ?3 AND other.incarnation = ?4
+                               AND other.frame = frames.frame AND other.inputs = frames.inputs
+                               AND other.incarnations = frames.incarnations)";
+            connection.execute(sql, &values![game, seat, reporter, incarnation])?;
+        }
     }
+    let kept = "UPDATE frames SET simulated_ms = 0, shown_ms = NULL, predicted = 0, rollback_depth = 0
+                WHERE game = ?1 AND reporter = ?2";
+    connection.execute(kept, &values![game, seat])?;
+    connection.execute("DELETE FROM play_events WHERE game = ?1 AND reporter = ?2", &values![game, seat])?;
+    connection.execute("DELETE FROM durable WHERE game = ?1 AND reporter = ?2", &values![game, seat])?;
+    let sql = format!("DELETE FROM server_events WHERE game = ?1 AND seat = ?2 AND kind IN ({REPORTS})");
+    connection.execute(&sql, &values![game, seat])?;
     Ok(())
 }
 

@@ -41,7 +41,8 @@ use database::postgres::Postgres;
 pub use database::postgres::{DatabaseUrl, UrlError};
 use database::sqlite::Sqlite;
 pub use error::StoreError;
-pub use forget::{Forget, Forgotten};
+pub use files::FILE_PART;
+pub use forget::{Belongings, Forget};
 pub use inputs::{FenceRow, Fences, HISTORY_ROWS, History};
 pub use live::{LiveGame, LiveGames};
 pub use location::Location;
@@ -326,7 +327,7 @@ impl Store {
     }
 
     /// The visits that any of some names is of: their own, their participant's, or that under which a platform's person is known
-    /// (as in [`NewVisit::person`]). Those that are forgotten are not among them.
+    /// (as in [`NewVisit::person`]).
     ///
     /// # Errors
     /// The database's.
@@ -341,26 +342,37 @@ impl Store {
         .await
     }
 
-    /// Deletes what was written down of a visit (D5). Says what was there.
-    ///
-    /// # Errors
-    /// The database's; nothing was deleted then.
-    pub async fn forget(
-        &self,
-        visit: VisitId,
-        forget: Forget,
-        at: WallTime,
-    ) -> Result<Forgotten, StoreError> {
-        self.write(move |connection| forget::visit(connection, visit, forget, at)).await
-    }
-
-    /// Sees to it that nothing of what was deleted is left in SQLite's files. While somebody reads for long it may not come to
-    /// that: then it is done when a server is started the next time. Postgres cleans up by itself, in its own time.
+    /// What there is of a visit, to say what was deleted.
     ///
     /// # Errors
     /// The database's.
-    pub async fn scrub(&self) -> Result<(), StoreError> {
-        let Some(path) = self.path.clone() else { return Ok(()) };
+    pub async fn belongings(&self, visit: VisitId) -> Result<Belongings, StoreError> {
+        self.write(move |connection| forget::belongings(connection, visit)).await
+    }
+
+    /// Deletes what was written down of a visit (D5). What a game needs that is still on goes when it is over.
+    ///
+    /// # Errors
+    /// The database's; nothing was deleted then.
+    pub async fn forget(&self, visit: VisitId, forget: Forget, at: WallTime) -> Result<(), StoreError> {
+        self.write(move |connection| forget::visit(connection, visit, forget, at)).await
+    }
+
+    /// Nobody is to be told who it was that has been forgotten, in an experiment's events that have not been told.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn tell_of_nobody(&self, experiment: String) -> Result<(), StoreError> {
+        self.write(move |connection| visit_events::tell_of_nobody(connection, &experiment)).await
+    }
+
+    /// Takes what was deleted out of SQLite's files. False while somebody reads, or writes: then it is to be tried again; a server
+    /// that is started tries it too. Postgres cleans up by itself, in its own time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn scrub(&self) -> Result<bool, StoreError> {
+        let Some(path) = self.path.clone() else { return Ok(true) };
         let scrubbed = tokio::task::spawn_blocking(move || database::sqlite::scrub(&path));
         scrubbed.await.map_err(|_| StoreError::Closed)?
     }

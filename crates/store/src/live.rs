@@ -42,7 +42,7 @@ pub(crate) fn save(
         return forget::game_is_over(connection, game);
     };
     connection.execute(
-        "INSERT INTO live_games VALUES (?1, ?2, ?3)
+        "INSERT INTO live_games SELECT game, ?2, CAST(?3 AS BIGINT) FROM games WHERE game = ?1
          ON CONFLICT (game) DO UPDATE SET state = excluded.state, saved = excluded.saved",
         &values![id, state, time(at)],
     )?;

@@ -4,9 +4,9 @@ use base::{VisitId, WallTime};
 use serde_json::{Map, Value};
 use wire::control::VisitEnding;
 
-use crate::StoreError;
 use crate::database::{Connection, values};
 use crate::rows::{json, named, parse, time, wall_time};
+use crate::{StoreError, forget};
 
 /// Something that a visit came to.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,9 +39,13 @@ pub(crate) fn insert(
     detail: &Value,
     at: WallTime,
 ) -> Result<(), StoreError> {
+    let visit = &visit.to_string();
+    if forget::is_deleted(connection, visit)? {
+        return Ok(());
+    }
     connection.execute(
         "INSERT INTO path (visit, kind, name, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        &values![&visit.to_string(), kind, name, &detail.to_string(), time(at)],
+        &values![visit, kind, name, &detail.to_string(), time(at)],
     )?;
     Ok(())
 }

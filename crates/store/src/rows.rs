@@ -8,8 +8,8 @@ use wire::batch::PlayEvent;
 use wire::control::{GameRules, TerminationReason, VisitEnding};
 use wire::form::Answers;
 
-use crate::StoreError;
 use crate::database::{Connection, Row, values};
+use crate::{StoreError, forget};
 
 /// Somebody comes.
 #[derive(Clone, Debug)]
@@ -277,7 +277,7 @@ pub(crate) fn set_progress(
 ) -> Result<(), StoreError> {
     connection.execute(
         "UPDATE visits SET scene = ?2, ended = ?3, condition = ?4, progress = ?5, changed = ?6
-         WHERE visit = ?1",
+         WHERE visit = ?1 AND deleted IS NULL",
         &values![&visit.to_string(), scene, ended.map(VisitEnding::name), condition, progress, time(at)],
     )?;
     Ok(())
@@ -380,7 +380,8 @@ pub(crate) fn insert_server_event(
     at: WallTime,
 ) -> Result<(), StoreError> {
     connection.execute(
-        "INSERT INTO server_events (game, seat, kind, detail, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO server_events (game, seat, kind, detail, at)
+         SELECT game, CAST(?2 AS BIGINT), ?3, ?4, CAST(?5 AS BIGINT) FROM games WHERE game = ?1",
         &values![&game.to_string(), seat.map(Seat::number), kind, &detail.to_string(), time(at)],
     )?;
     Ok(())
@@ -394,6 +395,9 @@ pub(crate) fn put_answers(
     at: WallTime,
 ) -> Result<(), StoreError> {
     let visit = &visit.to_string();
+    if forget::is_deleted(connection, visit)? {
+        return Ok(());
+    }
     connection.execute("DELETE FROM answers WHERE visit = ?1 AND scene = ?2", &values![visit, scene])?;
     let texts: Vec<_> = answers.values().map(ToString::to_string).collect();
     let rows = answers.keys().zip(&texts).map(|(field, text)| values![visit, scene, field, text, time(at)]);
@@ -408,7 +412,8 @@ pub(crate) fn put_fence(
     cut_frame: Frame,
 ) -> Result<(), StoreError> {
     connection.execute(
-        "INSERT INTO fences VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO fences
+         SELECT game, CAST(?2 AS BIGINT), CAST(?3 AS BIGINT), CAST(?4 AS BIGINT) FROM games WHERE game = ?1
          ON CONFLICT (game, seat, incarnation) DO UPDATE SET cut_frame = excluded.cut_frame",
         &values![&game.to_string(), seat.number(), incarnation, cut_frame],
     )?;

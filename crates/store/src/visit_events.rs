@@ -96,3 +96,10 @@ pub(crate) fn delete(connection: &mut Connection, ids: &[i64]) -> Result<(), Sto
     let rows: Vec<_> = ids.iter().map(|&id| values![id]).collect();
     connection.execute_each("DELETE FROM visit_events WHERE id = ?1", &rows)
 }
+
+pub(crate) fn tell_of_nobody(connection: &mut Connection, experiment: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE visit_events SET participant = NULL, entry = NULL
+               WHERE participant IS NOT NULL AND visit IN (SELECT visit FROM visits WHERE experiment = ?1)";
+    connection.execute(sql, &values![experiment])?;
+    Ok(())
+}

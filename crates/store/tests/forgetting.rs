@@ -7,7 +7,7 @@ use std::path::Path;
 
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
 use serde_json::{Map, Value, json};
-use store::{Forget, Forgotten, Location, NewGame, NewVisit, Reader, Store, StoreError, Write};
+use store::{Belongings, Forget, Location, NewGame, NewVisit, Reader, Store, StoreError, Write};
 use wire::batch::{EventRecord, FrameRecord, PlayEvent, RecordBatch};
 use wire::control::VisitEnding;
 
@@ -20,12 +20,14 @@ on_each_database!(
     games_with_others_go_when_that_is_wanted,
     what_a_game_needs_that_is_on_goes_when_it_is_over,
     who_has_data_elsewhere_is_told_whose_to_delete,
+    what_nobody_else_told_of_a_game_stays_without_what_says_more,
+    nothing_more_is_written_down_of_who_is_forgotten,
 );
 
 /// In everything that is of the one who is to be forgotten.
 const MARK: &str = "MARK-of-one";
 
-const PROGRESS: Forget = Forget { progress: true, games: false };
+const PROGRESS: Forget = Forget { progress: true, games: false, tells_who: false };
 
 fn entry(person: &str) -> Map<String, Value> {
     Map::from_iter([("PROLIFIC_PID".to_owned(), json!(person))])
@@ -43,10 +45,10 @@ fn coming(visit: VisitId, person: &str) -> NewVisit {
     }
 }
 
-/// As many frames with a mark in their inputs, and an event.
-fn batch(count: Frame, mark: &str) -> RecordBatch {
+/// As many frames, of which everyone tells the same, and an event.
+fn batch(count: Frame) -> RecordBatch {
     let frame = |number: Frame| FrameRecord {
-        inputs: [number.to_string().as_bytes(), mark.as_bytes()].concat(),
+        inputs: vec![number as u8, 7],
         filled: SeatSet::EMPTY,
         hash: StateHash(u64::from(number)),
         simulated_millis: 0,
@@ -85,8 +87,8 @@ async fn two_people(database: &Database) -> Store {
         });
     }
     store.apply(writes).await.unwrap();
-    for (seat, mark) in [(0, MARK), (1, "other")] {
-        store.append_batch(GAME, Seat::new(seat).unwrap(), batch(40, mark)).await.unwrap();
+    for seat in [0, 1] {
+        store.append_batch(GAME, Seat::new(seat).unwrap(), batch(40)).await.unwrap();
     }
     store
 }
@@ -109,9 +111,10 @@ async fn nothing_is_left_of_one_and_all_of_the_other(database: &Database) {
     assert_eq!(store.visits_of(vec![VISITS[1].to_string()]).await.unwrap(), [VISITS[1]]);
     assert_eq!(store.visits_of(vec!["nobody".into()]).await.unwrap(), []);
 
-    let forgotten = store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
-    assert_eq!(forgotten, Forgotten { answers: 1, games: 0, seats: 1, later: 0 });
-    store.scrub().await.unwrap();
+    assert_eq!(store.belongings(VISITS[0]).await.unwrap(), Belongings { answers: 1, seats: 1, on: 0 });
+    store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
+    assert_eq!(store.belongings(VISITS[0]).await.unwrap(), Belongings { answers: 0, seats: 1, on: 0 });
+    assert!(store.scrub().await.unwrap());
     assert_eq!(marked(database), [""; 0]);
 
     let [gone, other] = database.read(Reader::visits).unwrap().try_into().unwrap();
@@ -127,22 +130,24 @@ async fn nothing_is_left_of_one_and_all_of_the_other(database: &Database) {
 
     // What its page still sends is not kept, and it is not known when it comes again.
     assert_eq!(store.seat_of(GAME, VISITS[0]).await.unwrap(), None);
-    let late = store.append_batch(GAME, Seat::new(0).unwrap(), batch(41, MARK)).await;
+    let late = store.append_batch(GAME, Seat::new(0).unwrap(), batch(41)).await;
     assert!(matches!(late, Err(StoreError::Forgotten)), "{late:?}");
     assert_eq!(store.visits_of(vec![MARK.into(), format!("prolific:{MARK}")]).await.unwrap(), []);
     let again = VisitId::from_random([4; 16]);
     assert_eq!(store.create_visit(coming(again, MARK)).await.unwrap(), None);
 
     // With the last one who played it, the game goes too.
-    let forgotten = store.forget(VISITS[1], PROGRESS, WallTime(11)).await.unwrap();
-    assert_eq!(forgotten, Forgotten { answers: 1, games: 1, seats: 0, later: 0 });
+    store.forget(VISITS[1], PROGRESS, WallTime(11)).await.unwrap();
     assert!(database.read(Reader::games).unwrap().is_empty());
 }
 
 async fn games_with_others_go_when_that_is_wanted(database: &Database) {
     let store = two_people(database).await;
-    let forgotten = store.forget(VISITS[0], Forget { progress: true, games: true }, WallTime(10)).await;
-    assert_eq!(forgotten.unwrap(), Forgotten { answers: 1, games: 1, seats: 0, later: 0 });
+    // At first it is not wanted; then the visit is still to be found by its own id.
+    store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
+    assert_eq!(database.read(|reader| reader.frames(GAME).unwrap()).len(), 40);
+    assert_eq!(store.visits_of(vec![VISITS[0].to_string()]).await.unwrap(), [VISITS[0]]);
+    store.forget(VISITS[0], Forget { games: true, ..PROGRESS }, WallTime(10)).await.unwrap();
     assert!(database.read(Reader::games).unwrap().is_empty());
     assert!(database.read(|reader| reader.frames(GAME).unwrap()).is_empty());
     assert_eq!(database.read(Reader::answers).unwrap().len(), 1);
@@ -160,13 +165,21 @@ async fn what_a_game_needs_that_is_on_goes_when_it_is_over(database: &Database) 
     let on = vec![save(GAME, Some("on")), Write::CreateGame(Box::new(new)), save(alone, Some("on"))];
     store.apply(on).await.unwrap();
     // By its own wish: what is left of its progress stays.
-    store.apply(vec![Write::Delete { visit: VISITS[0], at: WallTime(10) }]).await.unwrap();
+    let delete = Write::Delete { visit: VISITS[0], tells_who: false, at: WallTime(10) };
+    store.apply(vec![delete]).await.unwrap();
     let frames = || database.read(|reader| reader.frames(GAME).unwrap().len());
     assert_eq!(frames(), 80);
     assert!(store.visit(VISITS[0]).await.unwrap().unwrap().progress.is_some());
-    let forgotten = store.forget(VISITS[0], PROGRESS, WallTime(11)).await.unwrap();
-    assert_eq!(forgotten, Forgotten { later: 2, ..Forgotten::default() });
-    store.apply(vec![save(GAME, None), save(alone, None)]).await.unwrap();
+    store.forget(VISITS[0], PROGRESS, WallTime(11)).await.unwrap();
+    assert_eq!(store.belongings(VISITS[0]).await.unwrap(), Belongings { answers: 0, seats: 2, on: 2 });
+    // What is told of a game that has gone in the same commit spoils nothing else of it.
+    let late =
+        Write::ServerEvent { game: alone, seat: None, kind: "late", detail: json!({}), at: WallTime(12) };
+    let fence = Write::Fence { game: alone, seat: Seat::new(0).unwrap(), incarnation: 1, cut_frame: 5 };
+    store
+        .apply(vec![save(alone, None), late, fence, save(alone, Some("on")), save(GAME, None)])
+        .await
+        .unwrap();
     assert_eq!(frames(), 40);
     assert_eq!(database.read(Reader::games).unwrap().len(), 1);
 }
@@ -175,7 +188,7 @@ async fn who_has_data_elsewhere_is_told_whose_to_delete(database: &Database) {
     let store = two_people(database).await;
     let (visit, at) = (VISITS[0], WallTime(10));
     let ended = Write::VisitEnded { visit, ending: VisitEnding::Withdrawn, exit: None, at, due: at };
-    store.apply(vec![ended, Write::Delete { visit, at }]).await.unwrap();
+    store.apply(vec![ended, Write::Delete { visit, tells_who: true, at }]).await.unwrap();
     let told = store.visit_events("tag".into(), WallTime(11), 10).await.unwrap();
     let [event] = told.due.try_into().unwrap();
     assert_eq!((event.visit, event.entry, event.is_deleted), (visit, entry(MARK), true));
@@ -183,6 +196,54 @@ async fn who_has_data_elsewhere_is_told_whose_to_delete(database: &Database) {
     // Then it need not be known any more.
     store.visit_events_were_told(vec![event.id]).await.unwrap();
     store.forget(visit, PROGRESS, WallTime(12)).await.unwrap();
-    store.scrub().await.unwrap();
+    assert!(store.scrub().await.unwrap());
     assert_eq!(marked(database), [""; 0]);
+}
+
+/// The one who is forgotten has told of more frames than the other.
+async fn what_nobody_else_told_of_a_game_stays_without_what_says_more(database: &Database) {
+    let store = two_people(database).await;
+    let long = RecordBatch { events: vec![], ..batch(60) };
+    store
+        .append_batch(GAME, Seat::new(0).unwrap(), RecordBatch { incarnation: 1, ..long.clone() })
+        .await
+        .unwrap();
+    store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
+    let frames = database.read(|reader| reader.frames(GAME).unwrap());
+    let of = |seat: u8| frames.iter().filter(move |row| row.reporter == Seat::new(seat).unwrap());
+    let kept: Vec<_> = of(0).map(|row| (row.incarnation, row.frame)).collect();
+    assert_eq!((kept, of(1).count()), ((40..60).map(|frame| (1, frame)).collect(), 40));
+    assert!(of(0).all(|row| row.shown_ms.is_none() && row.simulated_ms == 0 && row.rollback_depth == 0));
+}
+
+async fn nothing_more_is_written_down_of_who_is_forgotten(database: &Database) {
+    let store = two_people(database).await;
+    store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
+    let (visit, at) = (VISITS[0], WallTime(11));
+    let progress =
+        Write::Progress { visit, scene: 1, ended: None, condition: None, progress: MARK.into(), at };
+    let answers = [("name".to_owned(), json!(MARK))].into();
+    let path = Write::Path { visit, kind: "scene", name: MARK.into(), detail: Value::Null, at };
+    store
+        .apply(vec![progress, Write::Answers { visit, scene: "you".into(), answers, at }, path])
+        .await
+        .unwrap();
+    let row = store.visit(visit).await.unwrap().unwrap();
+    assert_eq!((row.progress, row.ended), (None, Some(VisitEnding::Completed)));
+    assert_eq!(store.belongings(visit).await.unwrap().answers, 0);
+    assert_eq!(database.read(Reader::path).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_files_are_cleaned_up_when_nobody_reads() {
+    let database = Database::sqlite();
+    let store = two_people(&database).await;
+    let reader = Reader::open(&database.location).unwrap();
+    store.forget(VISITS[0], PROGRESS, WallTime(10)).await.unwrap();
+    let begun = std::time::Instant::now();
+    assert!(!store.scrub().await.unwrap(), "an export reads what was there at its beginning");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "nobody waits for it");
+    drop(reader);
+    assert!(store.scrub().await.unwrap());
+    assert_eq!(marked(&database), [""; 0]);
 }

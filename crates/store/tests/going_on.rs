@@ -92,8 +92,8 @@ async fn a_game_that_is_on_comes_back_as_it_stood(database: &Database) {
 
 async fn what_is_decided_together_is_written_together_or_not_at_all(database: &Database) {
     let store = database.store_with_a_game().await;
-    let nowhere = GameId::from_random([8; 16]);
-    let save = |game| Write::SaveGame { game, state: Some("x".into()), at: WallTime(1) };
+    let save = Write::SaveGame { game: GAME, state: Some("x".into()), at: WallTime(1) };
+    let again = Write::CreateGame(Box::new(game(GAME)));
     let progress = Write::Progress {
         visit: VISITS[0],
         scene: 5,
@@ -102,7 +102,7 @@ async fn what_is_decided_together_is_written_together_or_not_at_all(database: &D
         progress: "{}".into(),
         at: WallTime(7),
     };
-    assert!(store.apply(vec![progress, save(GAME), save(nowhere)]).await.is_err());
+    assert!(store.apply(vec![progress, save, again]).await.is_err());
     assert_eq!(store.live_games().await.unwrap(), LiveGames::default());
     assert_eq!(store.visit(VISITS[0]).await.unwrap().unwrap().scene, 0);
 }

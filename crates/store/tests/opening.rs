@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use base::{ParticipantId, VisitId, WallTime};
 use rusqlite::Connection;
-use store::{DATABASE, NewVisit, Reader, Store};
+use store::{DATABASE, FILE_PART, NewVisit, Reader, Store};
 
 mod support;
 use support::database::{Database, on_each_database};
@@ -102,16 +102,19 @@ async fn what_texts_show_is_kept_by_hash_and_kind_and_read_in_parts(database: &D
     // Coming again changes nothing.
     store.put_file("ab".into(), "png", b"0123456789".into()).await.unwrap();
     store.put_file("cd".into(), "svg", Vec::new()).await.unwrap();
+    let long: Vec<u8> = (0..=2 * FILE_PART).map(|number| number as u8).collect();
+    store.put_file("ef".into(), "mp4", long.clone()).await.unwrap();
     database.read(|reader| {
         assert_eq!(reader.file_length("ab", "png").unwrap(), Some(10));
         assert_eq!(reader.file_length("cd", "svg").unwrap(), Some(0));
         assert_eq!(reader.file_length("ab", "svg").unwrap(), None);
-        let part = |from, count| reader.file_part(("ab", "png"), from, count).unwrap().unwrap();
-        assert_eq!(part(0, 10), b"0123456789");
-        assert_eq!(part(3, 4), b"3456");
-        assert_eq!(part(8, 100), b"89");
-        assert_eq!(reader.file_part(("cd", "svg"), 0, 1).unwrap(), Some(Vec::new()));
-        assert_eq!(reader.file_part(("ab", "svg"), 0, 1).unwrap(), None);
+        assert_eq!(reader.file_part(("ab", "png"), 0).unwrap().unwrap(), b"0123456789");
+        assert_eq!(reader.file_part(("ab", "png"), 1).unwrap(), None);
+        assert_eq!(reader.file_part(("cd", "svg"), 0).unwrap(), Some(Vec::new()));
+        assert_eq!(reader.file_part(("ab", "svg"), 0).unwrap(), None);
+        assert_eq!(reader.file_length("ef", "mp4").unwrap(), Some(2 * FILE_PART + 1));
+        let parts = [0, 1, 2].map(|part| reader.file_part(("ef", "mp4"), part).unwrap().unwrap());
+        assert_eq!(parts.concat(), long);
     });
 }
 

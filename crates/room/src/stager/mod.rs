@@ -454,10 +454,14 @@ impl Stager {
         }
     }
 
-    /// What was written down of a visit will be deleted (D5). One that is on its way is withdrawn. False when this stager does not
+    /// What was written down of a visit is to be deleted (D5). One that is on its way is withdrawn. False when this stager does not
     /// know it: then nothing needs to be left of its progress.
     pub fn handle_forgotten(&mut self, visit: VisitId, now: Timestamp) -> bool {
-        self.strip(visit, now);
+        if self.visits.get(&visit).is_some_and(|known| !known.progress.is_deleted) {
+            self.strip(visit, now);
+            self.effects.push_back(Effect::Delete { visit });
+        }
+        self.tally.remove(visit);
         self.knows(visit)
     }
 

@@ -301,8 +301,10 @@ impl Stager {
     /// The participant leaves the study: the end, at once (S7). `delete` says whether it wishes that its data be deleted.
     pub(super) fn leave_study(&mut self, id: VisitId, delete: bool, now: Timestamp) {
         let Some(visit) = self.visits.get(&id).filter(|visit| visit.progress.ended.is_none()) else { return };
-        if visit.experiment.withdrawal.deletes(delete) {
+        // What a bot has done nobody needs to forget, and that it was one must be known.
+        if !visit.is_bot && visit.experiment.withdrawal.deletes(delete) {
             self.strip(id, now);
+            self.tally.remove(id);
             self.effects.push_back(Effect::Delete { visit: id });
         } else {
             self.withdraw(id, now);
@@ -323,7 +325,8 @@ impl Stager {
         let Some(visit) = self.visits.get_mut(&id) else { return };
         visit.progress = visit.progress.without_data();
         visit.entry.clear();
-        self.tally.remove(id);
+        visit.may_try_again = false;
+        self.asked.retain(|_, asked| asked.visit != id);
         self.write_progress(id);
     }
 

@@ -271,7 +271,7 @@ impl Tables {
                 new.game.to_string().into(),
                 seat.number().into(),
                 people.get(visit).map(Person::id).into(),
-                visit.to_string().into(),
+                people.get(visit).map(|_| visit.to_string()).into(),
                 people.get(visit).is_some_and(|person| person.is_bot).into(),
                 new.experiment.clone().into(),
                 new.experiment_sha256.clone().into(),

@@ -1,16 +1,21 @@
 //! What an experiment's texts show: pictures, sound and video, by their hash.
 
+use std::io;
+
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RANGE,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use store::Reader;
+use futures_util::stream;
+use store::FILE_PART;
 
 use super::Play;
 use super::openapi::{Absent, Malformed, Octets, Unsatisfiable};
+use super::readings::Readings;
 use crate::media;
 use crate::problem::Problem;
 
@@ -68,21 +73,15 @@ pub(super) async fn read(
     let Path(name) = name?;
     let (sha256, kind) = media::parse_name(&name).ok_or_else(none)?;
     let key = (sha256.to_owned(), kind);
-    let read = move |reader: &Reader| {
-        let key = (key.0.as_str(), key.1);
-        let Some(length) = reader.file_length(key.0, key.1)? else { return Ok(None) };
-        let asked = Asked::of(&headers, length);
-        let content = match asked {
-            Asked::All => reader.file_part(key, 0, length)?,
-            Asked::Part(from, to) => reader.file_part(key, from, to - from + 1)?,
-            Asked::None => Some(Vec::new()),
-        };
-        Ok(content.map(|content| (length, asked, content)))
+    let length = {
+        let key = key.clone();
+        play.readings.read(move |reader| reader.file_length(&key.0, key.1)).await?.ok_or_else(none)?
     };
-    let (length, asked, content) = play.readings.read(read).await?.ok_or_else(none)?;
-    let (status, range) = match asked {
-        Asked::All => (StatusCode::OK, None),
-        Asked::Part(from, to) => (StatusCode::PARTIAL_CONTENT, Some(format!("bytes {from}-{to}/{length}"))),
+    let (status, range, (from, end)) = match Asked::of(&headers, length) {
+        Asked::All => (StatusCode::OK, None, (0, length)),
+        Asked::Part(from, to) => {
+            (StatusCode::PARTIAL_CONTENT, Some(format!("bytes {from}-{to}/{length}")), (from, to + 1))
+        }
         Asked::None => {
             let detail = format!("the file has {length} bytes");
             let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail);
@@ -97,7 +96,30 @@ pub(super) async fn read(
     // `nosniff`, and the page's own policy where there is none, are put on every answer.
     let range = range.map(|range| [(CONTENT_RANGE, range)]);
     let policy = (kind == media::SVG).then_some([(CONTENT_SECURITY_POLICY, SVG_POLICY)]);
-    Ok((status, kept, range, policy, content).into_response())
+    let long = [(CONTENT_LENGTH, (end - from).to_string())];
+    Ok((status, kept, long, range, policy, bytes(play.readings, key, from, end)).into_response())
+}
+
+/// A file's bytes from one to another, of which no more is held than a part: whoever reads slowly costs no more.
+fn bytes(readings: Readings, key: (String, &'static str), from: u32, end: u32) -> Body {
+    let parts = stream::try_unfold((readings, key, from), move |(readings, key, at)| async move {
+        if at >= end {
+            return Ok(None);
+        }
+        let (part, begin) = (at / FILE_PART, at / FILE_PART * FILE_PART);
+        let own = key.clone();
+        let read = readings.read(move |reader| reader.file_part((&own.0, own.1), part)).await;
+        let content = read.ok().flatten().and_then(|content| {
+            let to = (content.len() as u32).min(end - begin);
+            Some(Bytes::from(content).slice((at - begin) as usize..to as usize))
+                .filter(|bytes| !bytes.is_empty())
+        });
+        // An answer that has begun can only be broken off.
+        let content = content.ok_or_else(|| io::Error::other("a part of a file cannot be read"))?;
+        let next = at + content.len() as u32;
+        Ok::<_, io::Error>(Some((content, (readings, key, next))))
+    });
+    Body::from_stream(parts)
 }
 
 #[cfg(test)]

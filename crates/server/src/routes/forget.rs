@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use base::VisitId;
 use serde::{Deserialize, Serialize};
 use store::Forget;
 use utoipa::ToSchema;
 
-use super::openapi::{Absent, Malformed, TooLong, Unauthorized, WrongType};
+use super::openapi::{Absent, Malformed, TooLong, Unauthorized, Unavailable, WrongType};
 use super::visits::names;
 use super::{Play, authorize};
 use crate::forget::Total;
@@ -39,7 +40,7 @@ pub(crate) struct Request {
     security(("api_key" = [])),
     responses(
         (status = 200, description = "What was deleted.", body = Total),
-        Malformed, Unauthorized, Absent, TooLong, WrongType,
+        Malformed, Unauthorized, Absent, TooLong, WrongType, Unavailable,
     )
 )]
 pub(super) async fn forget(
@@ -59,11 +60,27 @@ pub(super) async fn forget(
     }
     let mut total = Total::default();
     for visit in visits {
-        let is_known = play.stage.forgotten(visit).await;
-        let forget = Forget { progress: !is_known, games };
-        total.add(play.store.forget(visit, forget, wall_time()).await?);
+        let before = play.store.belongings(visit).await?;
+        let is_known = told(&play, visit).await?;
+        let forget = Forget { progress: !is_known, games, tells_who: false };
+        play.store.forget(visit, forget, wall_time()).await?;
+        if !is_known {
+            // It may have come in between.
+            told(&play, visit).await?;
+        }
+        total.add(visit, before, play.store.belongings(visit).await?);
         tracing::info!(%visit, "the data of a visit are deleted");
     }
-    play.store.scrub().await?;
+    total.set_scrubbed(play.store.scrub().await?);
+    play.scrubber.wake();
     Ok(Json(total))
+}
+
+/// Tells the stage that a visit is forgotten: whether it knows it.
+async fn told(play: &Play, visit: VisitId) -> Result<bool, Problem> {
+    let unavailable = || {
+        let detail = "what was decided cannot be written down just now; try again";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    };
+    play.stage.forgotten(visit).await.ok_or_else(unavailable)
 }

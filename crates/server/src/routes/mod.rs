@@ -44,6 +44,7 @@ use crate::completions::Completions;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::rooms::{RoomTokens, Rooms};
+use crate::scrubber::Scrubber;
 use crate::stage::Stage;
 use crate::token::{ApiKey, Tokens};
 
@@ -70,6 +71,7 @@ pub(crate) struct Play {
     pub(crate) stage: Stage,
     pub(crate) store: Store,
     pub(crate) completions: Completions,
+    pub(crate) scrubber: Scrubber,
     pub(crate) readings: Readings,
     pub(crate) tokens: Tokens,
     pub(crate) id: Arc<str>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::{GameId, Seat, VisitId};
 use metrics::counter;
 use room::{CheckId, Effect};
-use store::{Store, Write};
+use store::Write;
 use wire::close::CloseCode;
 use wire::control::ServerMessage;
 
@@ -101,7 +101,8 @@ impl Task {
             Effect::Delete { visit } => {
                 counter!("interplay_visits_deleted_total").increment(1);
                 tracing::info!(%visit, "the data of a visit are deleted");
-                writes.push(Write::Delete { visit, at: wall_time() });
+                let tells_who = self.context.completions.tell_who();
+                writes.push(Write::Delete { visit, tells_who, at: wall_time() });
                 deeds.push(Deed::Scrub);
             }
             Effect::AskCheck { check, url, deadline_millis, question } => {
@@ -195,7 +196,7 @@ impl Task {
             Deed::AddLanes { game, seats } => self.lanes.add_game(game, seats),
             Deed::EndLanes { game, seat } => self.lanes.end_seat(game, seat),
             Deed::TellOfVisits => self.context.completions.wake(),
-            Deed::Scrub => scrub(self.context.store.clone()),
+            Deed::Scrub => self.context.scrubber.wake(),
             Deed::Ask { check, url, patience, question } => self.checks.ask(check, url, patience, &question),
         }
     }
@@ -244,13 +245,4 @@ impl Task {
         }
         message
     }
-}
-
-/// Takes what was deleted out of the database's files, while everybody goes on.
-fn scrub(store: Store) {
-    tokio::spawn(async move {
-        if let Err(error) = store.scrub().await {
-            tracing::warn!(%error, "what was deleted stays in the database's log until the server is started again");
-        }
-    });
 }

@@ -24,6 +24,7 @@ use self::checks::{Answered, Checks};
 use crate::channel::{Channel, close};
 use crate::completions::Completions;
 use crate::lanes::{LaneBox, Lanes};
+use crate::scrubber::Scrubber;
 use crate::texts;
 use crate::turn::TurnAccess;
 
@@ -73,7 +74,7 @@ enum Event {
     Message { visit: VisitId, fence: Fence, said: Said },
     Dropped { visit: VisitId, fence: Fence },
     IsHere { visit: VisitId, answer: oneshot::Sender<bool> },
-    Forgotten { visit: VisitId, answer: oneshot::Sender<bool> },
+    Forgotten { visit: VisitId, answer: oneshot::Sender<Option<bool>> },
     TakeUp { experiment: Box<Experiment>, answer: oneshot::Sender<()> },
     Stop { answer: oneshot::Sender<()> },
 }
@@ -93,6 +94,8 @@ pub(crate) struct Context {
     pub(crate) turn: Option<TurnAccess>,
     /// Whom visits' endings are told.
     pub(crate) completions: Completions,
+    /// Who takes out of the files what was deleted.
+    pub(crate) scrubber: Scrubber,
 }
 
 impl Stage {
@@ -147,11 +150,12 @@ impl Stage {
         self.events.send(Event::IsHere { visit, answer }).await.is_ok() && answered.await.unwrap_or(false)
     }
 
-    /// What was written down of a visit will be deleted (D5): whoever is on the way is told that this is the end. Whether the stager
-    /// has any progress of it, which is durable then.
-    pub(crate) async fn forgotten(&self, visit: VisitId) -> bool {
+    /// What was written down of a visit is to be deleted (D5): whoever is on the way is told that this is the end, when that is durable.
+    /// Whether the stager has progress of it, which is all that is left then; none when it could not be written down.
+    pub(crate) async fn forgotten(&self, visit: VisitId) -> Option<bool> {
         let (answer, answered) = oneshot::channel();
-        self.events.send(Event::Forgotten { visit, answer }).await.is_ok() && answered.await.unwrap_or(false)
+        self.events.send(Event::Forgotten { visit, answer }).await.ok()?;
+        answered.await.ok().flatten()
     }
 
     /// Another version of the experiment, for new visits.
@@ -310,7 +314,7 @@ impl Task {
             Event::Forgotten { visit, answer } => {
                 let is_known = self.stager.handle_forgotten(visit, self.now());
                 self.carry_out().await;
-                answer.send(is_known).ok();
+                answer.send(self.unwritten.is_empty().then_some(is_known)).ok();
             }
             Event::TakeUp { experiment, answer } => {
                 self.stager.take_up(*experiment);

@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use store::Reader;
+use wire::close::CloseCode;
 use wire::control::{ClientMessage, SceneKind, ServerMessage, Sheet, VisitEnding};
 use wire::form::Answers;
 
@@ -188,4 +189,61 @@ fn a_change_is_for_those_who_come_after_it_and_a_mistake_is_for_nobody() {
     let versions: std::collections::BTreeSet<_> =
         visits.iter().map(|visit| &visit.experiment_sha256).collect();
     assert_eq!(versions.len(), 2);
+}
+
+#[test]
+fn who_sends_far_too_much_or_no_id_at_all_harms_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::write(folder.path().join("experiment.toml"), EXPERIMENT).unwrap();
+    fs::write(folder.path().join("rules.md"), "# Rules").unwrap();
+    let server = Server::start_as(&["run", folder.path().to_str().unwrap()], &data);
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let come = |id: &str| {
+        let url = format!("http://{}/api/v1/visits", server.address);
+        let mut answer = agent.post(url).send_json(json!({ "entry": { "PROLIFIC_PID": id } })).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json::<Value>().unwrap())
+    };
+    let million = "x".repeat(1 << 20);
+
+    // An id is a text like any other: one person, whatever it says.
+    let (status, first) = come(HOSTILE);
+    assert_eq!(status, 201);
+    assert_eq!(come(HOSTILE).0, 200);
+    assert_eq!(come(&million).0, 422);
+
+    // A million characters are no answer: the page is sent away, and is where it was when it comes back.
+    let token = first["token"].as_str().unwrap();
+    let mut page = Page::open(&server, token);
+    advance(&mut page, "welcome", answers([("consent", json!(million))]));
+    assert_eq!(page.closed_with(), CloseCode::BadMessage);
+    let mut page = Page::load(&server, token, 2);
+    assert_eq!(sheet(&mut page).0, "welcome");
+    assert!(Reader::open(&data).unwrap().answers().unwrap().is_empty());
+
+    // Addresses lead nowhere but where they should.
+    for path in [
+        "/page/..%2f..%2f..%2fetc%2fpasswd",
+        "/page/%2e%2e/experiment.toml",
+        "/environments/..%2f..%2fexperiment.toml",
+        "/files/..%2fexperiment.toml",
+        "/files/%00.png",
+        "/api/v1/games/'%20OR%201=1--/inputs",
+        "/%3Cscript%3Ealert(1)%3C/script%3E",
+    ] {
+        let (status, body) = server.get(path);
+        assert!((400..500).contains(&status), "{path}: {status}");
+        assert!(
+            !body.contains("root:") && !body.contains("kind = ") && !body.contains("<script"),
+            "{path}: {body}"
+        );
+    }
+
+    let (data, tables) = (data.to_str().unwrap(), folder.path().join("tables"));
+    let export = ["export", "--data", data, "--out", tables.to_str().unwrap(), "--with-platform-ids"];
+    assert!(interplay(&export).status().unwrap().success());
+    let visits = fs::read_to_string(tables.join("visits.csv")).unwrap();
+    assert!(visits.contains("<img src=x onerror=alert(1)>'; DROP TABLE"), "{visits}");
+    assert!(interplay(&["forget", HOSTILE, "--data", data]).status().unwrap().success());
+    assert_eq!(come(HOSTILE).0, 201);
 }

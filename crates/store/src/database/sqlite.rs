@@ -13,6 +13,9 @@ use crate::schema;
 /// How long to wait for another process that holds the database.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// Releases before this version of the schema left in their files what they had deleted.
+const FIRST_THAT_OVERWRITES: u32 = 7;
+
 /// How many prepared statements are kept: all that there are.
 const STATEMENTS: usize = 64;
 
@@ -30,6 +33,8 @@ impl Sqlite {
     /// The same, of a connection that was made elsewhere.
     pub(crate) fn over(connection: rusqlite::Connection, path: &Path) -> Result<Self, StoreError> {
         let open = |source| StoreError::Open { path: path.to_owned(), source };
+        // A server that was killed may have left there what was deleted. Nobody waits for that.
+        connection.busy_timeout(Duration::ZERO).and_then(|()| empty_log(&connection)).map_err(open)?;
         connection.busy_timeout(BUSY).map_err(open)?;
         // FULL: a commit is on the disk before it is answered, also when power is lost. What is deleted is overwritten (D5).
         connection
@@ -38,8 +43,6 @@ impl Sqlite {
                  PRAGMA secure_delete = ON;",
             )
             .map_err(open)?;
-        // A server that was killed may have left there what was deleted.
-        empty_log(&connection).map_err(open)?;
         let found = version(&connection).map_err(open)?;
         let known = schema::VERSION;
         if found > known {
@@ -52,6 +55,9 @@ impl Sqlite {
         connection
             .execute_batch(&format!("BEGIN IMMEDIATE; {missing} PRAGMA user_version = {known}; COMMIT;"))
             .map_err(open)?;
+        if (1..FIRST_THAT_OVERWRITES).contains(&found) {
+            connection.execute_batch("VACUUM").map_err(open)?;
+        }
         Ok(Self::with(connection))
     }
 
@@ -108,16 +114,22 @@ impl Sqlite {
     }
 }
 
-/// Takes out of the files what was deleted: the pages themselves were overwritten, and the log still has the old ones.
-pub(crate) fn scrub(path: &Path) -> Result<(), StoreError> {
+/// Takes out of the files what was deleted: the pages themselves were overwritten, and the log still has the old ones. False when
+/// somebody is in the way, for whom it does not wait: others would wait with it.
+pub(crate) fn scrub(path: &Path) -> Result<bool, StoreError> {
     let open = |source| StoreError::Open { path: path.to_owned(), source };
     let connection = rusqlite::Connection::open(path).map_err(open)?;
-    connection.busy_timeout(BUSY).map_err(open)?;
+    connection.busy_timeout(Duration::ZERO).map_err(open)?;
     empty_log(&connection).map_err(open)
 }
 
-fn empty_log(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+fn empty_log(connection: &rusqlite::Connection) -> rusqlite::Result<bool> {
+    let emptied =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, u32>(0)? == 0));
+    match emptied {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+        emptied => emptied,
+    }
 }
 
 fn version(connection: &rusqlite::Connection) -> rusqlite::Result<u32> {

@@ -1,0 +1,46 @@
+//! Takes out of the database's files what was deleted, as soon as nobody is in the way (D5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::Store;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// How long to wait for those who read, an export for example.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The way to the one task that does it.
+#[derive(Clone)]
+pub(crate) struct Scrubber {
+    wake: Arc<Notify>,
+}
+
+impl Scrubber {
+    /// Starts the task.
+    pub(crate) fn start(store: Store) -> Self {
+        let wake = Arc::new(Notify::new());
+        let own = Self { wake: Arc::clone(&wake) };
+        tokio::spawn(async move {
+            loop {
+                wake.notified().await;
+                loop {
+                    match store.scrub().await {
+                        Ok(true) => break,
+                        Ok(false) => {}
+                        Err(error) => {
+                            tracing::warn!(%error, "what was deleted cannot be taken out of the files")
+                        }
+                    }
+                    sleep(AGAIN).await;
+                }
+            }
+        });
+        own
+    }
+
+    /// Something was deleted.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
