@@ -29,7 +29,7 @@ impl Scrubber {
                         Ok(true) => break,
                         Ok(false) => {}
                         Err(error) => {
-                            tracing::warn!(%error, "what was deleted cannot be taken out of the files")
+                            tracing::warn!(%error, "what was deleted cannot be taken out of the files");
                         }
                     }
                     sleep(AGAIN).await;

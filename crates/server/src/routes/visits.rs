@@ -112,6 +112,7 @@ pub(super) async fn create(
 
 /// What a visit may be known under, of somebody who has this id: as a visit, as a participant, or as a platform's person.
 pub(crate) fn names(id: &str) -> Vec<String> {
+    let id = id.trim();
     let persons = PERSONS.iter().map(|(platform, _)| format!("{platform}:{id}"));
     std::iter::once(id.to_owned()).chain(persons).collect()
 }
