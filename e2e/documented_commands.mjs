@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { postgres } from "./lib/postgres.mjs";
 import { serve } from "./lib/server.mjs";
 
 const root = resolve(import.meta.dirname, "..");
@@ -80,7 +81,11 @@ async function runForget(line, folder) {
   }
 }
 
+/** The address of a database that stands in the documents. */
+const DATABASE = /'postgres:[^']*'/;
+
 export default async function ({ say }) {
+  let database;
   const folder = await mkdtemp(join(tmpdir(), "interplay-documents-"));
   try {
     await symlink(join(root, "experiments"), join(folder, "experiments"));
@@ -89,7 +94,9 @@ export default async function ({ say }) {
     // An export needs what a server has written, and there must be something before somebody is forgotten.
     const rank = ({ line }) => [" export ", " forget "].findIndex((command) => line.includes(command));
     const order = [...all].sort((one, other) => rank(one) - rank(other));
-    for (const { file, line } of order) {
+    database = await postgres();
+    for (const { file, line: shown } of order) {
+      const line = shown.replace(DATABASE, database.url);
       const [program, command] = line.split(/\s+/);
       if (program === "cargo" && command === "xtask") {
         const [, , task, ...rest] = line.split(/\s+/);
@@ -108,6 +115,7 @@ export default async function ({ say }) {
     for (const script of scripts) await runScript(script, folder);
     say(`${all.length} command lines, ${scripts.length} scripts`);
   } finally {
+    await database?.stop();
     await rm(folder, { recursive: true, force: true });
   }
 }

@@ -96,8 +96,9 @@ pub(crate) fn postgres() -> anyhow::Result<()> {
     install("postgresql")
 }
 
-/// What the browser journeys need: a browser, Node, namespaces and packet filters; and their npm packages.
+/// What the browser journeys need: a browser, Node, namespaces, packet filters and a database; and their npm packages.
 pub(crate) fn browsers() -> anyhow::Result<()> {
+    postgres()?;
     packages(
         &[
             ("chromium", "chromium"),
