@@ -95,6 +95,16 @@ mod tests {
     }
 
     #[test]
+    fn no_value_leads_upwards() {
+        let exit = redirect("https://a.example/studies/{{ you.name }}/done?n={{ you.name }}");
+        for (answer, filled) in [("..", ""), (".", ""), ("...", "..."), ("../x", "..%2Fx")] {
+            let progress = progress(None, &[("you.name", json!(answer))]);
+            let expected = format!("https://a.example/studies/{filled}/done?n={filled}");
+            assert_eq!(with_variables(&exit, &progress), redirect(&expected), "{answer}");
+        }
+    }
+
+    #[test]
     fn a_code_has_words_and_nothing_of_the_entry_link() {
         let exit =
             Exit { code: Some("{{ condition }}-{{ you.name }}-{{ PROLIFIC_PID }}".into()), redirect: None };

@@ -5,7 +5,7 @@ use wire::control::{ClientMessage, OnPlayerLost, ServerMessage, VisitEnding};
 
 use crate::world::{World, advance, experiment_of, experiment_with, game_scene, scene, visit};
 use room::{Condition, Effect, EndScene, Experiment, PingRule, SceneSpecKind, Screening};
-use wire::control::Sheet;
+use wire::control::{Sheet, Withdrawal};
 
 /// A world in which these are bots.
 fn world(players: u8, bots: &[u8]) -> World {
@@ -60,6 +60,24 @@ fn without_anybody_bots_play_among_themselves_and_leave_that_when_somebody_comes
     assert_eq!([1, 2].map(|bot| world.scene(bot)), [Some("thanks".into()), Some("thanks".into())]);
     assert_eq!(world.scene(3).as_deref(), Some("welcome"));
     assert_eq!(world.stager.counts().1, 0, "no game is left behind");
+}
+
+#[test]
+fn what_a_bot_was_stays_known_where_data_are_deleted() {
+    let study = Experiment { withdrawal: Withdrawal::Delete, ..experiment_with(2, OnPlayerLost::End) };
+    let mut world = World::of(study, 2);
+    world.bots = vec![visit(1), visit(2)];
+    world.start(1);
+    world.start(2);
+    // They leave the game that they have among themselves, and somebody leaves who is none.
+    world.join(3, 3);
+    world.say(3, ClientMessage::LeaveStudy { delete: false });
+    let deleted: Vec<_> = world
+        .effects
+        .iter()
+        .filter_map(|effect| if let Effect::Delete { visit } = effect { Some(*visit) } else { None })
+        .collect();
+    assert_eq!(deleted, [visit(3)]);
 }
 
 #[test]
