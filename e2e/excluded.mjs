@@ -21,7 +21,8 @@ function isWhole(tables, frames) {
   assert.ok(tables.steps.length >= 2 * frames && tables.steps.every((row) => row.verified === "true"));
 }
 
-async function slow({ say, shot }) {
+/** Two in mid-game, who can be put far away from the server. */
+async function inLab(say, act) {
   const { folder, remove } = await study("survey-and-game", [["max_ping_ms = 500", "max_ping_ms = 200"], ["max_frames = 450", "max_frames = 9000"]]);
   const net = await lab("lan");
   const browsers = [];
@@ -29,29 +30,10 @@ async function slow({ say, shot }) {
   try {
     server = await serve([], { folder, listen: `${net.address("server")}:8080`, within: net.within("server") });
     for (const host of ["a", "b"]) browsers.push(await net.browser(host));
-    const [one, two] = browsers.map(({ tab }) => tab);
-    for (const tab of [one, two]) await enterStudy(tab, server.url);
-    await playing([one, two], 60);
-    await net.both("a", "server", "delay=150");
-    const began = Date.now();
-    await isOver(one);
-    const seconds = (Date.now() - began) / 1000;
-    await isOver(two);
-    assert.equal(await words(one), "Your connection was too slow for this game for a while.");
-    assert.equal(await words(two), "Your partner experienced a technical issue. The game has ended.");
-    await shot(one, "slow");
-    await shot(two, "partner");
-    await press(one, "Continue");
-    await press(two, "Continue");
-    assert.equal((await scene(one, "sorry")).scene.reason, "self_exclusion");
-    await scene(two, "in-between");
-    const { tables } = await exported(server.data);
-    assert.deepEqual(reasons(tables).sort(), ["partner_exclusion", "self_exclusion"]);
-    isWhole(tables, 60);
-    const told = tables.events.filter((row) => row.kind === "mid_game_exclusion").map((row) => JSON.parse(row.detail).reason);
-    assert.deepEqual(told, ["sustained_ping"]);
-    assert.ok(seconds > 2 && seconds < 8, `taken out after ${seconds} s`);
-    say(`300 ms to the server: taken out after ${seconds.toFixed(1)} s, the partner goes on`);
+    const tabs = browsers.map(({ tab }) => tab);
+    for (const tab of tabs) await enterStudy(tab, server.url);
+    await playing(tabs, 60);
+    await act({ net, server, tabs });
   } catch (error) {
     say(`the server's log:\n${server?.log()}`);
     throw error;
@@ -62,6 +44,53 @@ async function slow({ say, shot }) {
     await remove();
   }
 }
+
+const OWN = "Your connection was too slow for this game for a while.";
+const PARTNERS = "Your partner experienced a technical issue. The game has ended.";
+const told = (tables) => tables.events.filter((row) => row.kind === "mid_game_exclusion").map((row) => JSON.parse(row.detail));
+
+const slow = ({ say, shot }) => inLab(say, async ({ net, server, tabs: [one, two] }) => {
+  await net.both("a", "server", "delay=150");
+  const began = Date.now();
+  await isOver(one);
+  const seconds = (Date.now() - began) / 1000;
+  await isOver(two);
+  assert.deepEqual([await words(one), await words(two)], [OWN, PARTNERS]);
+  await shot(one, "slow");
+  await shot(two, "partner");
+  await press(one, "Continue");
+  await press(two, "Continue");
+  assert.equal((await scene(one, "sorry")).scene.reason, "self_exclusion");
+  await scene(two, "in-between");
+  const { tables } = await exported(server.data);
+  assert.deepEqual(reasons(tables).sort(), ["partner_exclusion", "self_exclusion"]);
+  isWhole(tables, 60);
+  assert.deepEqual(told(tables).map(({ reason }) => reason), ["sustained_ping"]);
+  assert.ok(seconds > 2 && seconds < 8, `taken out after ${seconds} s`);
+  say(`300 ms to the server: taken out after ${seconds.toFixed(1)} s, the partner goes on`);
+});
+
+/** Both break the rule: one is the first, and the game ends once. What the other had done is written down beside that (X4). */
+const bothSlow = ({ say }) => inLab(say, async ({ net, server, tabs }) => {
+  await Promise.all(["a", "b"].map((host) => net.both(host, "server", "delay=150")));
+  await Promise.all(tabs.map((tab) => isOver(tab)));
+  const read = await Promise.all(tabs.map(words));
+  assert.deepEqual([...read].sort(), [OWN, PARTNERS]);
+  const [first, second] = read[0] === OWN ? tabs : [tabs[1], tabs[0]];
+  // For as long as the second has the ending before it, its connection is looked at.
+  await second.waitForTimeout(4000);
+  assert.equal(await words(second), PARTNERS, "one ending, and no other after it");
+  await press(first, "Continue");
+  await press(second, "Continue");
+  assert.equal((await scene(first, "sorry")).scene.reason, "self_exclusion");
+  await scene(second, "in-between");
+  const { tables } = await exported(server.data);
+  assert.deepEqual(reasons(tables).sort(), ["partner_exclusion", "self_exclusion"]);
+  isWhole(tables, 60);
+  const causes = told(tables).map(({ reason, after }) => [reason, after ?? null]);
+  assert.deepEqual(causes, [["sustained_ping", null], ["sustained_ping", "partner_exclusion"]]);
+  say("both at once: one ending, and both causes are written down");
+});
 
 async function hidden({ say, shot }) {
   const { folder, remove } = await study("two-player", [
@@ -130,5 +159,6 @@ async function hidden({ say, shot }) {
 
 export default async function (journey) {
   await slow(journey);
+  await bothSlow(journey);
   await hidden(journey);
 }

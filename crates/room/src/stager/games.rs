@@ -1,5 +1,7 @@
 //! From a group that is complete to the game's end.
 
+use core::mem;
+
 use base::{Frame, GameId, Seat, SeatSet, StateHash, Timestamp, VisitId};
 use serde_json::json;
 use wire::control::{ExclusionReason, GameStart, Seed, ServerMessage, Signal, TerminationReason};
@@ -184,6 +186,9 @@ impl Stager {
             Effect::Record { game, seat: Some(seat), kind, detail }
         };
         if let Some(over) = over.filter(|over| over.reason == TerminationReason::PartnerExclusion) {
+            if mem::replace(&mut known.own_cause_noted, true) {
+                return;
+            }
             let detail = json!({ "reason": cause.name(), "frame": over.frame, "after": over.reason.name() });
             return self.effects.push_back(record(over.game, over.seat, detail));
         }

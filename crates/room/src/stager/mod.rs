@@ -99,6 +99,8 @@ struct Visit {
     agent: Agent,
     /// It has not met a rule of the screening that another device or browser would, and may have come with one.
     may_try_again: bool,
+    /// It has broken a rule too, after its game had ended because another had, and that was written down (X4).
+    own_cause_noted: bool,
     /// Until when a game that has ended early is shown.
     over_until: Option<Timestamp>,
     /// Since when it has waited for a game of its scene to begin, groups that did not come about included.
@@ -297,6 +299,7 @@ impl Stager {
             monitor: Monitor::default(),
             agent: Agent::default(),
             may_try_again: false,
+            own_cause_noted: false,
             over_until: None,
             waits_since: None,
             check_at: None,

@@ -273,6 +273,7 @@ impl Stager {
         let Some(visit) = self.visits.get_mut(&id) else { return };
         visit.game = None;
         visit.progress.over = Some(over);
+        visit.own_cause_noted = false;
         visit.note(over.reason.into());
         self.write_progress(id);
         self.show_scene(id, now);
