@@ -39,7 +39,7 @@ fn whatever_fails_everyone_comes_back_or_ends_together() {
 /// Far seeds that failed once; docs/reliability.md says of what.
 #[test]
 fn seeds_that_have_failed_pass() {
-    for seed in [33_182, 34_037, 50_301] {
+    for seed in [33_182, 34_037, 50_301, 6_003_554, 6_003_971, 6_005_322, 6_010_490] {
         let plan = Plan::of(seed);
         check::all(&run(&plan, false)).unwrap_or_else(|violation| panic!("{violation}\n{plan}"));
     }

@@ -550,9 +550,11 @@ impl Stager {
             ClientMessage::Signal { game_id, to, signal } => self.signal(from, game_id, to, signal),
             ClientMessage::LinkChecked { game_id, peer, lane, rtt_millis, is_final } => {
                 let measured = Measured { lane, rtt_millis, is_final };
+                self.tell_if_cancelled(from, game_id);
                 self.in_game(game_id, from, now, |game, seat| game.handle_link(seat, peer, measured));
             }
             ClientMessage::GameReady { game_id } => {
+                self.tell_if_cancelled(from, game_id);
                 self.in_game(game_id, from, now, Game::make_ready);
             }
             ClientMessage::P2pPauseReport { game_id, pause_id, round, confirmed_frame, first, inputs } => {
@@ -628,6 +630,13 @@ impl Stager {
     fn record(&mut self, visit: VisitId, game: GameId, kind: &'static str, detail: serde_json::Value) {
         if let Some(seat) = self.seat(visit, game) {
             self.effects.push_back(Effect::Record { game, seat: Some(seat), kind, detail });
+        }
+    }
+
+    /// A page that gets ready for a group which did not come about, while it or this server was away, is told so.
+    fn tell_if_cancelled(&mut self, visit: VisitId, game_id: GameId) {
+        if self.visits.contains_key(&visit) && self.seat(visit, game_id).is_none() {
+            self.send(visit, ServerMessage::GameCancelled { game_id });
         }
     }
 

@@ -18,9 +18,10 @@ fn by_rtt() -> World {
 }
 
 impl World {
-    /// What a visit was told last of the game that it sits in, or sat in.
+    /// What a visit was told last, but that an older group did not come about.
     fn last(&self, number: u8) -> &ServerMessage {
-        self.told[&visit(number)].last().unwrap()
+        let is_news = |message: &&ServerMessage| !matches!(message, ServerMessage::GameCancelled { .. });
+        self.told[&visit(number)].iter().rfind(is_news).unwrap()
     }
 
     fn waits(&self, number: u8) -> bool {
@@ -363,6 +364,22 @@ fn no_game_begins_with_somebody_who_is_away() {
     assert!(!world.plays(2));
     world.join(1, 1);
     assert!(world.plays(1) && world.plays(2));
+}
+
+/// The server was started again in between: what the page was to be told then is lost.
+#[test]
+fn a_page_that_gets_ready_for_a_group_that_did_not_come_about_is_told_so() {
+    let mut world = World::new(2);
+    world.start(1);
+    world.start(2);
+    let (game_id, _) = world.game(1).unwrap();
+    world.drop(1);
+    world.say(2, ClientMessage::LeaveStudy { delete: false });
+    world.restart(Duration::ZERO);
+    world.join(1, 1);
+    assert_ne!(world.newest(1), &ServerMessage::GameCancelled { game_id });
+    world.say(1, ClientMessage::GameReady { game_id });
+    assert_eq!(world.newest(1), &ServerMessage::GameCancelled { game_id });
 }
 
 #[test]

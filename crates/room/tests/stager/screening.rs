@@ -54,10 +54,6 @@ impl World {
         self.stager.handle_agent(visit(number), agent);
     }
 
-    fn newest(&self, number: u8) -> &ServerMessage {
-        self.told[&visit(number)].last().unwrap()
-    }
-
     fn found(&self) -> Vec<Screened> {
         let found = |effect: &Effect| match effect {
             Effect::Screened { screened, .. } => Some(screened.clone()),

@@ -211,6 +211,11 @@ impl World {
         })
     }
 
+    /// What a page was told last.
+    pub(crate) fn newest(&self, number: u8) -> &ServerMessage {
+        self.told[&visit(number)].last().unwrap()
+    }
+
     /// The scene that a page shows.
     pub(crate) fn scene(&self, number: u8) -> Option<String> {
         self.told.get(&visit(number))?.iter().rev().find_map(|message| match message {

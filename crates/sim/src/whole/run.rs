@@ -250,11 +250,11 @@ impl World<'_> {
         };
         // Whoever never comes back is somewhere, and in no game.
         let is_gone = |seat: usize| self.plan.stays_away(seat, self.now) && self.store.live.is_empty();
-        // A bot waits as long as it takes for others, who have come to their end here.
+        // A bot waits as long as it takes for others, who have come to their end here, or are gone.
         let is_bot = |seat: usize| self.plan.relayed.iter().any(|bot| bot.index() == seat);
         let seats = || 0..self.pages.len();
         let nobody_comes = self.store.live.is_empty()
-            && seats().any(has_ended)
+            && seats().any(|seat| has_ended(seat) || is_gone(seat))
             && seats().all(|seat| is_bot(seat) || has_ended(seat) || is_gone(seat));
         let waits = |seat: usize| is_bot(seat) && nobody_comes;
         let is_done = |seat: usize| has_ended(seat) || is_gone(seat) || waits(seat);
