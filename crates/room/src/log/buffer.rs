@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Message;
 
 /// What a buffer holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Bounds {
     /// The last so many messages, acknowledged or not.
     pub least: usize,

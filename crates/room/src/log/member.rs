@@ -100,6 +100,12 @@ impl Member {
         }
     }
 
+    /// It is as it was when this was written down; its connection, if there is one, is elsewhere.
+    pub(super) fn present(record: MemberRecord, is_connected: bool, last_seen: Timestamp) -> Self {
+        let member = Self::restored(record, last_seen);
+        Self { connection: is_connected.then_some(member.fence), ..member }
+    }
+
     /// What to write down of it.
     #[must_use]
     pub fn record(&self) -> MemberRecord {
@@ -216,6 +222,15 @@ impl Member {
 
     pub(super) fn acknowledge(&mut self, sequence: u64) -> bool {
         let news = sequence > self.acknowledged && sequence <= self.cursor;
+        if news {
+            self.acknowledged = sequence;
+        }
+        news
+    }
+
+    /// As [`Member::acknowledge`], where its cursor is not.
+    pub(super) fn acknowledge_anywhere(&mut self, sequence: u64) -> bool {
+        let news = sequence > self.acknowledged && sequence <= self.tip;
         if news {
             self.acknowledged = sequence;
         }

@@ -16,12 +16,14 @@
 
 mod buffer;
 mod member;
+mod record;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Timestamp, WallTime};
+use serde::{Deserialize, Serialize};
 use wire::room::{
     Class, Delivery, Envelope, Epoch, Fence, Gap, GapReason, MemberId, MemberInfo, Payload, Resume, SenderId,
 };
@@ -29,9 +31,10 @@ use wire::room::{
 pub use buffer::Bounds;
 use buffer::Buffer;
 pub use member::{Member, MemberRecord, SenderRecord};
+pub use record::{LogRecord, MessageRecord, PresentMember};
 
 /// How a room behaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogRules {
     /// What is kept of ordinary messages.
     pub normal: Bounds,
@@ -110,13 +113,14 @@ impl Message {
 }
 
 /// A message to be sent.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Draft {
     /// For whom; everybody else when there is none.
     pub to: Option<MemberId>,
     /// What becomes of it; never volatile.
     pub class: Class,
     /// What it carries.
+    #[serde(with = "record::payload")]
     pub payload: Payload,
 }
 
@@ -467,6 +471,24 @@ impl Log {
         let news = self.current(id, fence).is_some_and(|member| {
             member.seen(now);
             member.acknowledge(sequence)
+        });
+        if news {
+            self.trim(now);
+        }
+        news
+    }
+
+    /// As [`Log::acknowledge`], on any node: how much was handed to the member's connection is known only where that is.
+    pub fn acknowledge_anywhere(
+        &mut self,
+        id: &MemberId,
+        fence: Fence,
+        sequence: u64,
+        now: Timestamp,
+    ) -> bool {
+        let news = self.current(id, fence).is_some_and(|member| {
+            member.seen(now);
+            member.acknowledge_anywhere(sequence)
         });
         if news {
             self.trim(now);
