@@ -24,6 +24,7 @@ pub mod log;
 mod monitor;
 mod options;
 mod plan;
+pub mod replica;
 mod screening;
 mod stager;
 mod variables;
