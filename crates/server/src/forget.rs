@@ -13,6 +13,7 @@ use store::{Belongings, DatabaseUrl, Forget, Location, Store, StoreError};
 use utoipa::ToSchema;
 
 use crate::routes::{ForgetRequest, names};
+use crate::scrubber::scrub;
 use crate::stage::wall_time;
 use crate::token;
 
@@ -130,8 +131,10 @@ fn serving(data: &Path) -> Option<SocketAddr> {
 
 /// No server is running: the data are ours.
 fn here(store: &Store, id: &str, games: bool) -> anyhow::Result<Option<Total>> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().build().context("cannot start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .context("cannot start the runtime")?;
     runtime.block_on(async {
         let visits = store.visits_of(names(id)).await?;
         if visits.is_empty() {
@@ -149,7 +152,7 @@ fn here(store: &Store, id: &str, games: bool) -> anyhow::Result<Option<Total>> {
             store.forget(visit, forget, wall_time()).await?;
             total.add(visit, before, store.belongings(visit).await?);
         }
-        total.set_scrubbed(store.scrub().await?);
+        total.set_scrubbed(scrub(store).await?);
         Ok(Some(total))
     })
 }

@@ -3,12 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::Store;
+use store::{Store, StoreError};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 /// How long to wait for those who read, an export for example.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long somebody waits who wants to know that it is done, and how often it is tried meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
+const TRIES: u32 = 40;
+
+/// Does it now, if that is possible soon: false while somebody reads for long.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn scrub(store: &Store) -> Result<bool, StoreError> {
+    for _ in 0..TRIES {
+        if store.scrub().await? {
+            return Ok(true);
+        }
+        // Another that does the same, or a commit, is soon done.
+        sleep(PATIENCE / TRIES).await;
+    }
+    Ok(false)
+}
 
 /// The way to the one task that does it.
 #[derive(Clone)]

@@ -13,6 +13,7 @@ use super::visits::names;
 use super::{Play, authorize};
 use crate::forget::Total;
 use crate::problem::{Object, Problem};
+use crate::scrubber::scrub;
 use crate::stage::wall_time;
 
 /// The longest id that is looked for, in bytes.
@@ -71,7 +72,7 @@ pub(super) async fn forget(
         total.add(visit, before, play.store.belongings(visit).await?);
         tracing::info!(%visit, "the data of a visit are deleted");
     }
-    total.set_scrubbed(play.store.scrub().await?);
+    total.set_scrubbed(scrub(&play.store).await?);
     play.scrubber.wake();
     Ok(Json(total))
 }
