@@ -173,8 +173,10 @@ fn there(server: SocketAddr, data: &Path, id: &str, with_games: bool) -> anyhow:
         .send_json(request)
         .with_context(|| format!("the server at {server} has the data folder, and does not answer"))?;
     match answer.status().as_u16() {
-        200 => Ok(Some(answer.body_mut().read_json().context("the server's answer cannot be read")?)),
-        404 => Ok(None),
+        200 => {
+            let total: Total = answer.body_mut().read_json().context("the server's answer cannot be read")?;
+            Ok(Some(total).filter(|total| !total.visits.is_empty()))
+        }
         status => {
             let words = answer.body_mut().read_to_string().unwrap_or_default();
             bail!("the server at {server} did not do it ({status}): {words}");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::Forget;
 use utoipa::ToSchema;
 
-use super::openapi::{Absent, Malformed, TooLong, Unauthorized, Unavailable, WrongType};
+use super::openapi::{Malformed, TooLong, Unauthorized, Unavailable, WrongType};
 use super::visits::names;
 use super::{Play, authorize};
 use crate::forget::Total;
@@ -16,14 +16,15 @@ use crate::problem::{Object, Problem};
 use crate::scrubber::scrub;
 use crate::stage::wall_time;
 
-/// The longest id that is looked for, in bytes.
-const ID_BYTES: usize = 4096;
+/// The longest id that is looked for, in characters.
+const ID_LENGTH: usize = 4096;
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = ForgetRequest)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     /// Whom: what a platform calls the person (as in `PROLIFIC_PID` or `workerId`), a participant's id, or a visit's.
+    #[schema(min_length = 1, max_length = 4096)]
     pub(crate) id: String,
     /// Delete the games that others sat in, too.
     #[serde(default)]
@@ -32,7 +33,7 @@ pub(crate) struct Request {
 
 /// Deletes everything that was written down of a person, in all experiments of this server's data.
 ///
-/// A visit that is on its way ends as `withdrawn`. docs/data.md tells what stays of games with others.
+/// Asked again, it changes nothing; when nobody has this id, `visits` is empty. A visit that is on its way ends as `withdrawn`. docs/data.md tells what stays of games with others.
 #[utoipa::path(
     post,
     path = "/api/v1/forget",
@@ -41,7 +42,7 @@ pub(crate) struct Request {
     security(("api_key" = [])),
     responses(
         (status = 200, description = "What was deleted.", body = Total),
-        Malformed, Unauthorized, Absent, TooLong, WrongType, Unavailable,
+        Malformed, Unauthorized, TooLong, WrongType, Unavailable,
     )
 )]
 pub(super) async fn forget(
@@ -51,14 +52,11 @@ pub(super) async fn forget(
 ) -> Result<Json<Total>, Problem> {
     authorize(&play.app, &headers)?;
     let Object(Request { id, with_games: games }) = request?;
-    if id.is_empty() || id.len() > ID_BYTES {
-        let detail = format!("`id` must have 1 to {ID_BYTES} bytes");
+    if id.is_empty() || id.chars().count() > ID_LENGTH {
+        let detail = format!("`id` must have 1 to {ID_LENGTH} characters");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let visits = play.store.visits_of(names(&id)).await?;
-    if visits.is_empty() {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "nobody here has this id"));
-    }
     let mut total = Total::default();
     for visit in visits {
         let before = play.store.belongings(visit).await?;

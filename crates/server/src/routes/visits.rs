@@ -112,13 +112,18 @@ pub(super) async fn create(
 
 /// What a visit may be known under, of somebody who has this id: as a visit, as a participant, or as a platform's person.
 pub(crate) fn names(id: &str) -> Vec<String> {
-    let id = id.trim();
+    let id = clean(id);
     let persons = PERSONS.iter().map(|(platform, _)| format!("{platform}:{id}"));
-    std::iter::once(id.to_owned()).chain(persons).collect()
+    std::iter::once(id.clone()).chain(persons).collect()
+}
+
+/// An id as it is kept: without space around it, and without what Postgres has in no text.
+fn clean(id: &str) -> String {
+    id.trim().replace('\0', "\u{fffd}")
 }
 
 /// Who a platform's entry link says that this is.
 fn person(entry: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
-    let id = |name: &str| entry.get(name)?.as_str().map(str::trim).filter(|id| !id.is_empty());
+    let id = |name: &str| entry.get(name)?.as_str().map(clean).filter(|id| !id.is_empty());
     PERSONS.iter().find_map(|&(platform, name)| Some(format!("{platform}:{}", id(name)?)))
 }
