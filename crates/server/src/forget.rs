@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use base::VisitId;
-use metrics::counter;
 use serde::{Deserialize, Serialize};
 use store::{Belongings, DatabaseUrl, Forget, Location, Store, StoreError};
 use utoipa::ToSchema;
@@ -40,14 +39,21 @@ pub(crate) struct Total {
 }
 
 impl Total {
-    /// A visit more: what it had before, and has now.
-    pub(crate) fn add(&mut self, visit: VisitId, before: Belongings, now: Belongings) {
-        counter!("interplay_visits_deleted_total").increment(1);
+    /// Forgets a visit more, of which this was there `before`.
+    pub(crate) async fn forget(
+        &mut self,
+        store: &Store,
+        (visit, before): (VisitId, Belongings),
+        forget: Forget,
+    ) -> Result<(), StoreError> {
+        store.forget(visit, forget, wall_time()).await?;
+        let now = store.belongings(visit).await?;
         self.visits.push(visit);
         self.answers += before.answers;
         self.games += before.seats.saturating_sub(now.seats);
         self.games_with_others += now.seats.saturating_sub(now.on);
         self.games_on += now.on;
+        Ok(())
     }
 
     pub(crate) fn set_scrubbed(&mut self, is_scrubbed: bool) {
@@ -140,17 +146,16 @@ fn here(store: &Store, id: &str, games: bool) -> anyhow::Result<Option<Total>> {
         if visits.is_empty() {
             return Ok(None);
         }
-        for &visit in &visits {
-            if store.belongings(visit).await?.on > 0 {
-                bail!("this person sits in a game that was on when the server ended; start it again, and forget then");
-            }
+        let mut found = Vec::with_capacity(visits.len());
+        for visit in visits {
+            found.push((visit, store.belongings(visit).await?));
+        }
+        if found.iter().any(|(_, before)| before.on > 0) {
+            bail!("this person sits in a game that was on when the server ended; start it again, and forget then");
         }
         let mut total = Total::default();
-        for visit in visits {
-            let before = store.belongings(visit).await?;
-            let forget = Forget { progress: true, games, tells_who: false };
-            store.forget(visit, forget, wall_time()).await?;
-            total.add(visit, before, store.belongings(visit).await?);
+        for visit in found {
+            total.forget(store, visit, Forget { progress: true, games, tells_who: false }).await?;
         }
         total.set_scrubbed(scrub(store).await?);
         Ok(Some(total))

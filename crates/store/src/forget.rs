@@ -1,18 +1,17 @@
 //! Forgetting people (D5): everything that was written down of a visit goes, but that there was one and how it ended.
 //!
 //! A game has a record for all who sat in it, and whoever plays on cannot be played again without the inputs of those
-//! who have gone. So of a game with others in it only what the forgotten one's own page reported goes; the inputs that
-//! the others' pages have of its seat stay, and nothing says whose they were. A game that nobody else sat in goes whole.
+//! who have gone. So of a game with others in it what the forgotten one's own pages reported goes, but for the inputs of
+//! frames of which nobody else told; nothing says whose they were. A game that nobody else sat in goes whole.
 //! What is of a game that is still on goes when it is over: until then a page that comes back needs it (P5).
 
 use core::ops::ControlFlow;
 
 use base::{GameId, Seat, VisitId, WallTime};
-use serde_json::{Map, Value};
 
 use crate::StoreError;
 use crate::database::{Connection, values};
-use crate::rows::{json, parse, seat, time};
+use crate::rows::{IS_DELETED, is_bot, json, parse, seat, time};
 
 /// What there is of a visit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -104,17 +103,18 @@ pub(crate) fn game_is_over(connection: &mut Connection, game: GameId) -> Result<
 
 /// Takes out of a game what is of those who are forgotten.
 fn clean_up(connection: &mut Connection, game: GameId) -> Result<(), StoreError> {
-    let sql = "SELECT seat, entry, CASE WHEN deleted IS NULL THEN 0 ELSE 1 END, deleted_games
-               FROM seats JOIN visits USING (visit) WHERE game = ?1 ORDER BY seat";
+    let sql = format!(
+        "SELECT seat, entry, {IS_DELETED}, deleted_games FROM seats JOIN visits USING (visit)
+         WHERE game = ?1 ORDER BY seat"
+    );
     let (mut forgotten, mut others, mut whole) = (Vec::new(), Vec::new(), false);
-    connection.each(sql, &values![&game.to_string()], |row| {
+    connection.each(&sql, &values![&game.to_string()], |row| {
         let seat = seat(row.get(0)?)?;
         if row.get(2)? {
             forgotten.push(seat);
             whole |= row.get::<Option<bool>>(3)?.unwrap_or(false);
         } else {
-            let is_bot = json::<Map<String, Value>>(row, 1, "entry")?.contains_key("bot");
-            others.push((seat, is_bot));
+            others.push((seat, is_bot(&json(row, 1, "entry")?)));
         }
         Ok(ControlFlow::Continue(()))
     })?;

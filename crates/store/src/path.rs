@@ -1,11 +1,11 @@
 //! What visits come to on their way, and in which condition they are (S1).
 
 use base::{VisitId, WallTime};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wire::control::VisitEnding;
 
 use crate::database::{Connection, values};
-use crate::rows::{json, named, parse, time, wall_time};
+use crate::rows::{is_bot, json, named, parse, time, wall_time};
 use crate::{StoreError, forget};
 
 /// Something that a visit came to.
@@ -58,14 +58,14 @@ pub(crate) fn in_conditions(
     let sql = "SELECT visit, condition, ended, changed, entry FROM visits
                WHERE experiment = ?1 AND condition IS NOT NULL ORDER BY visit";
     let all = connection.all(sql, &values![experiment], |row| {
-        let entry: Map<String, Value> = json(row, 4, "entry")?;
+        let entry = json(row, 4, "entry")?;
         let counted = InCondition {
             visit: parse(row, 0, "visit")?,
             condition: row.get(1)?,
             ended: named(row, 2, "ending")?,
             changed: wall_time(row.get(3)?),
         };
-        Ok(entry.get("bot").is_none_or(Value::is_null).then_some(counted))
+        Ok((!is_bot(&entry)).then_some(counted))
     })?;
     Ok(all.into_iter().flatten().collect())
 }

@@ -240,6 +240,11 @@ pub(crate) fn insert_visit(
     connection.first(&sql, &values![&visit.experiment, visit.person.as_ref()], visit_from)
 }
 
+/// Whether a visit's entry marks a scripted participant.
+pub(crate) fn is_bot(entry: &Map<String, Value>) -> bool {
+    entry.get("bot").is_some_and(|mark| !mark.is_null())
+}
+
 /// Whether everything was deleted that was written down of a visit.
 pub(crate) const IS_DELETED: &str = "CASE WHEN deleted IS NULL THEN 0 ELSE 1 END";
 

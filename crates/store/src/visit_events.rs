@@ -6,7 +6,7 @@ use wire::control::{Exit, VisitEnding};
 
 use crate::StoreError;
 use crate::database::{Connection, values};
-use crate::rows::{json, named, parse, time, wall_time};
+use crate::rows::{IS_DELETED, json, named, parse, time, wall_time};
 
 /// A visit has ended, and the study's own server has not answered to that yet.
 #[derive(Clone, PartialEq, Debug)]
@@ -61,27 +61,26 @@ pub(crate) fn of_experiment(
     now: WallTime,
     limit: u32,
 ) -> Result<VisitEvents, StoreError> {
-    let due = connection.all(
+    let sql = format!(
         "SELECT id, visit, coalesce(visit_events.participant, visits.participant),
                 coalesce(visit_events.entry, visits.entry), ending, exit, at,
-                CASE WHEN deleted IS NULL THEN 0 ELSE 1 END
+                {IS_DELETED}
          FROM visit_events JOIN visits USING (visit)
-         WHERE experiment = ?1 AND due <= ?2 ORDER BY id LIMIT ?3",
-        &values![experiment, time(now), limit],
-        |row| {
-            let has_exit = row.get::<Option<&str>>(5)?.is_some();
-            Ok(VisitEvent {
-                id: row.get(0)?,
-                visit: parse(row, 1, "visit")?,
-                participant: parse(row, 2, "participant")?,
-                entry: json(row, 3, "entry")?,
-                ending: named(row, 4, "ending")?.unwrap_or(VisitEnding::Server),
-                exit: has_exit.then(|| json(row, 5, "exit")).transpose()?,
-                at: wall_time(row.get(6)?),
-                is_deleted: row.get(7)?,
-            })
-        },
-    )?;
+         WHERE experiment = ?1 AND due <= ?2 ORDER BY id LIMIT ?3"
+    );
+    let due = connection.all(&sql, &values![experiment, time(now), limit], |row| {
+        let has_exit = row.get::<Option<&str>>(5)?.is_some();
+        Ok(VisitEvent {
+            id: row.get(0)?,
+            visit: parse(row, 1, "visit")?,
+            participant: parse(row, 2, "participant")?,
+            entry: json(row, 3, "entry")?,
+            ending: named(row, 4, "ending")?.unwrap_or(VisitEnding::Server),
+            exit: has_exit.then(|| json(row, 5, "exit")).transpose()?,
+            at: wall_time(row.get(6)?),
+            is_deleted: row.get(7)?,
+        })
+    })?;
     let found = connection.first(
         "SELECT min(CASE WHEN due > ?2 THEN due END), count(*) FROM visit_events JOIN visits USING (visit)
          WHERE experiment = ?1",

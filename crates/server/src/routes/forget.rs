@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use base::VisitId;
+use metrics::counter;
 use serde::{Deserialize, Serialize};
 use store::Forget;
 use utoipa::ToSchema;
@@ -14,7 +15,6 @@ use super::{Play, authorize};
 use crate::forget::Total;
 use crate::problem::{Object, Problem};
 use crate::scrubber::scrub;
-use crate::stage::wall_time;
 
 /// The longest id that is looked for, in characters.
 const ID_LENGTH: usize = 4096;
@@ -62,13 +62,14 @@ pub(super) async fn forget(
         let before = play.store.belongings(visit).await?;
         let is_known = told(&play, visit).await?;
         let forget = Forget { progress: !is_known, games, tells_who: false };
-        play.store.forget(visit, forget, wall_time()).await?;
+        total.forget(&play.store, (visit, before), forget).await?;
         if !is_known {
+            // The stage has counted and told of those that it knows.
+            counter!("interplay_visits_deleted_total").increment(1);
+            tracing::info!(%visit, "the data of a visit are deleted");
             // It may have come in between.
             told(&play, visit).await?;
         }
-        total.add(visit, before, play.store.belongings(visit).await?);
-        tracing::info!(%visit, "the data of a visit are deleted");
     }
     total.set_scrubbed(scrub(&play.store).await?);
     play.scrubber.wake();
