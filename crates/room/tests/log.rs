@@ -12,30 +12,16 @@ use std::time::Duration;
 
 use base::{Rng, Timestamp, WallTime, derive_seed};
 use room::log::{
-    Bounds, Draft, JoinError, Joined, Log, LogRules, Member, MemberRecord, Message, PullError, SendError,
-    Sent,
+    Draft, JoinError, Joined, Log, LogRules, Member, MemberRecord, Message, PullError, SendError, Sent,
 };
 use wire::room::{Class, Epoch, Fence, Gap, GapReason, MemberId, Payload, Resume, SenderId};
 
+#[path = "support/rules.rs"]
+mod rules;
+use rules::rules;
+
 const SEEDS: u64 = 100_000;
 const STEPS: u64 = 60;
-
-fn rules(rng: &mut Rng) -> LogRules {
-    let normal = Bounds {
-        least: 1 + rng.below(5) as usize,
-        most: 6 + rng.below(12) as usize,
-        bytes: 600 + rng.below(4000) as usize,
-        age: Duration::from_secs(10),
-    };
-    LogRules {
-        normal,
-        keep: Bounds { most: 20, age: Duration::from_secs(30), ..normal },
-        members: 4,
-        ttl: Duration::from_secs(20),
-        behind: 4 + rng.below(6) as usize,
-        behind_bytes: 1000 + rng.below(4000) as usize,
-    }
-}
 
 /// A member's client: what it remembers, and its end of a connection.
 struct Client {

@@ -11,6 +11,8 @@
 mod client;
 mod driver;
 mod node;
+#[path = "../support/rules.rs"]
+mod rules;
 mod sabotage;
 mod scenes;
 mod store;

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::{Rng, StateHash, derive_seed, hash_state};
-use room::log::{Bounds, Draft, LogRules, Message};
+use room::log::{Draft, LogRules, Message};
 use room::replica::{Applied, Command, NodeId, Stored};
 use wire::room::{Class, Epoch, Payload};
 
 use crate::client::Client;
 use crate::driver::Late;
 use crate::node::{Node, label};
+use crate::rules::rules;
 use crate::sabotage::Sabotage;
 use crate::store::Model;
 
@@ -109,23 +109,6 @@ pub(crate) struct World {
     tell: bool,
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) counts: Counts,
-}
-
-fn rules(rng: &mut Rng) -> LogRules {
-    let normal = Bounds {
-        least: 1 + rng.below(5) as usize,
-        most: 6 + rng.below(12) as usize,
-        bytes: 600 + rng.below(4000) as usize,
-        age: Duration::from_secs(10),
-    };
-    LogRules {
-        normal,
-        keep: Bounds { most: 20, age: Duration::from_secs(30), ..normal },
-        members: 4,
-        ttl: Duration::from_secs(20),
-        behind: 4 + rng.below(6) as usize,
-        behind_bytes: 1000 + rng.below(4000) as usize,
-    }
 }
 
 impl World {
