@@ -179,6 +179,17 @@ impl Live {
         Err(Unanswered::Strange(format!("the room {room} cannot be read")))
     }
 
+    /// Looks at a room, which lives no longer for it. None when there is none, or none that can be read.
+    ///
+    /// # Errors
+    /// As [`Unanswered`] says.
+    pub async fn peek(&self, room: &RoomId) -> Result<Option<Opened>, Unanswered> {
+        let answer = self.run(&script::PEEK, room, &[]).await?;
+        let Ok([found, snapshot, version, tip, log]) = codec::parts(answer) else { return Ok(None) };
+        let found = codec::bytes(found).map_err(strange)?;
+        Ok(opened(&found, snapshot, (version, tip), log).ok())
+    }
+
     /// As [`Store::append`](room::replica::Store::append). While it takes, the connection may be lost and come back:
     /// then entries may be there twice already.
     ///

@@ -25,6 +25,7 @@ macro_rules! of_room {
 
 scripts! {
     OPEN = of_room!("scripts/open.lua");
+    PEEK = of_room!("scripts/peek.lua");
     APPEND = of_room!("scripts/append.lua");
     READ_AFTER = of_room!("scripts/read_after.lua");
     COMPACT = of_room!("scripts/compact.lua");

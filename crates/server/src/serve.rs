@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::Bytes;
+use live::RedisUrl;
 use room::Stager;
 use store::{DatabaseUrl, Location, Store};
 use tokio::net::{TcpListener, TcpSocket};
@@ -19,7 +20,7 @@ pub use crate::bots::BotsWanted;
 use crate::completions::Completions;
 use crate::experiment::Loaded;
 pub use crate::rooms::Limits;
-use crate::rooms::{RoomTokens, Rooms, Webhook};
+use crate::rooms::{Cluster, RoomTokens, Rooms, Webhook};
 use crate::routes::{App, Current, Play, Readings, States, router};
 use crate::scrubber::Scrubber;
 use crate::stage::{Context as StageContext, Stage};
@@ -44,6 +45,8 @@ pub struct Access {
     pub rooms: Limits,
     /// Where the application's own server wants to hear of rooms' members.
     pub webhook: Option<String>,
+    /// Through what rooms are shared with other nodes, if they are.
+    pub redis: Option<RedisUrl>,
 }
 
 /// How many connections may wait to be accepted: all of a study that comes back at once.
@@ -103,7 +106,14 @@ pub async fn serve(
     let tokens = Tokens::open(data)?;
     let caller = || anyhow::Ok(Caller::new(token::WebhookSecret::open(data)?));
     let webhook = |url| anyhow::Ok(Webhook { url, caller: caller()? });
-    let rooms = Rooms::open(data, access.rooms, access.webhook.map(webhook).transpose()?)?;
+    let webhook = access.webhook.map(webhook).transpose()?;
+    let rooms = match &access.redis {
+        Some(redis) => {
+            token::are_shared()?;
+            Rooms::Cluster(Cluster::connect(redis, data, access.rooms, webhook).await?)
+        }
+        None => Rooms::open(data, access.rooms, webhook)?,
+    };
     tokio::spawn(rooms.clone().tend());
     let sockets = watch::Sender::new(());
     let app = App {
@@ -156,6 +166,7 @@ pub async fn serve(
     }
     rooms.stop();
     tokio::time::timeout(LAST_REQUESTS, sockets.closed()).await.ok();
+    rooms.finish().await;
     stopped.send(true).ok();
     tokio::time::timeout(LAST_REQUESTS, server).await.ok();
     if let Some(play) = play {

@@ -174,6 +174,19 @@ impl Tokens {
     }
 }
 
+/// Nodes that serve together must take each other's tokens.
+pub(crate) fn are_shared() -> anyhow::Result<()> {
+    for variable in [SECRET_VARIABLE, KEY_VARIABLE] {
+        if of_environment(variable)?.is_none() {
+            anyhow::bail!(
+                "nodes that serve together need the same secrets: set {variable} to the same {SECRET_LEAST} or more random \
+                 bytes for all of them (as `openssl rand -hex 32` makes them)"
+            );
+        }
+    }
+    Ok(())
+}
+
 fn of_environment(variable: &str) -> anyhow::Result<Option<Vec<u8>>> {
     match std::env::var(variable) {
         Ok(secret) if secret.len() >= SECRET_LEAST => Ok(Some(secret.into_bytes())),
