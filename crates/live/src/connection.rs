@@ -93,7 +93,10 @@ impl Connector {
                 return Connection::over(stream, speaker, config).await;
             };
             let name = ServerName::try_from(address.host.clone()).map_err(|error| error.to_string())?;
-            let stream = encrypted.connect(name, stream).await.map_err(|error| error.to_string())?;
+            let untrusted = |error: std::io::Error| {
+                format!("{error}; if its certificate is its own, name it with SSL_CERT_FILE")
+            };
+            let stream = encrypted.connect(name, stream).await.map_err(untrusted)?;
             Connection::over(stream, speaker, config).await
         };
         let opened = tokio::time::timeout(CONNECT, opened).await;

@@ -31,8 +31,8 @@ pub enum ConnectError {
     },
     /// It does not do, or does not let its user do, what is needed.
     #[error(
-        "{url} does not do what rooms need: {problem}; its user needs the keys and channels interplay:*, and \
-         the commands of strings, hashes, sorted sets, streams, keys, scripts and publication, and INFO"
+        "{url} does not do what rooms need: {problem}; it must be Redis or Valkey, and allow its user \
+         ~interplay:* &interplay:* +@read +@write +@scripting +@pubsub +@connection +info +time +cluster|slots"
     )]
     Unfit {
         /// Which.

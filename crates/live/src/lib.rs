@@ -31,6 +31,11 @@
 //! has: [`Live::open`] begins anew, and [`Live::read_after`] answers [`Refusal::Behind`]. A publication that cannot be
 //! read is dropped; reading finds what was in it. Eviction makes such holes: `maxmemory-policy` should be
 //! `noeviction`.
+//!
+//! # What its user must be allowed
+//!
+//! `~interplay:* &interplay:* +@read +@write +@scripting +@pubsub +@connection +info +time`, and in a cluster
+//! `+cluster|slots`.
 
 mod address;
 mod codec;

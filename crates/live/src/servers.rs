@@ -288,17 +288,37 @@ impl Servers {
         if mapped.is_some_and(|at| at + PAUSE > asked) {
             return;
         }
-        let mut known = self.map().servers();
-        known.extend(self.seeds.iter().cloned());
-        known.sort();
-        known.dedup();
-        match whom {
-            Whom::AnyoneBut(doubtful) if known.len() > 1 => known.retain(|address| address != doubtful),
-            Whom::Only(address) => known = vec![address.clone()],
-            Whom::Anyone | Whom::AnyoneBut(_) => {}
+        let map = self.map();
+        let (mut first, mut then) = match whom {
+            Whom::Only(address) => (vec![address.clone()], Vec::new()),
+            // What is no part of the cluster any more may still be a seed: it is asked only when nobody else answers.
+            _ => (map.servers(), map.replicas().iter().chain(&self.seeds).cloned().collect()),
+        };
+        if let Whom::AnyoneBut(doubtful) = whom {
+            first.retain(|address| address != doubtful);
         }
+        then.retain(|address| !first.contains(address));
+        let mut found = self.first_map(&first).await;
+        if found.is_none() {
+            found = self.first_map(&then).await;
+        }
+        *mapped = Some(Instant::now());
+        let Some(found) = found else { return };
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        if **map != found {
+            let (servers, others) = (found.servers(), found.replicas());
+            let is_in_use = |address: &Address| {
+                servers.contains(address) || others.contains(address) || self.seeds.contains(address)
+            };
+            self.links.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| is_in_use(address));
+            *map = Arc::new(found);
+            self.changed.send_replace(());
+        }
+    }
+    /// What the first of some servers says that answers.
+    async fn first_map(&self, servers: &[Address]) -> Option<SlotMap> {
         let command = redis::cmd("CLUSTER").arg("SLOTS").to_owned();
-        let mut answers: FuturesUnordered<_> = known
+        let mut answers: FuturesUnordered<_> = servers
             .iter()
             .map(|address| {
                 let command = &command;
@@ -316,17 +336,6 @@ impl Servers {
             }
             None
         };
-        let found = tokio::time::timeout(MAP_LIMIT, first).await.ok().flatten();
-        drop(answers);
-        *mapped = Some(Instant::now());
-        let Some(found) = found else { return };
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        if **map != found {
-            let servers = found.servers();
-            let is_in_use = |address: &Address| servers.contains(address) || self.seeds.contains(address);
-            self.links.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| is_in_use(address));
-            *map = Arc::new(found);
-            self.changed.send_replace(());
-        }
+        tokio::time::timeout(MAP_LIMIT, first).await.ok().flatten()
     }
 }

@@ -1,5 +1,7 @@
 //! Which server has which keys.
 
+use std::collections::BTreeSet;
+
 use redis::Value;
 
 use crate::address::Address;
@@ -17,50 +19,69 @@ pub(crate) fn slot_of(tag: &str) -> u16 {
     sum % SLOTS
 }
 
-/// Who has which slots: of each range the first, the last, and the server.
+/// Who has which slots.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(crate) struct SlotMap(Vec<(u16, u16, Address)>);
+pub(crate) struct SlotMap {
+    /// The first of each range, the last, and the server.
+    ranges: Vec<(u16, u16, Address)>,
+    /// Those that may take a server's place.
+    replicas: BTreeSet<Address>,
+}
 
 impl SlotMap {
     /// One server has all.
     pub(crate) fn single(address: Address) -> Self {
-        Self(vec![(0, SLOTS - 1, address)])
+        Self { ranges: vec![(0, SLOTS - 1, address)], replicas: BTreeSet::new() }
     }
 
     /// Reads what a server answers to `CLUSTER SLOTS`.
     pub(crate) fn of_answer(answer: &Value, asked: &Address) -> Option<Self> {
         let Value::Array(ranges) = answer else { return None };
-        let ranges = ranges.iter().map(|range| {
+        let mut map = Self::default();
+        for range in ranges {
             let Value::Array(range) = range else { return None };
-            let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = range.as_slice() else {
+            let [Value::Int(first), Value::Int(last), master, replicas @ ..] = range.as_slice() else {
                 return None;
             };
             let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
-            let [host, Value::Int(port), ..] = master.as_slice() else { return None };
-            let host = match host {
-                Value::BulkString(host) => core::str::from_utf8(host).ok()?,
-                Value::SimpleString(host) => host,
-                Value::Nil => "",
-                _ => return None,
-            };
-            Some((first, last, Address::told(host, u16::try_from(*port).ok()?, asked)))
-        });
-        let ranges = ranges.collect::<Option<Vec<_>>>()?;
-        Some(Self(ranges)).filter(|map| !map.0.is_empty())
+            map.ranges.push((first, last, address_of(master, asked)?));
+            map.replicas.extend(replicas.iter().filter_map(|replica| address_of(replica, asked)));
+        }
+        Some(map).filter(|map| !map.ranges.is_empty())
     }
 
     /// Who has a slot.
     pub(crate) fn owner(&self, slot: u16) -> Option<&Address> {
-        self.0.iter().find(|(first, last, _)| (*first..=*last).contains(&slot)).map(|(_, _, address)| address)
+        self.ranges
+            .iter()
+            .find(|(first, last, _)| (*first..=*last).contains(&slot))
+            .map(|(_, _, address)| address)
     }
 
     /// All that have any, once each.
     pub(crate) fn servers(&self) -> Vec<Address> {
-        let mut servers: Vec<_> = self.0.iter().map(|(_, _, address)| address.clone()).collect();
+        let mut servers: Vec<_> = self.ranges.iter().map(|(_, _, address)| address.clone()).collect();
         servers.sort();
         servers.dedup();
         servers
     }
+
+    /// Those that may take a server's place.
+    pub(crate) fn replicas(&self) -> &BTreeSet<Address> {
+        &self.replicas
+    }
+}
+
+fn address_of(server: &Value, asked: &Address) -> Option<Address> {
+    let Value::Array(server) = server else { return None };
+    let [host, Value::Int(port), ..] = server.as_slice() else { return None };
+    let host = match host {
+        Value::BulkString(host) => core::str::from_utf8(host).ok()?,
+        Value::SimpleString(host) => host,
+        Value::Nil => "",
+        _ => return None,
+    };
+    Some(Address::told(host, u16::try_from(*port).ok()?, asked))
 }
 
 #[cfg(test)]
