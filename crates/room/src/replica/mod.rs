@@ -66,8 +66,8 @@
 //! # While the store does not answer
 //!
 //! After a second without an answer a node goes [apart](Replica::part): its members hear each other without numbers,
-//! and who comes is told an epoch that is of this node only. What was under way stays unanswered. When the store
-//! answers again, [`Replica::reunite`] tells what to do: if anything was said meanwhile, the epoch ends, since others
+//! and who comes is told an epoch that is of this node only. What was under way is handed out like that too. Nothing of
+//! the log is applied meanwhile: it may have what was handed out. When the store answers again, [`Replica::reunite`] tells what to do: if anything was said meanwhile, the epoch ends, since others
 //! have missed it; else the room goes on where it was.
 //!
 //! # What is not promised
@@ -337,11 +337,31 @@ impl Replica {
     }
 
     /// The store does not answer: until it does, members on this node are by themselves, in an epoch of their own.
-    /// `now` is this node's clock.
-    pub fn part(&mut self, fresh: Epoch, rules: LogRules, now: Timestamp) {
-        let mut apart = Apart::new(fresh, rules, now);
-        apart.take_in(&self.shared, self.own(), now);
+    /// `now` is this node's clock. What they had said and is not in the log, for all that is known, is handed out
+    /// at once; if it is in the log after all, the epoch ends without any of them hearing it again.
+    pub fn part(
+        &mut self,
+        fresh: Epoch,
+        rules: LogRules,
+        now: (Timestamp, WallTime),
+    ) -> Vec<(EntryId, Handed)> {
+        let mut apart = Apart::new(fresh, rules, now.0);
+        apart.take_in(&self.shared, self.own(), now.0);
+        let mut handed = Vec::new();
+        self.pending.retain(|entry| {
+            let out = match &entry.command {
+                Command::Send { member, fence, counter, draft } => {
+                    apart.send((member, *fence, *counter), draft.clone(), now).ok().flatten()
+                }
+                Command::Publish { draft } => Some(apart.hand_out(None, draft.clone(), now.1)),
+                _ => None,
+            };
+            let is_kept = out.is_none();
+            handed.extend(out.map(|out| (entry.id, out)));
+            is_kept
+        });
         self.apart = Some(apart);
+        handed
     }
 
     fn own(&self) -> Vec<(MemberId, Fence)> {

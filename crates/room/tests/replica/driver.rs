@@ -203,6 +203,9 @@ impl World {
     }
 
     fn apply_all(&mut self, n: usize, all: Vec<Stored>) -> Checked {
+        if self.nodes[n].is_apart() && !self.is(Sabotage::AppliesApart) {
+            return Ok(());
+        }
         for mut stored in all {
             if self.is(Sabotage::LocalClock) {
                 stored.at = WallTime(self.nodes[n].clock(self.now).as_micros() / 1000);
@@ -508,7 +511,26 @@ impl World {
         let fresh = self.fresh();
         let clock = self.nodes[n].clock(self.now);
         let rules = self.rules;
-        self.nodes[n].replica.as_mut().unwrap().part(fresh, rules, clock);
+        let time = (clock, WallTime(clock.as_micros() / 1000));
+        let replica = self.nodes[n].replica.as_mut().unwrap();
+        let epoch = replica.applied().epoch;
+        let pending = replica.pending().clone();
+        for (id, handed) in replica.part(fresh, rules, time) {
+            let entry = pending.iter().find(|entry| entry.id == id).unwrap();
+            let (Command::Send { draft, .. } | Command::Publish { draft }) = &entry.command else {
+                return Err(format!("{entry:?} is handed out"));
+            };
+            let label = label_of(draft);
+            for (member, fence) in handed.to {
+                self.hand(n, &member, fence, label)?;
+            }
+            self.note_apart(n, epoch, label);
+            if let Some(Waiting::Send { serial, counter }) = self.nodes[n].waiting.remove(&id.counter)
+                && let Some(client) = self.nodes[n].connection(serial).map(|own| own.client)
+            {
+                self.tell(client, serial, Told::Answer { counter })?;
+            }
+        }
         Ok(())
     }
 

@@ -45,7 +45,7 @@ fn members_on_several_nodes_hear_everything_once_and_in_order_or_of_a_gap() {
     }
     let seeds = number("INTERPLAY_SEEDS").unwrap_or(SEEDS);
     let mut failures = Vec::new();
-    let mut sum = [0; 22];
+    let mut sum = Counts::default().all().map(|_| 0);
     for seed in 0..seeds {
         let (outcome, counts) = live(seed, false, None);
         if let Err(violation) = outcome {

@@ -28,10 +28,12 @@ pub(crate) enum Sabotage {
     FenceByClock,
     /// An append that was not answered is taken for one that was not made.
     GivesUpUnanswered,
+    /// What the log has is applied while members are by themselves.
+    AppliesApart,
 }
 
 impl Sabotage {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::LocalClock,
         Self::NoRepeats,
         Self::NeverBehind,
@@ -45,5 +47,6 @@ impl Sabotage {
         Self::NeverBuries,
         Self::FenceByClock,
         Self::GivesUpUnanswered,
+        Self::AppliesApart,
     ];
 }

@@ -166,10 +166,10 @@ fn a_room_that_was_quiet_while_the_store_was_away_goes_on() {
     let mut replica = replica(1);
     apply(&mut replica, &stored(1, node(1), 1, join("ann", 5)));
     let now = Timestamp::from_millis(2000);
-    replica.part(Epoch(8), LogRules::default(), now);
+    replica.part(Epoch(8), LogRules::default(), (now, WallTime(2000)));
     replica.join_apart(&id("bob"), Fence(6), None, None, now).unwrap().unwrap();
     assert_eq!(replica.reunite(), Reunion::GoOn(vec![(id("bob"), Fence(6))]));
-    replica.part(Epoch(9), LogRules::default(), now);
+    replica.part(Epoch(9), LogRules::default(), (now, WallTime(2000)));
     let draft = Draft { to: None, class: Class::Normal, payload: Payload::Json("1".into()) };
     let time = (now, WallTime(2000));
     let send = |replica: &mut Replica| {
@@ -187,10 +187,28 @@ fn what_was_sent_before_is_not_handed_out_apart() {
     apply(&mut replica, &stored(2, node(1), 2, send("ann", 5, 1)));
     apply(&mut replica, &stored(3, node(1), 3, join("ann", 6)));
     let now = Timestamp::from_millis(2000);
-    replica.part(Epoch(8), LogRules::default(), now);
+    replica.part(Epoch(8), LogRules::default(), (now, WallTime(2000)));
     let draft = Draft { to: None, class: Class::Normal, payload: Payload::Binary([1].into()) };
     let handed = replica.send_apart((&id("ann"), Fence(6), Some(1)), draft, (now, WallTime(2000)));
     assert_eq!(handed, Some(Ok(None)));
+}
+
+#[test]
+fn what_is_under_way_is_handed_out_apart_once() {
+    let mut replica = replica(1);
+    apply(&mut replica, &stored(1, node(1), 1, join("ann", 5)));
+    apply(&mut replica, &stored(2, node(1), 2, join("bob", 6)));
+    replica.propose(join("ann", 5));
+    replica.propose(join("bob", 6));
+    let sent = replica.propose(send("ann", 5, 1));
+    let now = (Timestamp::from_millis(2000), WallTime(2000));
+    let handed = replica.part(Epoch(8), LogRules::default(), now);
+    let to: Vec<_> = handed.iter().map(|(id, handed)| (*id, handed.to.clone())).collect();
+    assert_eq!(to, [(sent, vec![(id("bob"), Fence(6))])]);
+    let draft = Draft { to: None, class: Class::Normal, payload: Payload::Binary([1].into()) };
+    let again = replica.send_apart((&id("ann"), Fence(5), Some(1)), draft, now);
+    assert_eq!(again, Some(Ok(None)));
+    assert_eq!(replica.reunite(), Reunion::Doubt);
 }
 
 #[test]

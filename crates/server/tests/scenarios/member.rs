@@ -1,9 +1,9 @@
 //! A member of a room, as docs/protocol.md has it; and a network that can swallow everything.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -87,6 +87,13 @@ pub(crate) struct Member {
     pub(crate) returned: Option<Value>,
     pub(crate) joined: Value,
     pub(crate) gaps: u64,
+    /// What it heard without a number.
+    pub(crate) unsequenced: Vec<Value>,
+    /// What it sent and is in the log.
+    pub(crate) kept: Vec<Value>,
+    /// How many of its messages nobody knows of.
+    pub(crate) unknown: u64,
+    attempts: usize,
     /// What became of others, as `member: state`.
     pub(crate) presences: Vec<String>,
 }
@@ -106,6 +113,10 @@ impl Member {
             returned: None,
             joined: Value::Null,
             gaps: 0,
+            unsequenced: Vec::new(),
+            kept: Vec::new(),
+            unknown: 0,
+            attempts: 0,
             presences: Vec::new(),
         }
     }
@@ -119,17 +130,49 @@ impl Member {
 
     /// Opens the socket and says nothing.
     pub(crate) async fn open(&mut self) {
+        self.try_to_open().await.unwrap();
+    }
+
+    async fn try_to_open(&mut self) -> Result<(), tungstenite::Error> {
         let url = format!("ws://{}/ws/rooms/{}", self.address, self.room);
-        self.socket =
-            Some(timeout(PATIENCE, tokio_tungstenite::connect_async(url)).await.unwrap().unwrap().0);
+        let opened = timeout(PATIENCE, tokio_tungstenite::connect_async(url)).await.unwrap();
+        self.socket = Some(opened?.0);
+        Ok(())
+    }
+
+    /// Comes back to where it was, over the first of these addresses at which somebody lets it in.
+    pub(crate) async fn come_back(&mut self, addresses: &Mutex<Vec<String>>) {
+        let begun = Instant::now();
+        for attempt in self.attempts.. {
+            assert!(begun.elapsed() < PATIENCE, "{} does not come back", self.room);
+            let address = {
+                let addresses = addresses.lock().unwrap();
+                addresses[attempt % addresses.len()].clone()
+            };
+            self.address = address;
+            self.attempts = attempt;
+            let (resume, after) = self.place();
+            if self.try_to_open().await.is_ok() {
+                match self.attempt(resume, after).await {
+                    Ok(()) => return,
+                    Err(Some(code)) if !CloseCode::means_come_back(code.number()) => panic!("{code:?}"),
+                    Err(_) => {}
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn place(&self) -> (Option<Value>, Option<u64>) {
+        let resume = self.place.as_ref().map(|(epoch, last, connection)| {
+            (json!({"after": {"epoch": epoch, "sequence": last}}), *connection)
+        });
+        resume.map_or((None, None), |(resume, after)| (Some(resume), Some(after)))
     }
 
     /// Comes, or comes back to where it was.
     pub(crate) async fn connect(&mut self) -> Result<(), CloseCode> {
-        let resume = self.place.as_ref().map(|(epoch, last, connection)| {
-            (json!({"after": {"epoch": epoch, "sequence": last}}), *connection)
-        });
-        let (resume, after) = resume.map_or((None, None), |(resume, after)| (Some(resume), Some(after)));
+        let (resume, after) = self.place();
         self.connect_from(resume, after).await
     }
 
@@ -139,6 +182,10 @@ impl Member {
         after: Option<u64>,
     ) -> Result<(), CloseCode> {
         self.open().await;
+        self.attempt(resume, after).await.map_err(worded)
+    }
+
+    async fn attempt(&mut self, resume: Option<Value>, after: Option<u64>) -> Result<(), Option<CloseCode>> {
         let mut join = json!({"type": "join", "protocol": 1, "token": self.token, "sender": self.sender});
         if let Some(resume) = resume {
             join["resume"] = resume;
@@ -149,7 +196,7 @@ impl Member {
         self.say(&join).await;
         self.returned = None;
         loop {
-            let frame = self.frame().await?;
+            let frame = self.next().await?;
             match frame["type"].as_str().unwrap() {
                 "reconnection-detected" => {
                     self.gaps += u64::from(!frame["gap"].is_null());
@@ -158,6 +205,11 @@ impl Member {
                 "joined" => {
                     let number = |key: &str| frame[key].as_u64().unwrap();
                     let epoch = frame["epoch"].as_str().unwrap().to_owned();
+                    if self.place.as_ref().is_some_and(|(before, ..)| *before != epoch) {
+                        // Whether these arrived nobody knows.
+                        self.unknown += self.unanswered.len() as u64;
+                        self.unanswered.clear();
+                    }
                     self.place = Some((epoch, number("position"), number("connection")));
                     let accepted = number("accepted");
                     self.joined = frame;
@@ -203,6 +255,11 @@ impl Member {
 
     /// The next frame, or the code with which the server closed.
     pub(crate) async fn frame(&mut self) -> Result<Value, CloseCode> {
+        self.next().await.map_err(worded)
+    }
+
+    /// The next frame, or the code with which the server closed, if it has told one.
+    pub(crate) async fn next(&mut self) -> Result<Value, Option<CloseCode>> {
         loop {
             let socket = self.socket.as_mut().unwrap();
             match timeout(PATIENCE, socket.next()).await.expect("something is said in time") {
@@ -220,11 +277,10 @@ impl Member {
                 }
                 Some(Ok(Message::Close(Some(close)))) => {
                     let code = CloseCode::from_number(close.code.into());
-                    return Err(code.expect("one of ours"));
+                    return Err(Some(code.expect("one of ours")));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(error)) => panic!("the connection ended without a word: {error}"),
-                None => panic!("the connection ended without a word"),
+                Some(Err(_)) | None => return Err(None),
             }
         }
     }
@@ -232,11 +288,18 @@ impl Member {
     fn take(&mut self, frame: &Value) {
         if frame["type"] == "sent" {
             let n = frame["n"].as_u64().unwrap();
+            if frame["sequence"].is_u64() {
+                let own = self.unanswered.iter().filter(|(own, _)| *own == n);
+                self.kept.extend(own.map(|(_, data)| data.clone()));
+            }
             self.unanswered.retain(|(own, _)| *own != n);
         }
         if frame["type"] == "presence" {
             let word = |key: &str| frame[key].as_str().unwrap().to_owned();
             self.presences.push(format!("{}: {}", word("member"), word("state")));
+        }
+        if frame["type"] == "message" && frame["sequence"].is_null() {
+            self.unsequenced.push(frame["data"].clone());
         }
         if frame["type"] == "message"
             && let Some(sequence) = frame["sequence"].as_u64()
@@ -307,6 +370,10 @@ impl Member {
     pub(crate) fn connection(&self) -> u64 {
         self.place.as_ref().unwrap().2
     }
+}
+
+fn worded(code: Option<CloseCode>) -> CloseCode {
+    code.expect("the connection ended without a word")
 }
 
 /// A way to the server that can begin to swallow everything, both ways, with nobody noticing.

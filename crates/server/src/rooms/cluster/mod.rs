@@ -157,6 +157,8 @@ impl Cluster {
             let was_answered = self.shared.nodes.is_answered();
             if let Err(error) = self.beat().await {
                 tracing::warn!(%error, "Redis does not answer");
+                // They find out by themselves what of it they can reach.
+                self.suspect_all();
             }
             let is_answered = self.shared.nodes.is_answered();
             gauge!("interplay_redis_up").set(f64::from(is_answered));
@@ -171,7 +173,10 @@ impl Cluster {
     async fn beat(&self) -> Result<(), Unanswered> {
         let asked = Instant::now();
         let beat = self.shared.live.beat(self.shared.node).await?;
-        self.shared.nodes.beaten(asked, beat.time, beat.nodes);
+        if self.shared.nodes.beaten(asked, beat) {
+            // Their members are dropped.
+            self.suspect_all();
+        }
         Ok(())
     }
 

@@ -599,8 +599,18 @@ impl State {
         for own in joining {
             self.disconnected(&own.member, own.fence, shared);
         }
-        if let Some(replica) = &mut self.replica {
-            replica.part(fresh_epoch(), shared.limits.log, shared.nodes.now());
+        let Some(replica) = &mut self.replica else { return };
+        let (epoch, now) = (replica.applied().epoch, shared.nodes.now());
+        for (id, handed) in replica.part(fresh_epoch(), shared.limits.log, (now, wall(now))) {
+            self.hand(&handed);
+            match self.waiting.remove(&id.counter) {
+                Some(Waiting::Send { member, fence, n }) => {
+                    let own = self.connection(&member, fence);
+                    own.inspect(|own| own.outbox.tell(&ServerFrame::Sent { n, sequence: None }));
+                }
+                Some(Waiting::Publish(answer)) => drop(answer.send(Ok((epoch, None)))),
+                _ => {}
+            }
         }
     }
 
@@ -654,6 +664,10 @@ impl State {
 
     /// Takes entries from the store, whichever way they came.
     pub(super) fn apply_all(&mut self, room: &RoomId, entries: &[Stored], shared: &Shared) {
+        if self.is_apart() {
+            // It may be what was handed out without numbers.
+            return;
+        }
         for stored in entries {
             let Some(replica) = &mut self.replica else { return };
             let epoch = replica.applied().epoch;
