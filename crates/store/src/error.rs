@@ -89,6 +89,10 @@ pub enum StoreError {
     /// The database could not be reached again after it was told to commit.
     #[error("it is unknown whether this was written, for the database cannot be reached: {0}")]
     Unknown(String),
+    /// Another node has taken the stage. Nothing is written from here any more; what was being committed at that moment may have
+    /// been.
+    #[error("another node has taken over; nothing more is written from here")]
+    Superseded,
     /// No thread could be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
