@@ -151,6 +151,11 @@ impl Tokens {
         &self.secret
     }
 
+    /// What whoever has the secret can make too, and nobody else: for a purpose of its own.
+    pub(crate) fn derived(&self, purpose: &str) -> anyhow::Result<String> {
+        Ok(jsonwebtoken::crypto::sign(purpose.as_bytes(), &self.encoding, Algorithm::HS256)?)
+    }
+
     /// A token for whoever began a visit.
     pub(crate) fn issue(&self, visit: VisitId, participant: ParticipantId) -> anyhow::Result<String> {
         self.sign(visit, participant, None)
@@ -172,6 +177,28 @@ impl Tokens {
         let validation = Validation::new(Algorithm::HS256);
         jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok().map(|token| token.claims)
     }
+}
+
+/// Nodes of one experiment have the same secrets: each must be given them, since what one makes the others do not know.
+///
+/// # Errors
+/// Names those that are missing, and the cure.
+pub(crate) fn must_be_given(with_webhooks: bool) -> anyhow::Result<()> {
+    let all = [
+        (SECRET_VARIABLE, "openssl rand -hex 32", true),
+        (KEY_VARIABLE, "openssl rand -hex 32", true),
+        (WEBHOOK_VARIABLE, "echo whsec_$(openssl rand -base64 32)", with_webhooks),
+    ];
+    let is_missing = |variable: &str| std::env::var_os(variable).is_none();
+    let missing: Vec<_> = all
+        .into_iter()
+        .filter(|(variable, _, is_needed)| *is_needed && is_missing(variable))
+        .map(|(variable, make, _)| format!("\n  {variable}, made once with: {make}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("with --node, give every node the same secrets in its environment:{}", missing.concat())
 }
 
 fn of_environment(variable: &str) -> anyhow::Result<Option<Vec<u8>>> {

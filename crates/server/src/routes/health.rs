@@ -13,10 +13,13 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// What is written becomes durable.
+/// What is written becomes durable, here or on the node that does that.
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     if !app.rooms.is_durable() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms cannot be written down"));
+    }
+    if let Some(nodes) = &app.nodes {
+        return nodes.ready().await.map(|()| "ready\n");
     }
     let Some(store) = &app.store else { return Ok("ready\n") };
     match store.flush().await {

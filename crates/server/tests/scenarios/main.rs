@@ -12,6 +12,7 @@ mod languages;
 mod media;
 mod member;
 mod mistakes;
+mod nodes;
 mod pauses;
 mod postgres;
 #[path = "../../../store/tests/support/postgres.rs"]
