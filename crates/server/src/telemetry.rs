@@ -14,12 +14,7 @@ use crate::nodes::NodeAddress;
 pub(crate) fn log(format: LogFormat, node: Option<&NodeAddress>) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,turn_server_proto=off,stun_proto=off"));
-    let beginning: Arc<str> = match (node, format) {
-        (None, _) => "".into(),
-        (Some(node), LogFormat::Text) => format!("{node} ").into(),
-        // An address has nothing in it that must be written otherwise.
-        (Some(node), LogFormat::Json) => format!("{{\"node\":\"{node}\",").into(),
-    };
+    let beginning: Arc<str> = beginning(node, format).into();
     let writer = move || Lines { beginning: Arc::clone(&beginning) };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
@@ -36,14 +31,27 @@ struct Lines {
 impl Write for Lines {
     /// An event comes as one.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // In JSON it becomes the first field.
-        let rest = if self.beginning.starts_with('{') { line.strip_prefix(b"{") } else { None };
-        io::stderr().write_all(&[self.beginning.as_bytes(), rest.unwrap_or(line)].concat())?;
+        io::stderr().write_all(&begun_with(&self.beginning, line))?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+fn begun_with(beginning: &str, line: &[u8]) -> Vec<u8> {
+    // In JSON it becomes the first field.
+    let rest = if beginning.starts_with('{') { line.strip_prefix(b"{") } else { None };
+    [beginning.as_bytes(), rest.unwrap_or(line)].concat()
+}
+
+fn beginning(node: Option<&NodeAddress>, format: LogFormat) -> String {
+    match (node, format) {
+        (None, _) => String::new(),
+        (Some(node), LogFormat::Text) => format!("{node} "),
+        // An address has nothing in it that must be written otherwise.
+        (Some(node), LogFormat::Json) => format!("{{\"node\":\"{node}\","),
     }
 }
 
@@ -184,6 +192,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_line_says_which_node_it_is_of() {
+        let node = "http://10.0.0.2:80".parse().unwrap();
+        let line = |node, format, line: &str| {
+            String::from_utf8(begun_with(&beginning(node, format), line.as_bytes())).unwrap()
+        };
+        assert_eq!(line(Some(&node), LogFormat::Text, "x\n"), "10.0.0.2:80 x\n");
+        let json = line(Some(&node), LogFormat::Json, "{\"level\":\"INFO\"}\n");
+        assert_eq!(json, "{\"node\":\"10.0.0.2:80\",\"level\":\"INFO\"}\n");
+        assert_eq!(line(None, LogFormat::Json, "{}\n"), "{}\n");
     }
 
     #[test]

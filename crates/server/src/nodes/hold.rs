@@ -17,6 +17,9 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 /// How long to wait when the stage could be had and could not be begun.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How often the session that holds the stage is used when nobody else does.
+const USE_EVERY: Duration = Duration::from_millis(500);
+
 /// How often it is told that a server is in the way that is no node.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -95,7 +98,15 @@ async fn hold(nodes: &Nodes, store: &Store, number: i64) {
             lookout.looked().await;
         }
     };
+    // A session that was lost is noticed where it is used, and others do not wait for long.
+    let use_it = async {
+        loop {
+            store.flush().await.ok();
+            sleep(USE_EVERY).await;
+        }
+    };
     tokio::select! {
+        () = use_it => {}
         () = store.superseded() => tracing::warn!("another node has taken the stage"),
         () = another => tracing::warn!("another node has taken the stage"),
         _ = stops.wait_for(|stops| *stops) => {}
