@@ -12,7 +12,6 @@ mod languages;
 mod media;
 mod member;
 mod mistakes;
-mod nodes;
 mod pauses;
 mod postgres;
 #[path = "../../../store/tests/support/postgres.rs"]
@@ -21,6 +20,7 @@ mod postgres_server;
 mod rooms;
 mod rooms_load;
 mod screening;
+mod stage_on_nodes;
 mod study_webhooks;
 mod support;
 mod webhooks;

@@ -1,6 +1,6 @@
 //! A server process, and a page's side of its control channel.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -230,6 +230,8 @@ impl Page {
                 }
                 Ok(Message::Close(frame)) => return Err(frame),
                 Ok(_) => {}
+                // Reading with a limit is not taken up again by itself after this process stood still.
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("the connection ended without a word: {error}"),
             }
         }
