@@ -46,6 +46,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     check::check()?;
     tools::interpreters()?;
     tools::postgres()?;
+    tools::redis()?;
     build_all()?;
     let mut count = Count::default();
     say("Testing", "crates");
@@ -62,9 +63,11 @@ pub(crate) fn bench() -> anyhow::Result<()> {
 }
 
 fn measure(flags: &str) -> anyhow::Result<()> {
+    tools::redis()?;
     build_all()?;
     say("Measuring", "hot paths");
-    let benches = "--bench rollback --bench environment --bench packet --bench rooms --bench append";
+    let benches =
+        "--bench rollback --bench environment --bench packet --bench rooms --bench append --bench live";
     run(&mut cargo(&format!("bench --profile release --quiet {PRODUCT} {benches} -- {flags}")))?;
     run(program(crate::run::target().join("release/interplay"))
         .arg("bench")

@@ -96,6 +96,11 @@ pub(crate) fn postgres() -> anyhow::Result<()> {
     install("postgresql")
 }
 
+/// Redis, of which tests run servers of their own. The package starts one too, which they leave alone.
+pub(crate) fn redis() -> anyhow::Result<()> {
+    packages(&[("redis-server", "redis-server")], &[])
+}
+
 /// What the browser journeys need: a browser, Node, namespaces, packet filters and a database; and their npm packages.
 pub(crate) fn browsers() -> anyhow::Result<()> {
     postgres()?;

@@ -35,6 +35,7 @@ use crate::{bots, doctor, export, forget, rooms, serve, telemetry, texts};
   interplay run my-experiment                     serve it
   interplay run my-experiment --bots 1            try it alone
   interplay rooms                                 serve rooms alone, for a web application
+  interplay rooms --redis redis://10.0.0.5        serve them together with other nodes
   interplay export --data interplay-data --out tables --format csv
   interplay forget 5f3c… --data interplay-data    delete what there is of a person
   interplay doctor --server study.example.org     say whether STUN and TURN work from here"
@@ -109,6 +110,11 @@ struct Serving {
     /// Where the application's own server wants to hear of rooms' members, like https://app.example.org/hook.
     #[arg(long, value_name = "URL", env = "INTERPLAY_WEBHOOK", value_parser = web_address)]
     webhook: Option<String>,
+    /// A Redis or Valkey server, or some nodes of a cluster, through which rooms are shared with other nodes, like
+    /// redis://user:password@host:6379. All nodes need the same secrets: give INTERPLAY_SECRET and INTERPLAY_API_KEY.
+    // Whoever asks for help is not to see its password.
+    #[arg(long, value_name = "URL,…", env = "INTERPLAY_REDIS", hide_env_values = true)]
+    redis: Option<String>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "INTERPLAY_LOG_FORMAT")]
     log: LogFormat,
@@ -245,9 +251,10 @@ fn language(text: &str) -> Result<String, String> {
 }
 
 impl Serving {
-    fn access(&self) -> Access {
+    fn access(&self) -> anyhow::Result<Access> {
         let usual = Limits::default();
-        Access {
+        Ok(Access {
+            redis: self.redis.as_deref().map(str::parse).transpose().context("--redis")?,
             origins: self.allow_origin.clone(),
             connections: self.connections_per_address,
             proxies: self.trusted_proxies.clone(),
@@ -263,7 +270,7 @@ impl Serving {
                 bytes_per_second: self.room_bytes_per_second.into(),
             },
             webhook: self.webhook.clone(),
-        }
+        })
     }
 }
 
@@ -590,9 +597,15 @@ fn bench(data: &Path, rooms: usize, is_json: bool) -> anyhow::Result<()> {
 
 fn serve_until_stopped(serving: &Serving, served: Option<Served>) -> anyhow::Result<()> {
     telemetry::log(serving.log, served.as_ref().and_then(|served| served.node.as_ref()));
+    let access = serving.access()?;
+    if access.redis.is_some() && served.as_ref().is_some_and(|served| served.database.is_none()) {
+        bail!(
+            "with --redis, games and data have to be where all nodes can reach them: give --database postgres://…"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve::serve(serving.listen, &serving.data, serving.access(), served))
+    runtime.block_on(serve::serve(serving.listen, &serving.data, access, served))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::Bytes;
+use live::RedisUrl;
 use store::{DatabaseUrl, Location, Lookout, Node, Store};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,7 +20,7 @@ use crate::experiment::Loaded;
 use crate::kit::Kit;
 use crate::nodes::{self, NodeAddress, NodeToken, Nodes};
 pub use crate::rooms::Limits;
-use crate::rooms::{RoomTokens, Rooms, Webhook};
+use crate::rooms::{Cluster, RoomTokens, Rooms, Webhook};
 use crate::routes::{App, Current, Readings, Study, router};
 use crate::token::Tokens;
 use crate::turn::{Place, Turn, TurnAccess, TurnConfig, TurnOffer};
@@ -42,6 +43,8 @@ pub struct Access {
     pub rooms: Limits,
     /// Where the application's own server wants to hear of rooms' members.
     pub webhook: Option<String>,
+    /// Through what rooms are shared with other nodes, if they are.
+    pub redis: Option<RedisUrl>,
 }
 
 /// How many connections may wait to be accepted: all of a study that comes back at once.
@@ -94,7 +97,7 @@ pub async fn serve(
     let (store, lock) = match &served {
         Some(Served { node: Some(_), loaded, .. }) => {
             let asks = loaded.webhook.is_some() || loaded.experiment.has_checks();
-            token::must_be_given(asks || access.webhook.is_some())?;
+            token::are_shared(asks || access.webhook.is_some())?;
             (None, Some(store::lock(data)?))
         }
         Some(Served { database: Some(url), .. }) => {
@@ -112,7 +115,14 @@ pub async fn serve(
     };
     let caller = || anyhow::Ok(Caller::new(token::WebhookSecret::open(data)?));
     let webhook = |url| anyhow::Ok(Webhook { url, caller: caller()? });
-    let rooms = Rooms::open(data, access.rooms, access.webhook.map(webhook).transpose()?)?;
+    let webhook = access.webhook.map(webhook).transpose()?;
+    let rooms = match &access.redis {
+        Some(redis) => {
+            token::are_shared(webhook.is_some())?;
+            Rooms::Cluster(Cluster::connect(redis, data, access.rooms, webhook).await?)
+        }
+        None => Rooms::open(data, access.rooms, webhook)?,
+    };
     tokio::spawn(rooms.clone().tend());
     let node = match &served {
         Some(Served { node: Some(address), database: Some(url), turn, .. }) => {
@@ -188,6 +198,7 @@ pub async fn serve(
     }
     rooms.stop();
     tokio::time::timeout(LAST_REQUESTS, sockets.closed()).await.ok();
+    rooms.finish().await;
     stopped.send(true).ok();
     tokio::time::timeout(LAST_REQUESTS, server).await.ok();
     if let Some(play) = play {

@@ -103,6 +103,22 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "interplay_room_delivery_seconds",
         "From a message's number to its being handed to a recipient's socket.",
     ),
+    (
+        Kind::Counter,
+        "interplay_room_unsequenced_total",
+        "Messages handed out without a number, because Redis did not answer.",
+    ),
+    (
+        Kind::Counter,
+        "interplay_room_partings_total",
+        "Rooms whose members reached others on this node only, because Redis did not answer.",
+    ),
+    (
+        Kind::Counter,
+        "interplay_room_doubts_total",
+        "Epochs that ended because Redis told something else than before.",
+    ),
+    (Kind::Gauge, "interplay_redis_up", "Whether Redis answers; with --redis only."),
     (Kind::Counter, "interplay_room_returns_total", "Members that came back."),
     (Kind::Counter, "interplay_room_replayed_total", "Messages that members had missed and got."),
     (Kind::Counter, "interplay_room_gaps_total", "Returns to which something was missing for good."),

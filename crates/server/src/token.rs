@@ -179,11 +179,11 @@ impl Tokens {
     }
 }
 
-/// Nodes of one experiment have the same secrets: each must be given them, since what one makes the others do not know.
+/// Nodes that serve together must take each other's tokens: each is given their secrets, since what one makes the others do not know.
 ///
 /// # Errors
 /// Names those that are missing, and the cure.
-pub(crate) fn must_be_given(with_webhooks: bool) -> anyhow::Result<()> {
+pub(crate) fn are_shared(with_webhooks: bool) -> anyhow::Result<()> {
     let all = [
         (SECRET_VARIABLE, "openssl rand -hex 32", true),
         (KEY_VARIABLE, "openssl rand -hex 32", true),
@@ -198,7 +198,10 @@ pub(crate) fn must_be_given(with_webhooks: bool) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    anyhow::bail!("with --node, give every node the same secrets in its environment:{}", missing.concat())
+    anyhow::bail!(
+        "nodes that serve together need the same secrets; give each of them, in its environment:{}",
+        missing.concat()
+    )
 }
 
 fn of_environment(variable: &str) -> anyhow::Result<Option<Vec<u8>>> {

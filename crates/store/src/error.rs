@@ -26,7 +26,8 @@ pub enum StoreError {
     },
     /// Another server writes to that database.
     #[error(
-        "the database {database} is in use by another server; stop that one, or give another with --database"
+        "the database {database} is in use by another server; stop that one, or give another with --database; several servers \
+         of one experiment share one as nodes, each with --node"
     )]
     DatabaseInUse {
         /// Which.

@@ -228,7 +228,8 @@ async fn a_connection_that_is_ended_comes_back() {
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     for number in 0..10 {
         let ended: i64 = other.query_one(end, &[]).await.unwrap().get(0);
-        assert_eq!(ended, 1);
+        // The one before may still be on its way out: it has let go of everything before it is in the list no more.
+        assert!(ended > 0);
         store.apply(vec![mark(number)]).await.unwrap();
     }
     assert_eq!(marks(&database), (0..10).collect::<Vec<_>>());

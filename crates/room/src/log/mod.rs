@@ -25,7 +25,8 @@ use std::time::Duration;
 use base::{Timestamp, WallTime};
 use serde::{Deserialize, Serialize};
 use wire::room::{
-    Class, Delivery, Envelope, Epoch, Fence, Gap, GapReason, MemberId, MemberInfo, Payload, Resume, SenderId,
+    Class, Delivery, Envelope, Epoch, Fence, Gap, GapReason, MemberId, MemberInfo, Payload, Presence, Resume,
+    SenderId,
 };
 
 pub use buffer::Bounds;
@@ -170,6 +171,18 @@ pub struct Joined {
     pub evicted: Option<MemberId>,
 }
 
+impl Joined {
+    /// What the others are told of it: nothing when nobody had noticed that it was away.
+    #[must_use]
+    pub fn presence(&self) -> Option<Presence> {
+        match (self.away, self.replaced) {
+            (None, _) => Some(Presence::Joined),
+            (Some(_), None) => Some(Presence::Returned),
+            (Some(_), Some(_)) => None,
+        }
+    }
+}
+
 /// Why there is nothing to pull.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PullError {
@@ -211,6 +224,11 @@ impl Log {
             deserted: Some(now),
             visited: false,
         }
+    }
+
+    /// Nobody has been here before now.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.deserted = self.deserted.map(|since| since.max(now));
     }
 
     /// The epoch.
@@ -540,11 +558,17 @@ impl Log {
         self.trim(now);
     }
 
+    /// When the room will be over, should nobody come; none while somebody is connected.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let is_left = self.visited && self.members.is_empty();
+        self.deserted.map(|since| if is_left { since } else { since + self.rules.ttl })
+    }
+
     /// Whether nothing of this room is needed any more: its last member has left, or nobody came back in time.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
-        let expired = self.deserted.is_some_and(|since| now.saturating_since(since) >= self.rules.ttl);
-        self.deserted.is_some() && (expired || (self.visited && self.members.is_empty()))
+        self.ends_at().is_some_and(|end| end <= now)
     }
 
     /// Takes a message back from where it was written down. Numbers only grow.

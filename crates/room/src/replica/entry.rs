@@ -104,6 +104,8 @@ pub enum Command {
     },
     /// The room is deleted.
     End,
+    /// The room is over if nobody has been connected for as long as it waits.
+    Expire,
 }
 
 /// An entry at its place in the log.

@@ -34,6 +34,8 @@
 //!   drops of connections whose node has none any more, and of those that the log has here and the driver has not (a
 //!   join that was applied after its socket had closed). Any number of nodes may say so; dropping is idempotent.
 //! - **Compacts** after 256 entries or 1 MiB since the snapshot that it knows of. Two nodes may do it at once.
+//! - **Expires** a room that nobody is connected to ([`Command::Expire`]): nodes keep it open until it is over, since none
+//!   of them knows which will be there then.
 //! - **Ends** the store's room ([`Store::end`]) when [`Replica::is_over`]: the last member's leave is an epoch's last
 //!   entry, what comes after it changes nothing, and its proposer opens the room anew. If the node dies before, who
 //!   opens the room finds that it is over, and ends it; or the time of the store's keys does.
@@ -255,6 +257,18 @@ impl Replica {
         Step::Applied(applied)
     }
 
+    /// Who it is.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether somebody is connected to another node.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.shared.connections().any(|(_, node, _)| node != self.origin.node)
+    }
+
     /// Whether the log has this connection, on this node.
     #[must_use]
     pub fn is_here(&self, member: &MemberId, fence: Fence) -> bool {
@@ -282,7 +296,7 @@ impl Replica {
         self.shared.log.overrun().filter(|(member, fence)| self.is_here(member, *fence))
     }
 
-    /// A member has everything up to a number. Drivers pass on the newest, once a second. `None` when it is nothing
+    /// A member has everything up to a number. Drivers pass on the newest, a few times a second. `None` when it is nothing
     /// new, or cannot be.
     pub fn acknowledge(&mut self, member: &MemberId, fence: Fence, sequence: u64) -> Option<EntryId> {
         let found = self.shared.log.member(member).filter(|_| self.is_here(member, fence))?;

@@ -31,6 +31,8 @@ pub enum Outcome {
     Left(bool),
     /// The room was deleted.
     Ended,
+    /// Whether nobody has been connected for as long as the room waits.
+    Expired(bool),
     /// It was there before; nothing has changed.
     Repeat,
     /// The epoch was over; nothing has changed.

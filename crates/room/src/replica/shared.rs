@@ -140,6 +140,9 @@ impl Shared {
         self.version = *version;
         // Another machine may have become the store.
         self.time = self.time.max(*at);
+        if *version == 1 {
+            self.log.begin(self.now());
+        }
         if self.is_over {
             return Outcome::Over.into();
         }
@@ -152,9 +155,14 @@ impl Shared {
                 applied.outcome == Outcome::Left(true) && self.log.members().next().is_none()
             }
             Command::End => true,
+            Command::Expire => applied.outcome == Outcome::Expired(true),
             _ => false,
         };
         applied
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.time.0)
     }
 
     /// Remembers an entry as its node's last. False when it was there before.
@@ -175,7 +183,7 @@ impl Shared {
     }
 
     fn obey(&mut self, node: NodeId, command: &Command) -> Applied {
-        let now = Timestamp::from_millis(self.time.0);
+        let now = self.now();
         // What is said over a connection that is elsewhere was said over an older one.
         let is_here = |member: &MemberId| self.nodes.get(member) == Some(&node);
         match command {
@@ -238,6 +246,7 @@ impl Shared {
                 Applied { outcome: Outcome::Left(left), presence: presence.into_iter().collect(), closed }
             }
             Command::End => Outcome::Ended.into(),
+            Command::Expire => Outcome::Expired(self.log.is_over(now)).into(),
         }
     }
 }
@@ -245,11 +254,5 @@ impl Shared {
 /// What others are told of a join.
 fn presence(member: &MemberId, joined: &Joined) -> Vec<(MemberId, Presence)> {
     let evicted = joined.evicted.iter().map(|evicted| (evicted.clone(), Presence::Left));
-    let own = match (joined.away, joined.replaced) {
-        (None, _) => Some(Presence::Joined),
-        (Some(_), None) => Some(Presence::Returned),
-        // Nobody had noticed that it was away.
-        (Some(_), Some(_)) => None,
-    };
-    evicted.chain(own.map(|own| (member.clone(), own))).collect()
+    evicted.chain(joined.presence().map(|own| (member.clone(), own))).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::{Rng, StateHash, derive_seed, hash_state};
 use room::log::{Draft, LogRules, Message};
-use room::replica::{Applied, Command, NodeId, Stored};
+use room::replica::{Applied, Command, NodeId, Outcome as Became, Stored};
 use wire::room::{Class, Epoch, Payload};
 
 use crate::client::Client;
@@ -45,10 +45,11 @@ pub(crate) struct Counts {
     pub(crate) failovers: u64,
     pub(crate) emptied: u64,
     pub(crate) expiries: u64,
+    pub(crate) expired: u64,
 }
 
 impl Counts {
-    pub(crate) fn all(&self) -> [(&'static str, u64); 22] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 23] {
         [
             ("delivered", self.delivered),
             ("handed", self.handed),
@@ -72,6 +73,7 @@ impl Counts {
             ("failovers", self.failovers),
             ("emptied", self.emptied),
             ("expiries", self.expiries),
+            ("expired", self.expired),
         ]
     }
 }
@@ -284,7 +286,8 @@ impl World {
                 } else if let Some(replica) =
                     self.nodes[n].replica.as_mut().filter(|_| self.rng.below(3) == 0)
                 {
-                    replica.propose(Command::End);
+                    let end = if self.rng.below(2) == 0 { Command::End } else { Command::Expire };
+                    replica.propose(end);
                 }
             }
         }
@@ -326,6 +329,15 @@ impl World {
 
     /// Numbers are not used twice, and nothing is sent twice.
     pub(crate) fn check_applied(&mut self, stored: &Stored, applied: &Applied) -> Outcome {
+        if applied.outcome == Became::Expired(true) {
+            self.counts.expired += 1;
+            let history = self.history.get(&stored.epoch).into_iter().flatten();
+            let spoken = history.filter(|message| message.from.is_some()).map(|message| message.at.0).max();
+            let quiet = spoken.map(|spoken| stored.at.0.saturating_sub(spoken));
+            if quiet.is_some_and(|quiet| u128::from(quiet) < self.rules.ttl.as_millis()) {
+                return Err(format!("{}: expired {quiet:?} ms after a member spoke", stored.epoch));
+            }
+        }
         let Some(message) = applied.message() else { return Ok(()) };
         let (epoch, sequence, label) = (stored.epoch, message.sequence, label(&message.payload));
         let history = self.history.entry(epoch).or_default();

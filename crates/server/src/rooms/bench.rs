@@ -10,8 +10,9 @@ use serde_json::json;
 use wire::close::CloseCode;
 use wire::room::{Class, Fence, Join, MemberId, Payload, ROOM_PROTOCOL, Resume, RoomId, Send};
 
+use super::local::{Room, Rooms};
 use super::outbox::Outbox;
-use super::{Claims, Limits, Right, Room, Rooms};
+use super::{Claims, Limits, Right};
 
 /// Members of each room, and messages that each misses.
 const MEMBERS: usize = 10;

@@ -62,6 +62,13 @@ impl Outbox {
         }
     }
 
+    /// A message that is in no log: a connection that has no room for it is closed, and its member comes back.
+    pub(super) fn hand(&self, frame: Frame) {
+        if !self.put(message(frame), 1) {
+            self.close(CloseCode::SlowReader);
+        }
+    }
+
     /// What may be lost, and leaves room for what may not. False when it was.
     pub(super) fn offer(&self, frame: Frame) -> bool {
         self.put(message(frame), 2)

@@ -13,7 +13,7 @@ use wire::close::CloseCode;
 use wire::room::{ClientFrame, Fence, Join, ROOM_PROTOCOL, RoomId, ServerFrame};
 
 use super::outbox::{self, Outbox};
-use super::{Claims, Room, RoomTokens, Rooms};
+use super::{Claims, Membership, RoomTokens, Rooms};
 use crate::limits::Allowance;
 
 /// By when a socket must have said who it is (A2).
@@ -51,12 +51,11 @@ pub(crate) async fn serve(
         Ok(Err(code)) => Some(code),
         Ok(Ok((claims, join))) => {
             let outbox = Arc::new(Outbox::default());
-            match rooms.join(&claims, &join, fence, &outbox) {
+            match rooms.join(&claims, &join, fence, &outbox).await {
                 Err(code) => Some(code),
-                Ok(room) => {
-                    let mut member = Connection::new(socket, rooms, tokens, room, claims, fence, outbox);
+                Ok(membership) => {
+                    let mut member = Connection::new(socket, rooms, tokens, membership, claims, outbox);
                     let code = member.run().await;
-                    member.rooms.dropped(&member.room, &member.claims.member, fence);
                     socket = member.socket;
                     code
                 }
@@ -89,9 +88,8 @@ struct Connection {
     socket: WebSocket,
     rooms: Rooms,
     tokens: RoomTokens,
-    room: Arc<Room>,
+    membership: Box<dyn Membership>,
     claims: Claims,
-    fence: Fence,
     outbox: Arc<Outbox>,
     /// By the rooms' clock; what is older is a replay.
     since: Timestamp,
@@ -130,9 +128,8 @@ impl Connection {
         socket: WebSocket,
         rooms: Rooms,
         tokens: RoomTokens,
-        room: Arc<Room>,
+        membership: Box<dyn Membership>,
         claims: Claims,
-        fence: Fence,
         outbox: Arc<Outbox>,
     ) -> Self {
         let limits = rooms.limits();
@@ -147,9 +144,8 @@ impl Connection {
             socket,
             rooms,
             tokens,
-            room,
+            membership,
             claims,
-            fence,
             outbox,
         }
     }
@@ -197,7 +193,7 @@ impl Connection {
                 self.feed(message).await?;
                 continue;
             }
-            let pulled = self.rooms.pull(&self.room, &self.claims.member, self.fence, PULL);
+            let pulled = self.membership.pull(PULL);
             let pulled = pulled.map_err(Some)?;
             if pulled.is_empty() {
                 let woken = unless_closed(&self.outbox, self.socket.flush()).await?;
@@ -232,7 +228,7 @@ impl Connection {
         }
         if self.quiet.is_some_and(|at| now >= at) {
             self.quiet = None;
-            if let Some(sequence) = self.rooms.tip(&self.room, &self.claims.member) {
+            if let Some(sequence) = self.membership.tip() {
                 self.outbox.tell(&ServerFrame::Tip { sequence });
             }
         }
@@ -261,12 +257,12 @@ impl Connection {
             Message::Binary(bytes) if self.allows(bytes.len()) => ClientFrame::of_binary(bytes),
             Message::Text(_) | Message::Binary(_) => return Err(Some(CloseCode::TooFast)),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {
-                self.rooms.heard(&self.room, &self.claims.member, self.fence);
+                self.membership.heard();
                 return Ok(());
             }
         };
         let frame = frame.map_err(|error| {
-            tracing::debug!(room = %self.room.id, member = %self.claims.member, %error, "not understood");
+            tracing::debug!(room = %self.claims.room, member = %self.claims.member, %error, "not understood");
             Some(CloseCode::BadMessage)
         })?;
         self.obey(frame)
@@ -280,12 +276,10 @@ impl Connection {
         let member = &self.claims.member;
         match frame {
             ClientFrame::Join(_) => return Err(Some(CloseCode::BadMessage)),
-            ClientFrame::Send(send) => self.rooms.send(&self.room, &self.claims, self.fence, send),
-            ClientFrame::Acknowledge { sequence } => {
-                self.rooms.acknowledge(&self.room, member, self.fence, sequence);
-            }
+            ClientFrame::Send(send) => self.membership.send(&self.claims, send),
+            ClientFrame::Acknowledge { sequence } => self.membership.acknowledge(sequence),
             ClientFrame::Ping { time } => {
-                self.rooms.heard(&self.room, member, self.fence);
+                self.membership.heard();
                 self.outbox.tell(&ServerFrame::Pong { time });
             }
             ClientFrame::Renew { token } => {
@@ -293,7 +287,7 @@ impl Connection {
                 let same = |claims: &Claims| {
                     claims.room == self.claims.room
                         && claims.member == *member
-                        && !self.rooms.is_revoked(claims)
+                        && !self.rooms.is_known_as_revoked(claims)
                 };
                 let Some(claims) = renewed.filter(same) else {
                     return Err(Some(CloseCode::Unauthorized));
@@ -302,10 +296,7 @@ impl Connection {
                 self.outbox.tell(&ServerFrame::Renewed { seconds: claims.left().as_secs() });
                 self.claims = claims;
             }
-            ClientFrame::Leave => {
-                self.rooms.leave(&self.room, member, self.fence);
-                return Err(Some(CloseCode::Left));
-            }
+            ClientFrame::Leave => self.membership.leave(),
         }
         Ok(())
     }

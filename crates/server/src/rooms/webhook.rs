@@ -10,10 +10,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use base::WallTime;
 use metrics::{counter, gauge};
+use room::replica::NodeId;
 use serde::{Deserialize, Serialize};
 use wire::room::{MemberId, Presence, RoomId};
 
-use super::journal::{Journal, Record};
+use super::local::journal::{Journal, Record};
 use crate::webhook::{Backoff, Caller};
 
 /// The most events of one request.
@@ -57,6 +58,8 @@ struct Body<'a> {
 /// What the application has not heard yet.
 pub(super) struct Events {
     journal: Arc<Journal>,
+    /// Which node tells, where there are several: their events' numbers may be alike.
+    node: Option<NodeId>,
     waiting: Mutex<Waiting>,
     wake: Condvar,
 }
@@ -73,9 +76,10 @@ impl Events {
         journal: Arc<Journal>,
         waiting: BTreeMap<u64, (RoomId, Event)>,
         next: u64,
+        node: Option<NodeId>,
     ) -> anyhow::Result<Arc<Self>> {
         let waiting = Waiting { events: waiting.into_values().collect(), next };
-        let events = Arc::new(Self { journal, waiting: Mutex::new(waiting), wake: Condvar::new() });
+        let events = Arc::new(Self { journal, node, waiting: Mutex::new(waiting), wake: Condvar::new() });
         webhook.caller.check(&webhook.url)?;
         let own = Arc::clone(&events);
         // It waits for another machine, and for as long as that takes: a thread of its own, which ends with the process.
@@ -126,7 +130,7 @@ impl Events {
         loop {
             let batch = self.batch();
             // Names and numbers: there is nothing in it that cannot be written.
-            if let Ok((id, body)) = message(&batch) {
+            if let Ok((id, body)) = message(&batch, self.node) {
                 let mut pauses = Backoff::default();
                 while let Err(pause) = webhook.caller.tell(&webhook.url, &id, &body, &mut pauses) {
                     std::thread::sleep(pause);
@@ -154,9 +158,10 @@ impl Events {
 }
 
 /// Events as the application gets them, and what is the same for the same events, however often they are told.
-fn message(batch: &[(RoomId, Event)]) -> anyhow::Result<(String, String)> {
+fn message(batch: &[(RoomId, Event)], node: Option<NodeId>) -> anyhow::Result<(String, String)> {
+    let of_node = node.map(|node| format!("-{node:?}")).unwrap_or_default();
     let told = batch.iter().map(|(room, event)| Told {
-        id: event.id.to_string(),
+        id: format!("{}{of_node}", event.id),
         r#type: match event.presence {
             Presence::Joined => "member.joined",
             Presence::Dropped => "member.dropped",
@@ -169,5 +174,5 @@ fn message(batch: &[(RoomId, Event)]) -> anyhow::Result<(String, String)> {
     });
     let body = serde_json::to_string(&Body { events: told.collect() })?;
     let (first, last) = batch.first().zip(batch.last()).context("there are events")?;
-    Ok((format!("{}-{}", first.1.id, last.1.id), body))
+    Ok((format!("{}-{}{of_node}", first.1.id, last.1.id), body))
 }

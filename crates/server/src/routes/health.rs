@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 
 use super::App;
 use crate::problem::Problem;
+use crate::rooms::Health;
 
 /// The process answers.
 pub(super) async fn live() -> &'static str {
@@ -15,15 +16,20 @@ pub(super) async fn live() -> &'static str {
 
 /// What is written becomes durable, here or on the node that does that.
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
-    if !app.rooms.is_durable() {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms cannot be written down"));
-    }
+    let ready = match app.rooms.health() {
+        Health::Well => "ready\n",
+        // It still takes connections: who is on this node is reached (R9).
+        Health::Apart => "degraded: Redis does not answer; members reach others on this node only\n",
+        Health::Broken => {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms cannot be written down"));
+        }
+    };
     if let Some(nodes) = &app.nodes {
-        return nodes.ready().await.map(|()| "ready\n");
+        return nodes.ready().await.map(|()| ready);
     }
-    let Some(store) = &app.store else { return Ok("ready\n") };
+    let Some(store) = &app.store else { return Ok(ready) };
     match store.flush().await {
-        Ok(()) => Ok("ready\n"),
+        Ok(()) => Ok(ready),
         Err(error) => {
             tracing::warn!(%error, "not ready");
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"))

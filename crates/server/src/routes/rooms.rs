@@ -20,7 +20,7 @@ use wire::room::{Class, Epoch, MemberId, Payload, RoomId};
 use super::openapi::{Absent, Foreign, Malformed, Name, TooLong, Unauthorized, Unavailable, WrongType};
 use super::{App, authorize, bearer, unauthorized};
 use crate::problem::{Object, Problem};
-use crate::rooms::{self, Claims, LONGEST_TOKEN, PublishError, Right, RoomInfo};
+use crate::rooms::{self, Claims, LONGEST_TOKEN, PublishError, Right, RoomInfo, Unanswered};
 use crate::stage::wall_time;
 
 /// For how long a token is good when nobody says.
@@ -33,14 +33,21 @@ fn no_room() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such room")
 }
 
+/// Redis does not answer.
+fn unanswered(_: Unanswered) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms cannot be asked now; try again")
+}
+
 fn no_member() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "the room has no such member")
 }
 
 /// The member of this room whose token was sent.
-fn member(app: &App, headers: &HeaderMap, room: &str) -> Result<Claims, Problem> {
-    let claims = bearer(headers).and_then(|token| app.room_tokens.read(token));
-    let claims = claims.filter(|claims| !app.rooms.is_revoked(claims)).ok_or_else(unauthorized)?;
+async fn member(app: &App, headers: &HeaderMap, room: &str) -> Result<Claims, Problem> {
+    let claims = bearer(headers).and_then(|token| app.room_tokens.read(token)).ok_or_else(unauthorized)?;
+    if app.rooms.is_revoked(&claims).await {
+        return Err(unauthorized());
+    }
     if claims.room.as_str() != room {
         counter!("interplay_refusals_total", "reason" => "token").increment(1);
         return Err(Problem::new(StatusCode::FORBIDDEN, "the token is for another room"));
@@ -249,7 +256,7 @@ pub(super) async fn list(
 ) -> Result<Json<ListAnswer>, Problem> {
     authorize(&app, &headers)?;
     let Query(ListQuery { after }) = query?;
-    let mut rooms = app.rooms.list(after.as_deref(), PAGE + 1);
+    let mut rooms = app.rooms.list(after.as_deref(), PAGE + 1).await.map_err(unanswered)?;
     let next = (rooms.len() > PAGE).then(|| rooms[PAGE - 1].id.clone());
     rooms.truncate(PAGE);
     Ok(Json(ListAnswer { rooms: rooms.into_iter().map(Into::into).collect(), next }))
@@ -273,7 +280,7 @@ pub(super) async fn show(
     room: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RoomAnswer>, Problem> {
     authorize(&app, &headers)?;
-    let info = app.rooms.info(&name(&room?.0)?);
+    let info = app.rooms.info(&name(&room?.0)?).await.map_err(unanswered)?;
     info.map(|info| Json(info.into())).ok_or_else(no_room)
 }
 
@@ -295,7 +302,12 @@ pub(super) async fn delete(
     room: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     authorize(&app, &headers)?;
-    app.rooms.delete(&name(&room?.0)?).then_some(StatusCode::NO_CONTENT).ok_or_else(no_room)
+    app.rooms
+        .delete(&name(&room?.0)?)
+        .await
+        .map_err(unanswered)?
+        .then_some(StatusCode::NO_CONTENT)
+        .ok_or_else(no_room)
 }
 
 /// Removes a member if it is there; the tokens that it has do not open the room again.
@@ -318,9 +330,7 @@ pub(super) async fn kick(
     authorize(&app, &headers)?;
     let Path((room, member)) = names?;
     let (room, member) = (name(&room)?, name(&member)?);
-    // It waits for the disk.
-    let kicked = tokio::task::spawn_blocking(move || app.rooms.kick(&room, &member)).await;
-    let kicked = kicked.unwrap_or_else(|error| Err(error.into()));
+    let kicked = app.rooms.kick(room, member).await;
     kicked.map(|()| StatusCode::NO_CONTENT).map_err(|error| Problem::internal(error.as_ref()))
 }
 
@@ -372,7 +382,7 @@ pub(super) async fn publish(
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let draft = Draft { to, class: class.unwrap_or_default(), payload: Payload::Json(json.into()) };
-    match app.rooms.publish(&room, draft) {
+    match app.rooms.publish(&room, draft).await {
         Ok((epoch, sequence)) => Ok((StatusCode::CREATED, Json(PublishAnswer { epoch, sequence }))),
         Err(PublishError::NoSuchMember) => Err(no_member()),
         Err(PublishError::TooManyRooms) => {
@@ -410,8 +420,9 @@ pub(super) async fn reconnection_state(
     headers: HeaderMap,
     room: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ReconnectionState>, Problem> {
-    let claims = member(&app, &headers, &room?.0)?;
-    let state = app.rooms.member(&claims.room, &claims.member).ok_or_else(no_member)?;
+    let claims = member(&app, &headers, &room?.0).await?;
+    let state = app.rooms.member(&claims.room, &claims.member).await.map_err(unanswered)?;
+    let state = state.ok_or_else(no_member)?;
     Ok(Json(ReconnectionState { room_id: claims.room, user_id: claims.member, state: state.into() }))
 }
 
@@ -459,7 +470,7 @@ pub(super) async fn connection_quality(
     room: Result<Path<String>, PathRejection>,
     measured: Result<Object<Measured>, Problem>,
 ) -> Result<Json<QualityAnswer>, Problem> {
-    let claims = member(&app, &headers, &room?.0)?;
+    let claims = member(&app, &headers, &room?.0).await?;
     let Object(measured) = measured?;
     let Measured { latency_ms, packet_loss_percent, jitter_ms, bandwidth_kbps } = measured;
     let sound =
@@ -470,7 +481,8 @@ pub(super) async fn connection_quality(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let quality = Quality::of(latency_ms, packet_loss_percent / 100.0, jitter_ms);
-    if !app.rooms.set_quality(&claims.room, &claims.member, quality) {
+    let told = app.rooms.set_quality(&claims.room, &claims.member, quality).await;
+    if !told.map_err(unanswered)? {
         return Err(no_member());
     }
     let recommendations = recommendations(&measured);

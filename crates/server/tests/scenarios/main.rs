@@ -12,11 +12,13 @@ mod languages;
 mod media;
 mod member;
 mod mistakes;
+mod nodes;
 mod pauses;
 mod postgres;
 #[path = "../../../store/tests/support/postgres.rs"]
 #[expect(dead_code, reason = "the store's own tests end it and start it again")]
 mod postgres_server;
+mod redis_servers;
 mod rooms;
 mod rooms_load;
 mod screening;

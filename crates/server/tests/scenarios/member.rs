@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use wire::close::CloseCode;
 
-use crate::support::Server;
+use crate::support::{SHARED_KEY, Server};
 
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +30,15 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn of(server: &Server, data: &std::path::Path) -> Self {
-        let key = std::fs::read_to_string(data.join("api-key")).unwrap();
+        Self::with_key(server, std::fs::read_to_string(data.join("api-key")).unwrap())
+    }
+
+    /// Of one of several nodes.
+    pub(crate) fn of_nodes(server: &Server) -> Self {
+        Self::with_key(server, SHARED_KEY.to_owned())
+    }
+
+    fn with_key(server: &Server, key: String) -> Self {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         Self { agent, url: format!("http://{}", server.address), key }
     }

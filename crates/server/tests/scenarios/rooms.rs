@@ -1,5 +1,6 @@
 //! Rooms over real sockets: replay, taking over, repeats, tokens, limits, REST (R1–R11, A1, A2, H2).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -7,37 +8,89 @@ use tokio_tungstenite::tungstenite;
 use wire::close::CloseCode;
 
 use crate::member::{Api, Member, Way};
+use crate::redis_servers::server::Server as RedisServer;
 use crate::support::{Server, ended, interplay};
+
+/// Every test of this list is made with one server, and with two nodes that share their rooms.
+macro_rules! on_one_server_and_on_two_nodes {
+    ($($test:ident)*) => {
+        mod one_server {
+            $(#[tokio::test] async fn $test() { super::$test(super::place()).await; })*
+        }
+        mod two_nodes {
+            $(#[tokio::test] async fn $test() { super::$test(super::nodes()).await; })*
+        }
+    };
+}
+
+on_one_server_and_on_two_nodes! {
+    what_was_missed_comes_in_order_and_then_what_is_live
+    a_half_open_drop_loses_nothing
+    a_send_is_once_however_often_it_is_repeated
+    a_second_connection_takes_over_and_the_first_can_do_nothing_more
+    where_to_go_on_is_the_members_choice
+    messages_go_to_one_or_all_as_text_or_bytes_kept_or_not
+    a_killed_server_keeps_rooms_and_numbers
+    what_is_malformed_early_or_too_much_is_refused
+    a_token_is_renewed_or_the_connection_ends
+    a_room_that_all_have_left_is_gone_within_100_ms
+    the_applications_server_sees_and_rules_its_rooms
+    a_connection_of_which_its_client_never_heard_locks_nobody_out
+    a_void_token_gives_nothing_back
+    a_refused_send_is_not_taken_for_one_that_arrived
+}
 
 struct Place {
     server: Server,
     api: Api,
     data: tempfile::TempDir,
+    /// Another node, and what both share.
+    other: Option<(Server, tempfile::TempDir, RedisServer)>,
+    joins: AtomicUsize,
 }
 
 fn place() -> Place {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
     let api = Api::of(&server, data.path());
-    Place { server, api, data }
+    Place { server, api, data, other: None, joins: AtomicUsize::new(0) }
+}
+
+fn nodes() -> Place {
+    let redis = RedisServer::start(&[]);
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::node(data.path(), &redis.url(), &[]);
+    let second = Server::node(other.path(), &redis.url(), &[]);
+    let api = Api::of_nodes(&server);
+    Place { server, api, data, other: Some((second, other, redis)), joins: AtomicUsize::new(0) }
 }
 
 impl Place {
+    /// One member after another comes to another node, where there are two.
     async fn join(&self, room: &str, member: &str) -> Member {
-        Member::join(&self.server, &self.api, room, member).await
+        let server = match &self.other {
+            Some((other, _, _)) if self.joins.fetch_add(1, Ordering::Relaxed) % 2 == 1 => other,
+            _ => &self.server,
+        };
+        Member::join(server, &self.api, room, member).await
     }
 
-    /// SIGKILL, and another process on the same data.
+    /// SIGKILL for all, and other processes on the same data.
     fn restart(&mut self) {
         self.server.kill();
-        self.server = Server::start(self.data.path());
-        self.api = Api::of(&self.server, self.data.path());
+        let Some((other, data, redis)) = &mut self.other else {
+            self.server = Server::start(self.data.path());
+            self.api = Api::of(&self.server, self.data.path());
+            return;
+        };
+        other.kill();
+        self.server = Server::node(self.data.path(), &redis.url(), &[]);
+        *other = Server::node(data.path(), &redis.url(), &[]);
+        self.api = Api::of_nodes(&self.server);
     }
 }
 
-#[tokio::test]
-async fn what_was_missed_comes_in_order_and_then_what_is_live() {
-    let place = place();
+async fn what_was_missed_comes_in_order_and_then_what_is_live(place: Place) {
     let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
     ann.send_and_wait(json!("before")).await;
     assert_eq!(bob.message().await, "before");
@@ -62,9 +115,7 @@ async fn what_was_missed_comes_in_order_and_then_what_is_live() {
     assert_eq!(tip["sequence"], 22, "after a quiet moment the last number is told again");
 }
 
-#[tokio::test]
-async fn a_half_open_drop_loses_nothing() {
-    let place = place();
+async fn a_half_open_drop_loses_nothing(place: Place) {
     let way = Way::to(&place.server).await;
     let mut ann = place.join("r", "ann").await;
     let mut bob = Member::new(&way.address, "r", place.api.token("r", "bob"));
@@ -88,9 +139,7 @@ async fn a_half_open_drop_loses_nothing() {
     assert_eq!(ann.message().await, "swallowed", "what was swallowed is sent again");
 }
 
-#[tokio::test]
-async fn a_send_is_once_however_often_it_is_repeated() {
-    let place = place();
+async fn a_send_is_once_however_often_it_is_repeated(place: Place) {
     let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
     let sequence = ann.send_and_wait(json!("once")).await;
     for _ in 0..3 {
@@ -107,9 +156,7 @@ async fn a_send_is_once_however_often_it_is_repeated() {
     assert_eq!(bob.message().await, "anew");
 }
 
-#[tokio::test]
-async fn a_second_connection_takes_over_and_the_first_can_do_nothing_more() {
-    let place = place();
+async fn a_second_connection_takes_over_and_the_first_can_do_nothing_more(place: Place) {
     let mut bob = place.join("r", "bob").await;
     let mut old = place.join("r", "ann").await;
     let mut new = Member::new(&place.server.address, "r", old.token.clone());
@@ -123,9 +170,7 @@ async fn a_second_connection_takes_over_and_the_first_can_do_nothing_more() {
     assert_eq!(bob.message().await, "from the new one");
 }
 
-#[tokio::test]
-async fn where_to_go_on_is_the_members_choice() {
-    let place = place();
+async fn where_to_go_on_is_the_members_choice(place: Place) {
     let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
     for number in 1..=4 {
         ann.send_and_wait(json!(number)).await;
@@ -154,9 +199,7 @@ async fn where_to_go_on_is_the_members_choice() {
     }
 }
 
-#[tokio::test]
-async fn messages_go_to_one_or_all_as_text_or_bytes_kept_or_not() {
-    let place = place();
+async fn messages_go_to_one_or_all_as_text_or_bytes_kept_or_not(place: Place) {
     let mut ann = place.join("r", "ann").await;
     let (mut bob, mut cid) = (place.join("r", "bob").await, place.join("r", "cid").await);
     ann.say(&json!({"type": "send", "n": 1, "to": "bob", "data": "for bob"})).await;
@@ -182,9 +225,7 @@ async fn messages_go_to_one_or_all_as_text_or_bytes_kept_or_not() {
     assert_eq!(others[1], json!(["now", [0, 200, 255], {"x": [1, null]}]));
 }
 
-#[tokio::test]
-async fn a_killed_server_keeps_rooms_and_numbers() {
-    let mut place = place();
+async fn a_killed_server_keeps_rooms_and_numbers(mut place: Place) {
     let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
     for number in 1..=5 {
         ann.send_and_wait(json!(number)).await;
@@ -225,9 +266,7 @@ async fn only_the_rooms_own_tokens_open_it() {
     assert_eq!(page.closed_with(), CloseCode::Unauthorized);
 }
 
-#[tokio::test]
-async fn what_is_malformed_early_or_too_much_is_refused() {
-    let place = place();
+async fn what_is_malformed_early_or_too_much_is_refused(place: Place) {
     for text in ["", "{", "[]", r#"{"type":"fly"}"#, r#"{"type":"send","data":1}"#, r#"{"type":"join"}"#] {
         let mut member = place.join("r", "ann").await;
         member.say_text(text).await;
@@ -275,9 +314,7 @@ async fn who_does_not_say_who_it_is_is_closed() {
     assert!(begun.elapsed() >= Duration::from_secs(9));
 }
 
-#[tokio::test]
-async fn a_token_is_renewed_or_the_connection_ends() {
-    let place = place();
+async fn a_token_is_renewed_or_the_connection_ends(place: Place) {
     let short = json!({"room": "r", "member": "ann", "expires_in": 3});
     let token = |body: &Value| place.api.post("/api/v1/tokens", body).1["token"].as_str().unwrap().to_owned();
     let mut ann = Member::new(&place.server.address, "r", token(&short));
@@ -297,9 +334,7 @@ async fn a_token_is_renewed_or_the_connection_ends() {
     assert_eq!(cid.frame_of("refused").await["code"], "not_allowed");
 }
 
-#[tokio::test]
-async fn a_room_that_all_have_left_is_gone_within_100_ms() {
-    let place = place();
+async fn a_room_that_all_have_left_is_gone_within_100_ms(place: Place) {
     let (mut ann, mut bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
     let epoch = ann.joined["epoch"].clone();
     bob.say(&json!({"type": "leave"})).await;
@@ -309,15 +344,21 @@ async fn a_room_that_all_have_left_is_gone_within_100_ms() {
     assert_eq!(place.api.get("/api/v1/rooms/r").1["members"].as_array().unwrap().len(), 1);
     ann.say(&json!({"type": "leave"})).await;
     assert_eq!(ann.closed_with().await, CloseCode::Left);
-    assert_eq!(place.api.get("/api/v1/rooms/r").0, 404);
+    let left = Instant::now();
+    while place.api.get("/api/v1/rooms/r").0 != 404 {
+        assert!(left.elapsed() < Duration::from_millis(100));
+    }
+    if let Some((_, _, redis)) = &place.other {
+        while !redis.keys("{r}").is_empty() {
+            assert!(left.elapsed() < Duration::from_millis(100), "{:?}", redis.keys(""));
+        }
+    }
     let again = place.join("r", "ann").await;
     assert_ne!(again.joined["epoch"], epoch);
     assert_eq!(again.joined["position"], 0);
 }
 
-#[tokio::test]
-async fn the_applications_server_sees_and_rules_its_rooms() {
-    let place = place();
+async fn the_applications_server_sees_and_rules_its_rooms(place: Place) {
     let api = &place.api;
     let (status, sent) = api.post("/api/v1/rooms/r/messages", &json!({"data": {"hello": "early"}}));
     assert_eq!((status, &sent["sequence"]), (201, &json!(1)));
@@ -402,9 +443,7 @@ async fn who_was_removed_stays_out_though_the_server_is_killed() {
     place.join("r", "ann").await;
 }
 
-#[tokio::test]
-async fn a_connection_of_which_its_client_never_heard_locks_nobody_out() {
-    let place = place();
+async fn a_connection_of_which_its_client_never_heard_locks_nobody_out(place: Place) {
     let mut ann = place.join("r", "ann").await;
     // The server has taken the next one on, and its answer is lost.
     let first = ann.connection();
@@ -434,9 +473,7 @@ async fn who_is_not_known_any_more_is_told_what_is_missing() {
     assert_eq!(bob.gaps, 1);
 }
 
-#[tokio::test]
-async fn a_void_token_gives_nothing_back() {
-    let place = place();
+async fn a_void_token_gives_nothing_back(place: Place) {
     let _bob = place.join("r", "bob").await;
     let old = place.api.token("r", "ann");
     assert_eq!(place.api.ask("DELETE", "/api/v1/rooms/r/members/ann", &place.api.key, None).0, 204);
@@ -456,9 +493,7 @@ async fn a_void_token_gives_nothing_back() {
     assert_eq!(place.api.get("/api/v1/rooms/s").0, 404);
 }
 
-#[tokio::test]
-async fn a_refused_send_is_not_taken_for_one_that_arrived() {
-    let place = place();
+async fn a_refused_send_is_not_taken_for_one_that_arrived(place: Place) {
     let (mut ann, _bob) = (place.join("r", "ann").await, place.join("r", "bob").await);
     let say = |n: u64, to: &str| json!({"type": "send", "n": n, "to": to, "data": n});
     ann.say(&say(1, "cid")).await;

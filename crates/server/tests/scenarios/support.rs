@@ -19,6 +19,11 @@ use wire::control::{ClientMessage, GameStart, SceneKind, ServerMessage, place_of
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The secrets of nodes that serve together.
+pub(crate) const SHARED_KEY: &str = "an-api-key-of-nodes-that-serve-together";
+pub(crate) const SHARED: [(&str, &str); 2] =
+    [("INTERPLAY_SECRET", "a-secret-of-nodes-that-serve-together"), ("INTERPLAY_API_KEY", SHARED_KEY)];
+
 /// The binary with some arguments.
 pub(crate) fn interplay(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_interplay"));
@@ -55,6 +60,11 @@ impl Server {
     /// Any command that serves.
     pub(crate) fn start_as(arguments: &[&str], data: &Path) -> Self {
         Self::begin(arguments, data, &[])
+    }
+
+    /// One of several nodes, for rooms alone.
+    pub(crate) fn node(data: &Path, redis: &str, arguments: &[&str]) -> Self {
+        Self::begin(&[&["rooms", "--redis", redis], arguments].concat(), data, &SHARED)
     }
 
     fn begin(arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {

@@ -25,8 +25,8 @@ use room::log::{Draft, Log, LogRules, MemberRecord, Message};
 use serde::{Deserialize, Serialize};
 use wire::room::{Class, Epoch, Fence, MemberId, Payload, Presence, RoomId, SenderId};
 
-use super::wall;
-use super::webhook::Event;
+use crate::rooms::wall;
+use crate::rooms::webhook::Event;
 
 /// The least length at which another file begins, in bytes.
 const SEGMENT: u64 = 32 << 20;
@@ -42,7 +42,7 @@ const HEADER: usize = 16;
 
 /// One thing that happened, as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Record {
+pub(in crate::rooms) enum Record {
     /// The room begins here: what was written of it before counts no more.
     Opened {
         epoch: u64,
@@ -94,7 +94,7 @@ pub(super) enum Record {
 }
 
 impl Record {
-    pub(super) fn message(message: &Message, sender: Option<(SenderId, u64)>) -> Self {
+    pub(in crate::rooms) fn message(message: &Message, sender: Option<(SenderId, u64)>) -> Self {
         let (is_binary, payload) = match &message.payload {
             Payload::Json(text) => (false, text.as_bytes().to_vec()),
             Payload::Binary(bytes) => (true, bytes.to_vec()),
@@ -114,26 +114,26 @@ impl Record {
 
 /// What was read back.
 #[derive(Default)]
-pub(super) struct Restored {
-    pub(super) rooms: HashMap<RoomId, Log>,
+pub(in crate::rooms) struct Restored {
+    pub(in crate::rooms) rooms: HashMap<RoomId, Log>,
     /// Who had a connection.
-    pub(super) connected: BTreeSet<(RoomId, MemberId)>,
+    pub(in crate::rooms) connected: BTreeSet<(RoomId, MemberId)>,
     /// Members of rooms that begin anew, because what was written of them is in doubt.
-    pub(super) lost: Vec<(RoomId, MemberId)>,
+    pub(in crate::rooms) lost: Vec<(RoomId, MemberId)>,
     /// No connection had a greater number.
-    pub(super) fence: Fence,
-    pub(super) revoked: Revocations,
+    pub(in crate::rooms) fence: Fence,
+    pub(in crate::rooms) revoked: Revocations,
     /// What was not told.
-    pub(super) events: BTreeMap<u64, (RoomId, Event)>,
+    pub(in crate::rooms) events: BTreeMap<u64, (RoomId, Event)>,
     /// The last event that was.
     told: u64,
 }
 
 /// Up to when members' tokens are void, in seconds since the Unix epoch.
-pub(super) type Revocations = HashMap<(RoomId, MemberId), u64>;
+pub(in crate::rooms) type Revocations = HashMap<(RoomId, MemberId), u64>;
 
 /// The files.
-pub(super) struct Journal {
+pub(in crate::rooms) struct Journal {
     folder: PathBuf,
     state: Mutex<State>,
 }
@@ -151,7 +151,7 @@ struct State {
 impl Journal {
     /// Opens a data folder's journal, and reads back what is certain. With `tells`, what became of members because of
     /// the restart is among the events.
-    pub(super) fn open(
+    pub(in crate::rooms) fn open(
         data: &Path,
         rules: LogRules,
         now: Timestamp,
@@ -192,7 +192,7 @@ impl Journal {
     }
 
     /// Writes down what belongs together. After a failure everything fails: what is in the file is then in doubt.
-    pub(super) fn write(&self, room: &RoomId, records: &[Record]) -> anyhow::Result<()> {
+    pub(in crate::rooms) fn write(&self, room: &RoomId, records: &[Record]) -> anyhow::Result<()> {
         let mut state = self.lock();
         if state.is_broken {
             bail!("rooms could not be written before");
@@ -203,7 +203,7 @@ impl Journal {
     }
 
     /// Writes a whole room down: nothing older is needed for it.
-    pub(super) fn write_whole(&self, room: &RoomId, log: &Log) -> anyhow::Result<()> {
+    pub(in crate::rooms) fn write_whole(&self, room: &RoomId, log: &Log) -> anyhow::Result<()> {
         let (next, trimmed) = log.position();
         let mut records = vec![Record::Opened { epoch: log.epoch().0 }];
         for (member, state) in log.members() {
@@ -218,14 +218,14 @@ impl Journal {
     }
 
     /// Writes down whose tokens are void.
-    pub(super) fn write_revocations(&self, revoked: &Revocations) -> anyhow::Result<()> {
+    pub(in crate::rooms) fn write_revocations(&self, revoked: &Revocations) -> anyhow::Result<()> {
         revoked.iter().try_for_each(|((room, member), until)| {
             self.write(room, &[Record::Revoked { member: member.clone(), until: *until }])
         })
     }
 
     /// Writes down which events were told, and which were not.
-    pub(super) fn write_events<'a>(
+    pub(in crate::rooms) fn write_events<'a>(
         &self,
         told: u64,
         mut waiting: impl Iterator<Item = &'a (RoomId, Event)>,
@@ -236,20 +236,20 @@ impl Journal {
     }
 
     /// Waits for the disk: what was written holds after power was lost too. Others can write meanwhile.
-    pub(super) fn sync(&self) -> anyhow::Result<()> {
+    pub(in crate::rooms) fn sync(&self) -> anyhow::Result<()> {
         let file = self.lock().file.try_clone();
         let synced =
             file.and_then(|file| file.sync_data()).and_then(|()| File::open(&self.folder)?.sync_all());
         synced.context("cannot sync the rooms' journal")
     }
 
-    pub(super) fn is_broken(&self) -> bool {
+    pub(in crate::rooms) fn is_broken(&self) -> bool {
         self.lock().is_broken
     }
 
     /// Begins another file, if the present one is long enough, or in doubt. Every room must then write itself whole,
     /// and the files before this number may be removed.
-    pub(super) fn turn_over(&self) -> anyhow::Result<Option<u64>> {
+    pub(in crate::rooms) fn turn_over(&self) -> anyhow::Result<Option<u64>> {
         let mut state = self.lock();
         if state.bytes < state.enough && !state.is_broken {
             return Ok(None);
@@ -261,7 +261,7 @@ impl Journal {
     }
 
     /// All is written down again: what was before is no longer needed.
-    pub(super) fn remove_before(&self, number: u64) -> anyhow::Result<()> {
+    pub(in crate::rooms) fn remove_before(&self, number: u64) -> anyhow::Result<()> {
         {
             let mut state = self.lock();
             state.enough = SEGMENT.max(2 * state.bytes);
@@ -365,7 +365,7 @@ impl Restored {
     }
 
     /// The id of the next event.
-    pub(super) fn next_event(&self, now: Timestamp) -> u64 {
+    pub(in crate::rooms) fn next_event(&self, now: Timestamp) -> u64 {
         let last = self.events.keys().next_back().copied().unwrap_or_default().max(self.told);
         now.as_micros().max(last + 1)
     }
