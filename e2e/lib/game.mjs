@@ -30,8 +30,8 @@ export async function playToTheEnd(browsers, seconds, connection = ["direct"]) {
 }
 
 /** The export has every step of everyone, and everything in it is verified. */
-export async function everythingIsExported(data, { players, episodes, frames }) {
-  const { tables, said } = await exported(data);
+export async function everythingIsExported(data, { players, episodes, frames }, flags = []) {
+  const { tables, said } = await exported(data, flags);
   assert.equal(tables.steps.length, players * episodes * frames, said);
   assert.equal(tables.sessions.length, players);
   assert.equal(tables.episodes.length, episodes);

@@ -19,7 +19,8 @@ async function programs() {
   return newest ? join(place, newest, "bin") : "";
 }
 
-async function freePort() {
+/** A port of this machine that nobody listens on. */
+export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();

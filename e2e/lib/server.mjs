@@ -71,7 +71,7 @@ export async function serve(args = [], { listen = "127.0.0.1:0", within = [], se
     },
     /** Stops the server as an operator would, and removes its data. */
     async stop() {
-      if (child.exitCode === null) {
+      if (child.exitCode === null && child.signalCode === null) {
         const ended = new Promise((resolve) => child.once("exit", resolve));
         child.kill("SIGTERM");
         const code = await ended;

@@ -50,12 +50,15 @@ pub struct Bots {
     pub seed: u64,
     /// Prepared environments to be compiled before anybody waits for them.
     pub environments: Vec<Vec<u8>>,
+    /// Whether they come back when the server says that it goes away, because another goes on in its place.
+    pub comes_back: bool,
 }
 
 /// What all bots of a server share.
 struct Shared {
     server: SocketAddr,
     key: String,
+    comes_back: bool,
     agent: ureq::Agent,
     /// By the prepared module's SHA-256.
     modules: Mutex<HashMap<String, Module>>,
@@ -82,12 +85,13 @@ enum Ended {
 /// # Errors
 /// When there is no thread for them.
 pub fn start(bots: Bots) -> std::io::Result<()> {
-    let Bots { server, key, count, seed, environments } = bots;
+    let Bots { server, key, count, seed, environments, comes_back } = bots;
     let config =
         ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_LIMIT)).build();
     let shared = Arc::new(Shared {
         server,
         key,
+        comes_back,
         agent: config.into(),
         modules: Mutex::default(),
         wrong: Mutex::default(),
@@ -199,7 +203,7 @@ async fn attend(shared: &Arc<Shared>, token: String, rng: Rng) -> Ended {
                 Some(Ok(Message::Close(frame))) => {
                     let code = frame.map(|frame| u16::from(frame.code));
                     socket = None;
-                    if code == Some(CloseCode::GoingAway.number()) {
+                    if code == Some(CloseCode::GoingAway.number()) && !shared.comes_back {
                         return Ended::ServerStops;
                     }
                     if !bot.closed(code, now()) {

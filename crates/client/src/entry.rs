@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Storage, UrlSearchParams, Window};
 
 use crate::http;
+use crate::play::sleep;
 
 const STORED: &str = "interplay.token";
 const LINK: &str = "#visit=";
@@ -64,6 +65,10 @@ pub(crate) async fn token() -> Result<String, JsValue> {
     Ok(token)
 }
 
+/// Between attempts to begin a visit, in milliseconds: at least, doubling from the first to the last.
+const FIRST_WAIT: i32 = 250;
+const LAST_WAIT: i32 = 4000;
+
 async fn new_visit(query: &UrlSearchParams) -> Result<String, JsValue> {
     let mut entry = serde_json::Map::new();
     for name in PLATFORM_IDS {
@@ -72,7 +77,16 @@ async fn new_visit(query: &UrlSearchParams) -> Result<String, JsValue> {
         }
     }
     let body = serde_json::json!({ "entry": entry }).to_string();
-    let answer = http::post("/api/v1/visits", "application/json", None, body.as_bytes()).await?;
+    let mut wait = FIRST_WAIT;
+    let answer = loop {
+        let answer = http::post("/api/v1/visits", "application/json", None, body.as_bytes()).await?;
+        // No node runs the experiment just now, or a proxy knows of none: one soon does.
+        if answer.status < 500 || wait > LAST_WAIT {
+            break answer;
+        }
+        sleep(wait + (js_sys::Math::random() * f64::from(wait)) as i32).await;
+        wait *= 2;
+    };
     if answer.status == 409 {
         return Err(IS_OPEN.into());
     }

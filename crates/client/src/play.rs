@@ -557,7 +557,7 @@ fn renewal(start: &GameStart) -> Option<Timestamp> {
 /// How long to wait before another try to load the environment, in milliseconds.
 const LOAD_AGAIN: i32 = 1000;
 
-async fn sleep(millis: i32) {
+pub(crate) async fn sleep(millis: i32) {
     let waiting = js_sys::Promise::new(&mut |done, _| {
         if let Some(window) = web_sys::window() {
             window.set_timeout_with_callback_and_timeout_and_arguments_0(&done, millis).ok();

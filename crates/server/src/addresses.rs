@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::http::HeaderMap;
 use metrics::counter;
 
+use crate::nodes::NodeToken;
+
 /// The header in which proxies tell for whom they ask, the nearest last.
-const FORWARDED: &str = "x-forwarded-for";
+pub(crate) const FORWARDED: &str = "x-forwarded-for";
 
 /// Counts open WebSockets by address.
 pub(crate) struct Addresses {
     most: usize,
-    /// Only what these say of others is believed.
+    /// Only what these say of others is believed, and what other nodes say.
     proxies: Vec<IpAddr>,
+    nodes: Option<NodeToken>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -25,15 +28,19 @@ pub(crate) struct Open {
 }
 
 impl Addresses {
-    pub(crate) fn new(most: usize, proxies: Vec<IpAddr>) -> Arc<Self> {
-        Arc::new(Self { most, proxies, open: Mutex::default() })
+    pub(crate) fn new(most: usize, proxies: Vec<IpAddr>, nodes: Option<NodeToken>) -> Arc<Self> {
+        Arc::new(Self { most, proxies, nodes, open: Mutex::default() })
     }
 
     /// Who asks: the other end, or, when that is a trusted proxy, for whom it asks.
-    fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let told = headers.get_all(FORWARDED).iter().filter_map(|value| value.to_str().ok());
         let told: Vec<IpAddr> =
             told.flat_map(|line| line.split(',')).map_while(|text| text.trim().parse().ok()).collect();
+        if self.nodes.as_ref().is_some_and(|nodes| nodes.is_in(headers)) {
+            // The node that has the socket has looked already.
+            return told.last().copied().unwrap_or(peer);
+        }
         let chain = told.into_iter().chain([peer]).map(|address| address.to_canonical());
         let chain: Vec<IpAddr> = chain.collect();
         let stranger = chain.iter().rev().find(|address| !self.proxies.contains(address));
@@ -81,7 +88,7 @@ mod tests {
 
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let addresses = Addresses::new(1, vec![ip("10.0.0.1"), ip("10.0.0.2")]);
+        let addresses = Addresses::new(1, vec![ip("10.0.0.1"), ip("10.0.0.2")], None);
         let of = |peer, header| addresses.of(ip(peer), &forwarded(header)).to_string();
         assert_eq!(of("1.2.3.4", "9.9.9.9"), "1.2.3.4", "a stranger says anything");
         assert_eq!(of("10.0.0.1", "9.9.9.9"), "9.9.9.9");
@@ -96,7 +103,7 @@ mod tests {
 
     #[test]
     fn connections_are_counted_in_and_out() {
-        let addresses = Addresses::new(2, Vec::new());
+        let addresses = Addresses::new(2, Vec::new(), None);
         let enter = |address| addresses.enter(ip(address), &HeaderMap::new());
         let (one, two) = (enter("1.1.1.1"), enter("1.1.1.1"));
         assert!(one.is_some() && two.is_some() && enter("1.1.1.1").is_none() && enter("2.2.2.2").is_some());

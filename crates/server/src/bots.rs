@@ -10,7 +10,7 @@ use bot::Bots;
 use room::{Experiment, GameScene, RequiredLane, SceneSpecKind};
 use wire::control::OnDirectLoss;
 
-use crate::routes::Play;
+use crate::routes::Study;
 use crate::token;
 
 /// How many bots take part.
@@ -31,8 +31,13 @@ impl BotsWanted {
         Ok(Self { count, seed: seed.map_or_else(random, Ok)? })
     }
 
-    /// Starts them.
-    pub(crate) fn start(self, mut server: SocketAddr, play: &Play) -> anyhow::Result<()> {
+    /// Starts them. `comes_back` says that the server may close a connection because another node goes on.
+    pub(crate) fn start(
+        self,
+        mut server: SocketAddr,
+        (study, key): (&Study, &str),
+        comes_back: bool,
+    ) -> anyhow::Result<()> {
         if server.ip().is_unspecified() {
             server.set_ip(match server {
                 SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -40,9 +45,9 @@ impl BotsWanted {
             });
         }
         let Self { count, seed } = self;
-        let key = play.bots.as_deref().unwrap_or_default().to_owned();
-        let environments = play.environments.values().map(|prepared| prepared.to_vec()).collect();
-        bot::start(Bots { server, key, count, seed, environments }).context("cannot start bots")
+        let key = key.to_owned();
+        let environments = study.environments.values().map(|prepared| prepared.to_vec()).collect();
+        bot::start(Bots { server, key, count, seed, environments, comes_back }).context("cannot start bots")
     }
 }
 

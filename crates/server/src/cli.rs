@@ -16,6 +16,7 @@ use serde_json::json;
 use store::{DatabaseUrl, Location};
 
 use crate::experiment::{self, Loaded, Mistakes, Overrides, is_web_address};
+use crate::nodes::NodeAddress;
 use crate::serve::{Access, BotsWanted, Limits, Served};
 use crate::turn::{TlsFiles, TurnConfig};
 use crate::{bots, doctor, export, forget, rooms, serve, telemetry, texts};
@@ -164,6 +165,15 @@ struct Kept {
     database: Option<String>,
 }
 
+/// Other nodes that serve the same experiment.
+#[derive(Debug, Args)]
+struct NodeArgs {
+    /// Serve the experiment on several nodes, which share a Postgres database: the address under which other nodes reach this one,
+    /// like http://10.0.0.2:8080.
+    #[arg(long, value_name = "URL", env = "INTERPLAY_NODE", requires = "database")]
+    node: Option<NodeAddress>,
+}
+
 impl Kept {
     fn url(&self) -> anyhow::Result<Option<DatabaseUrl>> {
         let url = self.database.as_deref().map(str::parse).transpose();
@@ -301,6 +311,8 @@ struct Demo {
     #[command(flatten)]
     kept: Kept,
     #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
     turn: Turn,
     #[command(flatten)]
     bots: BotArgs,
@@ -371,7 +383,7 @@ struct Run {
     #[arg(value_name = "EXPERIMENT_DIR")]
     folder: PathBuf,
     /// Take up changes of the folder while serving: new visits get them, those that are on their way do not.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "node")]
     reload: bool,
     #[command(flatten)]
     bots: BotArgs,
@@ -379,6 +391,8 @@ struct Run {
     serving: Serving,
     #[command(flatten)]
     kept: Kept,
+    #[command(flatten)]
+    node: NodeArgs,
     #[command(flatten)]
     turn: Turn,
 }
@@ -482,13 +496,23 @@ enum TableFormat {
 /// In words for the person at the terminal.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Demo(Demo { serving, kept, turn, bots, players, episodes, max_frames, fps }) => {
+        Command::Demo(Demo {
+            serving,
+            kept,
+            node: NodeArgs { node },
+            turn,
+            bots,
+            players,
+            episodes,
+            max_frames,
+            fps,
+        }) => {
             let database = kept.url()?;
             let loaded = experiment::demo(&Overrides { players, episodes, max_frames, fps })?;
             let bots = bots.wanted(&loaded.experiment)?;
             serve_until_stopped(
                 &serving,
-                Some(Served { loaded, database, turn: turn.config(), reload: None, bots }),
+                Some(Served { loaded, database, node, turn: turn.config(), reload: None, bots }),
             )
         }
         Command::New(New { folder, template, language }) => {
@@ -509,14 +533,14 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             print!("{}", texts::file(&language).context("there is no such language")?);
             Ok(())
         }
-        Command::Run(Run { folder, reload, bots, serving, kept, turn }) => {
+        Command::Run(Run { folder, reload, bots, serving, kept, node: NodeArgs { node }, turn }) => {
             let database = kept.url()?;
             let loaded = experiment::load(&folder)?;
             let bots = bots.wanted(&loaded.experiment)?;
             let reload = reload.then_some(folder);
             serve_until_stopped(
                 &serving,
-                Some(Served { loaded, database, turn: turn.config(), reload, bots }),
+                Some(Served { loaded, database, node, turn: turn.config(), reload, bots }),
             )
         }
         Command::Rooms(Rooms { serving }) => serve_until_stopped(&serving, None),
@@ -572,7 +596,7 @@ fn bench(data: &Path, rooms: usize, is_json: bool) -> anyhow::Result<()> {
 }
 
 fn serve_until_stopped(serving: &Serving, served: Option<Served>) -> anyhow::Result<()> {
-    telemetry::log(serving.log);
+    telemetry::log(serving.log, served.as_ref().and_then(|served| served.node.as_ref()));
     let access = serving.access()?;
     if access.redis.is_some() && served.as_ref().is_some_and(|served| served.database.is_none()) {
         bail!(

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{Store, VisitEvent};
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
+use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use wire::control::VisitEnding;
 
@@ -50,6 +50,8 @@ pub struct CompletionWebhook {
 #[derive(Clone)]
 pub(crate) struct Completions {
     shared: Arc<Shared>,
+    /// Its task; none within that.
+    task: Option<AbortHandle>,
 }
 
 struct Shared {
@@ -109,9 +111,16 @@ impl Completions {
         }
         let (data, experiment) = (data.to_owned(), experiment.to_owned());
         let shared = Shared { store, data, experiment, webhook: RwLock::new(webhook), wake: Notify::new() };
-        let own = Self { shared: Arc::new(shared) };
-        tokio::spawn(own.clone().tell());
-        Ok(own)
+        let shared = Arc::new(shared);
+        let task = tokio::spawn(Self { shared: Arc::clone(&shared), task: None }.tell());
+        Ok(Self { shared, task: Some(task.abort_handle()) })
+    }
+
+    /// Tells no more. What was not told is told by whoever begins next.
+    pub(crate) fn stop(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 
     /// Another version of the experiment may have another address.

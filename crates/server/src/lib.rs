@@ -17,6 +17,8 @@
 //! | `channel` | what a visit's page is told, until it has it |
 //! | `lanes` | the server lane, past the stage |
 //! | `stage` | the one task that owns the stager |
+//! | `kit` | what the stage is begun with |
+//! | `nodes` | one experiment on several nodes: who runs the stage, and how the others pass requests on |
 //! | `completions` | tells a study's own server of visits that have ended |
 //! | `rooms` | rooms on their own: messages that survive reconnection |
 //! | `limits` | how much somebody may do |
@@ -37,9 +39,11 @@ mod doctor;
 pub mod experiment;
 pub mod export;
 mod forget;
+mod kit;
 mod lanes;
 mod limits;
 mod media;
+mod nodes;
 mod page;
 mod problem;
 mod reload;

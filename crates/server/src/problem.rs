@@ -45,6 +45,8 @@ impl From<store::StoreError> for Problem {
     fn from(error: store::StoreError) -> Self {
         match error {
             store::StoreError::Forgotten => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            // Whoever asks again asks the node that has taken over.
+            store::StoreError::Superseded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             error => Self::internal(&error),
         }
     }

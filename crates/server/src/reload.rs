@@ -76,7 +76,7 @@ pub(crate) async fn watch(folder: PathBuf, play: Play) {
 }
 
 async fn take_up(loaded: Loaded, play: &Play) -> anyhow::Result<String> {
-    let (id, before) = play.experiment();
+    let (id, before) = play.study.experiment();
     if loaded.id != id {
         bail!("its id was {id:?} and is {:?}; stop the server to serve another experiment", loaded.id);
     }
@@ -89,7 +89,7 @@ async fn take_up(loaded: Loaded, play: &Play) -> anyhow::Result<String> {
         loaded.keep(&play.store).await?;
         let current = Current::of(&loaded.experiment);
         play.stage.take_up(loaded.experiment).await;
-        play.set_current(current);
+        play.study.set_current(current);
     }
     Ok(version)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use store::{Store, StoreError};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 /// How long to wait for those who read, an export for example.
@@ -33,16 +34,17 @@ pub(crate) async fn scrub(store: &Store) -> Result<bool, StoreError> {
 #[derive(Clone)]
 pub(crate) struct Scrubber {
     wake: Arc<Notify>,
+    task: AbortHandle,
 }
 
 impl Scrubber {
     /// Starts the task.
     pub(crate) fn start(store: Store) -> Self {
         let wake = Arc::new(Notify::new());
-        let own = Self { wake: Arc::clone(&wake) };
-        tokio::spawn(async move {
+        let woken = Arc::clone(&wake);
+        let task = tokio::spawn(async move {
             loop {
-                wake.notified().await;
+                woken.notified().await;
                 loop {
                     match store.scrub().await {
                         Ok(true) => break,
@@ -55,7 +57,12 @@ impl Scrubber {
                 }
             }
         });
-        own
+        Self { wake, task: task.abort_handle() }
+    }
+
+    /// Does no more. Whoever begins next does it, too.
+    pub(crate) fn stop(&self) {
+        self.task.abort();
     }
 
     /// Something was deleted.

@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::body::Bytes;
 use live::RedisUrl;
-use room::Stager;
-use store::{DatabaseUrl, Location, Store};
+use store::{DatabaseUrl, Location, Lookout, Node, Store};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -17,15 +16,14 @@ use tokio::sync::watch;
 use crate::addresses::Addresses;
 use crate::bots;
 pub use crate::bots::BotsWanted;
-use crate::completions::Completions;
 use crate::experiment::Loaded;
+use crate::kit::Kit;
+use crate::nodes::{self, NodeAddress, NodeToken, Nodes};
 pub use crate::rooms::Limits;
 use crate::rooms::{Cluster, RoomTokens, Rooms, Webhook};
-use crate::routes::{App, Current, Play, Readings, States, router};
-use crate::scrubber::Scrubber;
-use crate::stage::{Context as StageContext, Stage};
+use crate::routes::{App, Current, Readings, Study, router};
 use crate::token::Tokens;
-use crate::turn::{Turn, TurnConfig};
+use crate::turn::{Place, Turn, TurnAccess, TurnConfig, TurnOffer};
 use crate::webhook::Caller;
 use crate::{accept, reload, telemetry, token};
 
@@ -66,6 +64,8 @@ pub struct Served {
     pub loaded: Loaded,
     /// The database, when what is collected is not kept in the data folder.
     pub database: Option<DatabaseUrl>,
+    /// Where other nodes reach this one, if there may be some.
+    pub node: Option<NodeAddress>,
     /// This server's STUN and TURN.
     pub turn: TurnConfig,
     /// The folder whose changes are taken up while it is served, if they are.
@@ -95,6 +95,11 @@ pub async fn serve(
     let address = listener.local_addr().context("cannot tell the address")?;
     // Nothing in the folder is touched before it is this server's.
     let (store, lock) = match &served {
+        Some(Served { node: Some(_), loaded, .. }) => {
+            let asks = loaded.webhook.is_some() || loaded.experiment.has_checks();
+            token::are_shared(asks || access.webhook.is_some())?;
+            (None, Some(store::lock(data)?))
+        }
         Some(Served { database: Some(url), .. }) => {
             let lock = store::lock(data)?;
             (Some(Store::open(url.clone())?), Some(lock))
@@ -104,27 +109,39 @@ pub async fn serve(
     };
     let metrics = telemetry::metrics()?;
     let tokens = Tokens::open(data)?;
+    let (turn, place) = match &served {
+        Some(served) => Turn::start(listen.ip(), &served.turn, tokens.secret())?.unzip(),
+        None => (None, None),
+    };
     let caller = || anyhow::Ok(Caller::new(token::WebhookSecret::open(data)?));
     let webhook = |url| anyhow::Ok(Webhook { url, caller: caller()? });
     let webhook = access.webhook.map(webhook).transpose()?;
     let rooms = match &access.redis {
         Some(redis) => {
-            token::are_shared()?;
+            token::are_shared(webhook.is_some())?;
             Rooms::Cluster(Cluster::connect(redis, data, access.rooms, webhook).await?)
         }
         None => Rooms::open(data, access.rooms, webhook)?,
     };
     tokio::spawn(rooms.clone().tend());
+    let node = match &served {
+        Some(Served { node: Some(address), database: Some(url), turn, .. }) => {
+            Some(join(address, url, (turn, place.as_ref()), &tokens).await?)
+        }
+        _ => None,
+    };
     let sockets = watch::Sender::new(());
+    let token = node.as_ref().map(|node| node.token.clone());
     let app = App {
         rooms: rooms.clone(),
         room_tokens: RoomTokens::under(tokens.secret()),
         api_key: token::ApiKey::open(data)?,
         origins: access.origins.into(),
-        addresses: Addresses::new(access.connections, access.proxies),
+        addresses: Addresses::new(access.connections, access.proxies, token),
         metrics,
         sockets: sockets.clone(),
         store: store.clone(),
+        nodes: node.as_ref().map(|node| node.nodes.clone()),
     };
     let bots = served.as_ref().and_then(|served| served.bots);
     let hint = match &served {
@@ -132,19 +149,26 @@ pub async fn serve(
         Some(_) => format!("Open http://{address} in two tabs to play."),
         None => format!("Open http://{address}/api to see how its rooms are used."),
     };
-    let (play, _turn) = match served.zip(store) {
-        Some((served, store)) => {
-            let (play, turn) = set_up(listen.ip(), served, (store, data), (app.clone(), tokens)).await?;
-            (Some(play), turn)
-        }
-        None => (None, None),
+    let offer = match &node {
+        Some(node) => Some(node.offer.clone()),
+        None => place.map(TurnOffer::alone),
     };
+    let reload = served.as_ref().and_then(|served| served.reload.clone());
+    let kit = served.map(|served| kit(served, data, (app.clone(), tokens), offer)).transpose()?;
+    let play = match (&kit, store) {
+        (Some(kit), Some(store)) => Some(kit.begin(store).await?),
+        _ => None,
+    };
+    if let Some((folder, play)) = reload.zip(play.clone()) {
+        tokio::spawn(reload::watch(folder, play));
+    }
 
     // Whoever reads the line may say stop at once.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    if let Some((bots, play)) = bots.zip(play.as_ref()) {
-        bots.start(address, play)?;
+    if let Some((bots, kit)) = bots.zip(kit.as_ref()) {
+        let key = kit.bots.as_deref().unwrap_or_default();
+        bots.start(address, (&kit.study, key), node.is_some())?;
     }
     let announced = match (&lock, &play) {
         (Some(lock), _) => lock.announce(address),
@@ -155,7 +179,12 @@ pub async fn serve(
     println!("{hint}");
     tracing::info!(%address, data = %data.display(), "serving");
     let (stopped, stopping) = watch::channel(false);
-    let server = tokio::spawn(accept::accept(listener, router(app, play.clone()), stopping));
+    let study = kit.as_ref().map(|kit| (kit.study.clone(), play.clone()));
+    let server = tokio::spawn(accept::accept(listener, router(app, study), stopping));
+    let nodes = node.as_ref().map(|node| node.nodes.clone());
+    if let Some((node, kit)) = node.zip(kit) {
+        tokio::spawn(nodes::run(node.nodes, Arc::new(kit), node.url, node.node));
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -163,6 +192,9 @@ pub async fn serve(
     tracing::info!("stopping");
     if let Some(play) = &play {
         play.stage.stop().await;
+    }
+    if let Some(nodes) = &nodes {
+        nodes.stop().await;
     }
     rooms.stop();
     tokio::time::timeout(LAST_REQUESTS, sockets.closed()).await.ok();
@@ -172,51 +204,64 @@ pub async fn serve(
     if let Some(play) = play {
         play.store.flush().await?;
     }
+    drop(turn);
     Ok(())
 }
 
-/// Makes an experiment ready.
-async fn set_up(
-    listen: IpAddr,
-    Served { loaded, database, turn, reload, bots }: Served,
-    (store, data): (Store, &Path),
+/// A node among others, before it follows them.
+struct Joined {
+    nodes: Nodes,
+    token: NodeToken,
+    offer: TurnOffer,
+    url: DatabaseUrl,
+    node: Node,
+}
+
+/// Makes this a node of several: it sees the others, and they see it.
+async fn join(
+    address: &NodeAddress,
+    url: &DatabaseUrl,
+    (turn, access): (&TurnConfig, Option<&TurnAccess>),
+    tokens: &Tokens,
+) -> anyhow::Result<Joined> {
+    let host = match turn.external_ip {
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        Some(IpAddr::V4(ip)) => ip.to_string(),
+        None => address.host().to_owned(),
+    };
+    let place = access.map(|access| Place::of(access, host));
+    let id = token::hex(&token::random::<8>()?);
+    let told = place.as_ref().map(serde_json::to_string).transpose()?;
+    let node = Node { id: id.clone(), address: address.to_string(), turn: told };
+    let (own, database) = (node.clone(), url.clone());
+    let lookout = tokio::task::spawn_blocking(move || Lookout::start(database, own)).await??;
+    let access =
+        access.cloned().unwrap_or_else(|| TurnAccess::new(tokens.secret(), turn.lifetime, Vec::new()));
+    let token = NodeToken::of(tokens)?;
+    let offer = TurnOffer::of_node(access, place, id.clone(), lookout.clone());
+    let nodes = Nodes::new(address, id, token.clone(), lookout);
+    Ok(Joined { nodes, token, offer, url: url.clone(), node })
+}
+
+/// Puts together what an experiment's stage is begun with.
+fn kit(
+    Served { loaded, database, node, bots, .. }: Served,
+    data: &Path,
     (app, tokens): (App, Tokens),
-) -> anyhow::Result<(Play, Option<Turn>)> {
-    loaded.keep(&store).await?;
-    let current = Current::of(&loaded.experiment);
-    if loaded.experiment.has_checks() {
-        // Made at once, so that whoever is asked can be given it.
-        token::WebhookSecret::open(data)?;
-    }
-    let (turn, turn_access) = Turn::start(listen, &turn, tokens.secret())?.unzip();
-    let stager = Stager::new(loaded.experiment, u64::from_le_bytes(token::random()?));
-    let completions = Completions::start(store.clone(), data, &loaded.id, loaded.webhook)?;
-    let scrubber = Scrubber::start(store.clone());
-    let context = StageContext {
-        store: store.clone(),
-        experiment: loaded.id.clone(),
-        turn: turn_access,
-        completions: completions.clone(),
-        scrubber: scrubber.clone(),
-    };
-    let play = Play {
-        app,
-        scrubber,
-        stage: Stage::start(stager, context, data).await?,
-        store,
-        completions,
+    turn: Option<TurnOffer>,
+) -> anyhow::Result<Kit> {
+    let environments =
+        loaded.environments.iter().map(|(sha256, bytes)| (sha256.clone(), Bytes::from(bytes.clone())));
+    let study = Study {
         readings: Readings::of(database.map_or_else(|| data.into(), Location::Postgres)),
-        tokens,
-        id: loaded.id.into(),
-        current: Arc::new(RwLock::new(current)),
-        environments: Arc::new(
-            loaded.environments.into_iter().map(|(sha256, bytes)| (sha256, Bytes::from(bytes))).collect(),
-        ),
-        states: States::default(),
-        bots: bots.map(|_| bots::key()).transpose()?,
+        id: loaded.id.as_str().into(),
+        current: Arc::new(RwLock::new(Current::of(&loaded.experiment))),
+        environments: Arc::new(environments.collect()),
     };
-    if let Some(folder) = reload {
-        tokio::spawn(reload::watch(folder, play.clone()));
-    }
-    Ok((play, turn))
+    let bots = match (node, bots) {
+        // Another node may have some, which the one with the stage must know.
+        (Some(_), _) => Some(tokens.derived("interplay bots")?.into()),
+        (None, bots) => bots.map(|_| bots::key()).transpose()?,
+    };
+    Ok(Kit { loaded, data: data.to_owned(), app, study, tokens, turn, bots })
 }

@@ -1,20 +1,57 @@
 //! Logs and metrics for operators.
 
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
+use crate::nodes::NodeAddress;
 
 /// Starts logging to standard error; `RUST_LOG` chooses what, `info` by default.
-pub(crate) fn log(format: LogFormat) {
+pub(crate) fn log(format: LogFormat, node: Option<&NodeAddress>) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,turn_server_proto=off,stun_proto=off"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let beginning: Arc<str> = beginning(node, format).into();
+    let writer = move || Lines { beginning: Arc::clone(&beginning) };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// Puts the node before every line, whatever task or thread it comes from.
+struct Lines {
+    beginning: Arc<str>,
+}
+
+impl Write for Lines {
+    /// An event comes as one.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(&begun_with(&self.beginning, line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn begun_with(beginning: &str, line: &[u8]) -> Vec<u8> {
+    // In JSON it becomes the first field.
+    let rest = if beginning.starts_with('{') { line.strip_prefix(b"{") } else { None };
+    [beginning.as_bytes(), rest.unwrap_or(line)].concat()
+}
+
+fn beginning(node: Option<&NodeAddress>, format: LogFormat) -> String {
+    match (node, format) {
+        (None, _) => String::new(),
+        (Some(node), LogFormat::Text) => format!("{node} "),
+        // An address has nothing in it that must be written otherwise.
+        (Some(node), LogFormat::Json) => format!("{{\"node\":\"{node}\","),
     }
 }
 
@@ -31,6 +68,8 @@ enum Kind {
 /// Every metric, and what it means to an operator.
 const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, "interplay_connections", "Open control connections."),
+    (Kind::Gauge, "interplay_node_info", "1, with the node's address, on one of several nodes."),
+    (Kind::Gauge, "interplay_stage_owner", "Whether this node runs the experiment's stage: 1 or 0."),
     (Kind::Gauge, "interplay_games", "Games that are on."),
     (Kind::Gauge, "interplay_games_paused", "Games that stand still until somebody is back."),
     (Kind::Counter, "interplay_visits_total", "Visits that began."),
@@ -169,6 +208,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_line_says_which_node_it_is_of() {
+        let node = "http://10.0.0.2:80".parse().unwrap();
+        let line = |node, format, line: &str| {
+            String::from_utf8(begun_with(&beginning(node, format), line.as_bytes())).unwrap()
+        };
+        assert_eq!(line(Some(&node), LogFormat::Text, "x\n"), "10.0.0.2:80 x\n");
+        let json = line(Some(&node), LogFormat::Json, "{\"level\":\"INFO\"}\n");
+        assert_eq!(json, "{\"node\":\"10.0.0.2:80\",\"level\":\"INFO\"}\n");
+        assert_eq!(line(None, LogFormat::Json, "{}\n"), "{}\n");
     }
 
     #[test]

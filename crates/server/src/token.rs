@@ -151,6 +151,11 @@ impl Tokens {
         &self.secret
     }
 
+    /// What whoever has the secret can make too, and nobody else: for a purpose of its own.
+    pub(crate) fn derived(&self, purpose: &str) -> anyhow::Result<String> {
+        Ok(jsonwebtoken::crypto::sign(purpose.as_bytes(), &self.encoding, Algorithm::HS256)?)
+    }
+
     /// A token for whoever began a visit.
     pub(crate) fn issue(&self, visit: VisitId, participant: ParticipantId) -> anyhow::Result<String> {
         self.sign(visit, participant, None)
@@ -174,17 +179,29 @@ impl Tokens {
     }
 }
 
-/// Nodes that serve together must take each other's tokens.
-pub(crate) fn are_shared() -> anyhow::Result<()> {
-    for variable in [SECRET_VARIABLE, KEY_VARIABLE] {
-        if of_environment(variable)?.is_none() {
-            anyhow::bail!(
-                "nodes that serve together need the same secrets: set {variable} to the same {SECRET_LEAST} or more random \
-                 bytes for all of them (as `openssl rand -hex 32` makes them)"
-            );
-        }
+/// Nodes that serve together must take each other's tokens: each is given their secrets, since what one makes the others do not know.
+///
+/// # Errors
+/// Names those that are missing, and the cure.
+pub(crate) fn are_shared(with_webhooks: bool) -> anyhow::Result<()> {
+    let all = [
+        (SECRET_VARIABLE, "openssl rand -hex 32", true),
+        (KEY_VARIABLE, "openssl rand -hex 32", true),
+        (WEBHOOK_VARIABLE, "echo whsec_$(openssl rand -base64 32)", with_webhooks),
+    ];
+    let is_missing = |variable: &str| std::env::var_os(variable).is_none();
+    let missing: Vec<_> = all
+        .into_iter()
+        .filter(|(variable, _, is_needed)| *is_needed && is_missing(variable))
+        .map(|(variable, make, _)| format!("\n  {variable}, made once with: {make}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    anyhow::bail!(
+        "nodes that serve together need the same secrets; give each of them, in its environment:{}",
+        missing.concat()
+    )
 }
 
 fn of_environment(variable: &str) -> anyhow::Result<Option<Vec<u8>>> {

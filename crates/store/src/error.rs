@@ -26,7 +26,8 @@ pub enum StoreError {
     },
     /// Another server writes to that database.
     #[error(
-        "the database {database} is in use by another server; stop that one, or give another with --database"
+        "the database {database} is in use by another server; stop that one, or give another with --database; several servers \
+         of one experiment share one as nodes, each with --node"
     )]
     DatabaseInUse {
         /// Which.
@@ -89,6 +90,10 @@ pub enum StoreError {
     /// The database could not be reached again after it was told to commit.
     #[error("it is unknown whether this was written, for the database cannot be reached: {0}")]
     Unknown(String),
+    /// Another node has taken the stage. Nothing is written from here any more; what was being committed at that moment may have
+    /// been.
+    #[error("another node has taken over; nothing more is written from here")]
+    Superseded,
     /// No thread could be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),

@@ -6,7 +6,7 @@
 //! up, so an export is safe while collection goes on (D4).
 //!
 //! Both databases are spoken to in the same words, and one suite of tests holds for both. A folder with SQLite is one
-//! server's; a Postgres database may be several's (C1).
+//! server's; a Postgres database may be several nodes', of which one writes at a time (C1).
 
 mod apply;
 mod batch;
@@ -37,8 +37,9 @@ use wire::batch::{BatchAcknowledgement, RecordBatch};
 pub use apply::Write;
 use database::Connection;
 pub use database::DatabaseError;
+use database::postgres::Claim;
 use database::postgres::Postgres;
-pub use database::postgres::{DatabaseUrl, UrlError};
+pub use database::postgres::{DatabaseUrl, Lookout, Node, Sight, UrlError};
 use database::sqlite::Sqlite;
 pub use error::StoreError;
 pub use files::FILE_PART;
@@ -129,8 +130,18 @@ impl Store {
                 };
                 Ok(Self { writer: Writer::start(open)?, path: Some(path), lock: Some(lock) })
             }
-            Location::Postgres(url) => Self::on_postgres(url, true),
+            Location::Postgres(url) => Self::on_postgres(url, Claim::Alone).map(|(store, _)| store),
         }
+    }
+
+    /// Takes the stage of an experiment for one of its nodes. Until another node takes it, or [`Store::leave`], nobody else may
+    /// write; after that everything here answers [`StoreError::Superseded`]. Answers under which number the node has it, too. Waits for
+    /// the database: a task of an asynchronous runtime must not call it.
+    ///
+    /// # Errors
+    /// [`StoreError::DatabaseInUse`] when another has it; else names the database and the cure.
+    pub fn take_stage(url: DatabaseUrl, node: Node) -> Result<(Self, i64), StoreError> {
+        Self::on_postgres(url, Claim::Stage { node, number: 0 })
     }
 
     /// Opens a database that others may write to at the same time.
@@ -138,12 +149,19 @@ impl Store {
     /// # Errors
     /// Names the database and the cure.
     pub fn open_shared(url: DatabaseUrl) -> Result<Self, StoreError> {
-        Self::on_postgres(url, false)
+        Self::on_postgres(url, Claim::Shared).map(|(store, _)| store)
     }
 
-    fn on_postgres(url: DatabaseUrl, alone: bool) -> Result<Self, StoreError> {
-        let open = move || Ok(Connection::Postgres(Box::new(Postgres::open(url, alone)?)));
-        Ok(Self { writer: Writer::start(open)?, path: None, lock: None })
+    fn on_postgres(url: DatabaseUrl, claim: Claim) -> Result<(Self, i64), StoreError> {
+        let (tell, taken) = std::sync::mpsc::sync_channel(1);
+        let open = move || {
+            let postgres = Postgres::open(url, claim)?;
+            tell.send(postgres.stage_number().unwrap_or(0)).ok();
+            Ok(Connection::Postgres(Box::new(postgres)))
+        };
+        let store = Self { writer: Writer::start(open)?, path: None, lock: None };
+        let number = taken.recv().map_err(|_| StoreError::Closed)?;
+        Ok((store, number))
     }
 
     /// A store on a connection that the caller has made: for tests that put a layer of their own under it.
@@ -375,6 +393,21 @@ impl Store {
         let Some(path) = self.path.clone() else { return Ok(true) };
         let scrubbed = tokio::task::spawn_blocking(move || database::sqlite::scrub(&path));
         scrubbed.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Answers when another node has taken the stage, or may take it.
+    pub async fn superseded(&self) {
+        self.writer.is_over().await;
+    }
+
+    /// Leaves the stage to another node, when everything that was asked before is durable.
+    ///
+    /// # Errors
+    /// The database's. The stage is free all the same once this process ends.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.send(writer::leave(answer)).await?;
+        answered.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Answers when everything that was asked before is durable.

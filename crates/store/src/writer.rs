@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::StoreError;
 use crate::database::{Broken, Connection};
@@ -47,6 +47,9 @@ pub(crate) trait Job: Send {
 
     /// Answers whoever asked, once it is known what became of the transaction.
     fn answer(self: Box<Self>, outcome: Result<(), Failure>);
+
+    /// Whether nothing is to be written after it.
+    fn is_last(&self) -> bool;
 }
 
 /// Why a transaction was given up.
@@ -56,6 +59,7 @@ pub(crate) enum Failure {
     Conflict(String),
     Unreachable(String),
     Unknown(String),
+    Superseded,
 }
 
 impl From<Failure> for StoreError {
@@ -65,6 +69,7 @@ impl From<Failure> for StoreError {
             Failure::Conflict(problem) => Self::Conflict(problem),
             Failure::Unreachable(problem) => Self::Unreachable(problem),
             Failure::Unknown(problem) => Self::Unknown(problem),
+            Failure::Superseded => Self::Superseded,
         }
     }
 }
@@ -73,6 +78,7 @@ struct Asked<T, W> {
     work: W,
     result: Option<Result<T, StoreError>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
+    is_last: bool,
 }
 
 /// A job that may be done several times.
@@ -80,7 +86,12 @@ pub(crate) fn job<T: Send + 'static>(
     work: impl Fn(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     answer: oneshot::Sender<Result<T, StoreError>>,
 ) -> Box<dyn Job> {
-    Box::new(Asked { work, result: None, answer })
+    Box::new(Asked { work, result: None, answer, is_last: false })
+}
+
+/// The last job: another node may take over.
+pub(crate) fn leave(answer: oneshot::Sender<Result<(), StoreError>>) -> Box<dyn Job> {
+    Box::new(Asked { work: Connection::leave, result: None, answer, is_last: true })
 }
 
 impl<T: Send, W: Fn(&mut Connection) -> Result<T, StoreError> + Send> Job for Asked<T, W> {
@@ -108,12 +119,17 @@ impl<T: Send, W: Fn(&mut Connection) -> Result<T, StoreError> + Send> Job for As
         // Whoever asked may have gone; what was written stays.
         self.answer.send(result).ok();
     }
+
+    fn is_last(&self) -> bool {
+        self.is_last
+    }
 }
 
 /// The way to the writing thread, which ends when the last handle is gone.
 #[derive(Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    is_over: watch::Receiver<bool>,
 }
 
 impl Writer {
@@ -123,20 +139,27 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (tell, opened) = std::sync::mpsc::sync_channel(1);
+        let (over, is_over) = watch::channel(false);
         let thread = move || match open() {
             Ok(connection) => {
                 tell.send(Ok(())).ok();
-                Thread { connection, lost_since: None }.write(waiting);
+                Thread { connection, lost_since: None, over }.write(waiting);
             }
             Err(error) => drop(tell.send(Err(error))),
         };
         std::thread::Builder::new().name("store".into()).spawn(thread).map_err(StoreError::Thread)?;
         opened.recv().unwrap_or(Err(StoreError::Closed))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, is_over })
     }
 
     pub(crate) async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Answers when nothing is written any more, because another node writes.
+    pub(crate) async fn is_over(&self) {
+        // A thread that has ended writes nothing either.
+        self.is_over.clone().wait_for(|over| *over).await.ok();
     }
 
     /// Sends a job that may as well not be done, when others wait.
@@ -149,6 +172,8 @@ struct Thread {
     connection: Connection,
     /// Since when there is no connection.
     lost_since: Option<Instant>,
+    /// Whether another node writes now.
+    over: watch::Sender<bool>,
 }
 
 impl Thread {
@@ -159,8 +184,15 @@ impl Thread {
             if matches!(outcome, Err(Failure::Conflict(_))) {
                 for mut job in group.drain(..) {
                     let outcome = self.commit(core::slice::from_mut(&mut job), ALONE);
+                    if outcome.is_ok() && job.is_last() {
+                        self.end();
+                    }
                     job.answer(outcome);
                 }
+            }
+            // What is decided to be the last is so before anybody hears of it.
+            if outcome.is_ok() && group.iter().any(|job| job.is_last()) {
+                self.end();
             }
             for job in group.drain(..) {
                 job.answer(outcome.clone());
@@ -168,10 +200,18 @@ impl Thread {
         }
     }
 
+    fn end(&mut self) {
+        self.connection.let_go();
+        self.over.send_replace(true);
+    }
+
     /// Does jobs in one transaction, again and again where that may help.
     fn commit(&mut self, jobs: &mut [Box<dyn Job>], attempts: u32) -> Result<(), Failure> {
         let (mut conflicts, mut losses) = (0, 0);
         loop {
+            if *self.over.borrow() {
+                return Err(Failure::Superseded);
+            }
             match transaction(&mut self.connection, jobs) {
                 Ok(()) => {
                     self.lost_since = None;
@@ -190,14 +230,14 @@ impl Thread {
                     if losses == LOST {
                         return Err(Failure::Unreachable(problem));
                     }
-                    self.return_within(PATIENCE, Connection::reconnect).map_err(Failure::Unreachable)?;
+                    self.return_within(PATIENCE, Failure::Unreachable, Connection::reconnect)?;
                 }
                 Err(Broken::Unknown) => {
-                    let committed = self.return_within(UNCERTAINTY, |connection| {
+                    let committed = self.return_within(UNCERTAINTY, Failure::Unknown, |connection| {
                         connection.reconnect()?;
                         connection.was_committed()
                     });
-                    if committed.map_err(Failure::Unknown)? {
+                    if committed? {
                         return Ok(());
                     }
                 }
@@ -209,8 +249,9 @@ impl Thread {
     fn return_within<T>(
         &mut self,
         patience: Duration,
+        given_up: fn(String) -> Failure,
         attempt: impl Fn(&mut Connection) -> Result<T, StoreError>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Failure> {
         let since = *self.lost_since.get_or_insert_with(Instant::now);
         for times in 1.. {
             match attempt(&mut self.connection) {
@@ -218,11 +259,15 @@ impl Thread {
                     self.lost_since = None;
                     return Ok(done);
                 }
-                Err(error) if since.elapsed() >= patience => return Err(error.to_string()),
+                Err(StoreError::Superseded) => {
+                    self.end();
+                    return Err(Failure::Superseded);
+                }
+                Err(error) if since.elapsed() >= patience => return Err(given_up(error.to_string())),
                 Err(_) => wait(times),
             }
         }
-        Err(String::new())
+        Err(given_up(String::new()))
     }
 }
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use store::FILE_PART;
 
-use super::Play;
+use super::Study;
 use super::openapi::{Absent, Malformed, Octets, Unsatisfiable};
 use super::readings::Readings;
 use crate::media;
@@ -65,7 +65,7 @@ impl Asked {
     )
 )]
 pub(super) async fn read(
-    State(play): State<Play>,
+    State(study): State<Study>,
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -75,7 +75,7 @@ pub(super) async fn read(
     let key = (sha256.to_owned(), kind);
     let length = {
         let key = key.clone();
-        play.readings.read(move |reader| reader.file_length(&key.0, key.1)).await?.ok_or_else(none)?
+        study.readings.read(move |reader| reader.file_length(&key.0, key.1)).await?.ok_or_else(none)?
     };
     let (status, range, (from, end)) = match Asked::of(&headers, length) {
         Asked::All => (StatusCode::OK, None, (0, length)),
@@ -97,7 +97,7 @@ pub(super) async fn read(
     let range = range.map(|range| [(CONTENT_RANGE, range)]);
     let policy = (kind == media::SVG).then_some([(CONTENT_SECURITY_POLICY, SVG_POLICY)]);
     let long = [(CONTENT_LENGTH, (end - from).to_string())];
-    Ok((status, kept, long, range, policy, bytes(play.readings, key, from, end)).into_response())
+    Ok((status, kept, long, range, policy, bytes(study.readings, key, from, end)).into_response())
 }
 
 /// A file's bytes from one to another, of which no more is held than a part: whoever reads slowly costs no more.

@@ -14,7 +14,7 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// What is written becomes durable.
+/// What is written becomes durable, here or on the node that does that.
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     let ready = match app.rooms.health() {
         Health::Well => "ready\n",
@@ -24,6 +24,9 @@ pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Proble
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms cannot be written down"));
         }
     };
+    if let Some(nodes) = &app.nodes {
+        return nodes.ready().await.map(|()| ready);
+    }
     let Some(store) = &app.store else { return Ok(ready) };
     match store.flush().await {
         Ok(()) => Ok(ready),

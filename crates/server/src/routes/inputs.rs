@@ -47,6 +47,6 @@ pub(super) async fn read(
 ) -> Result<([(HeaderName, &'static str); 2], Vec<u8>), Problem> {
     let (game, _) = seat(&play, &game, &headers).await?;
     let Query(InputsQuery { from }) = query?;
-    let inputs = play.readings.read(move |reader| reader.inputs(game, from, MOST_BYTES)).await?;
+    let inputs = play.study.readings.read(move |reader| reader.inputs(game, from, MOST_BYTES)).await?;
     Ok(([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")], inputs))
 }

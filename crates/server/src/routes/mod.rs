@@ -18,15 +18,18 @@ pub(crate) use forget::Request as ForgetRequest;
 pub(crate) use readings::Readings;
 pub(crate) use states::States;
 pub(crate) use visits::names;
+pub(crate) use ws::enter;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::Redirect;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -41,6 +44,7 @@ use utoipa_axum::routes;
 
 use crate::addresses::Addresses;
 use crate::completions::Completions;
+use crate::nodes::Nodes;
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::rooms::{RoomTokens, Rooms};
@@ -60,23 +64,31 @@ pub(crate) struct App {
     pub(crate) metrics: PrometheusHandle,
     /// Every open socket has a receiver.
     pub(crate) sockets: watch::Sender<()>,
-    /// None when there is no experiment.
+    /// None when there is no experiment, or on one of several nodes.
     pub(crate) store: Option<Store>,
+    /// The other nodes, if there may be some.
+    pub(crate) nodes: Option<Nodes>,
+}
+
+/// What of an experiment needs no stage: every node has it.
+#[derive(Clone)]
+pub(crate) struct Study {
+    pub(crate) readings: Readings,
+    pub(crate) id: Arc<str>,
+    pub(crate) current: Arc<RwLock<Current>>,
+    pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
 }
 
 /// What requests of an experiment's participants need beside it.
 #[derive(Clone)]
 pub(crate) struct Play {
     pub(crate) app: App,
+    pub(crate) study: Study,
     pub(crate) stage: Stage,
     pub(crate) store: Store,
     pub(crate) completions: Completions,
     pub(crate) scrubber: Scrubber,
-    pub(crate) readings: Readings,
     pub(crate) tokens: Tokens,
-    pub(crate) id: Arc<str>,
-    pub(crate) current: Arc<RwLock<Current>>,
-    pub(crate) environments: Arc<BTreeMap<String, Bytes>>,
     pub(crate) states: States,
     /// What this server's own bots prove themselves with, if it has any.
     pub(crate) bots: Option<Arc<str>>,
@@ -95,7 +107,7 @@ impl Current {
     }
 }
 
-impl Play {
+impl Study {
     /// The experiment's id, and the version that new visits get.
     pub(crate) fn experiment(&self) -> (String, String) {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
@@ -117,13 +129,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
     connect-src 'self'; img-src 'self' data:; media-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// Everything that there is to ask: rooms, and an experiment if there is one.
-pub(crate) fn router(app: App, play: Option<Play>) -> Router {
+/// Everything that there is to ask: rooms, and an experiment if there is one. Without a stage of its own this is one of several
+/// nodes.
+pub(crate) fn router(app: App, study: Option<(Study, Option<Play>)>) -> Router {
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
-    let (paths, documented) = match play {
-        Some(play) => experiment(play),
+    let (paths, documented) = match study {
+        Some((study, play)) => experiment(study, play),
         None => {
             (Router::new().route("/", get(|| async { Redirect::temporary("/api") })), OpenApiRouter::new())
         }
@@ -139,10 +152,10 @@ pub(crate) fn router(app: App, play: Option<Play>) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .fallback(elsewhere)
         .with_state(app)
         .merge(documented)
         .merge(paths)
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing here") })
         .layer(header(CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(REFERRER_POLICY, "no-referrer"))
@@ -160,21 +173,56 @@ fn rooms(app: App) -> OpenApiRouter {
         .with_state(app)
 }
 
-fn experiment(play: Play) -> (Router, OpenApiRouter) {
-    let files = Router::new()
+fn experiment(study: Study, play: Option<Play>) -> (Router, OpenApiRouter) {
+    let paths = Router::new()
         .route("/", get(page::index))
         .route("/page/{file}", get(page::file))
         .route("/environments/{file}", get(environments::file))
-        .layer(CompressionLayer::new());
-    let paths = files.route("/ws", get(ws::upgrade)).with_state(play.clone());
-    let documented = OpenApiRouter::new()
+        .layer(CompressionLayer::new())
+        .with_state(study.clone());
+    let documented = OpenApiRouter::new().routes(routes!(files::read)).with_state(study);
+    match play {
+        Some(play) => {
+            let paths = paths.route("/ws", get(ws::upgrade).with_state(play.clone()));
+            (paths, documented.merge(participants().with_state(play)))
+        }
+        None => {
+            // All that there is to say of these paths; who answers is found out anew for each request.
+            let (_, said) = participants().split_for_parts();
+            (paths, documented.merge(OpenApiRouter::with_openapi(said)))
+        }
+    }
+}
+
+/// What pages ask for that needs the stage.
+fn participants() -> OpenApiRouter<Play> {
+    OpenApiRouter::new()
         .routes(routes!(visits::create))
         .routes(routes!(forget::forget))
         .routes(routes!(records::append))
         .routes(routes!(inputs::read))
         .routes(routes!(states::take, states::give))
-        .routes(routes!(files::read));
-    (paths, documented.with_state(play))
+}
+
+/// The same paths on the node that runs the stage.
+pub(crate) fn of_the_stage(play: Play) -> Router {
+    let (paths, _) = participants().with_state(play.clone()).split_for_parts();
+    paths.route("/ws", get(ws::upgrade).with_state(play)).fallback(nothing)
+}
+
+async fn nothing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing here")
+}
+
+/// On a node of several the rest is for the node that runs the stage, which is found out anew for each request.
+async fn elsewhere(State(app): State<App>, peer: ConnectInfo<SocketAddr>, request: Request) -> Response {
+    let path = request.uri().path();
+    match &app.nodes {
+        Some(nodes) if path == "/ws" || path.starts_with("/api/v1/") => {
+            nodes.answered(&app, peer.0, request).await
+        }
+        _ => nothing().await.into_response(),
+    }
 }
 
 /// What was sent as `Authorization: Bearer …`.

@@ -4,12 +4,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::Play;
+use super::Study;
 use crate::assets;
 use crate::problem::Problem;
 
-pub(super) async fn index(State(play): State<Play>, headers: HeaderMap) -> Response {
-    play.page().response(&headers)
+pub(super) async fn index(State(study): State<Study>, headers: HeaderMap) -> Response {
+    study.page().response(&headers)
 }
 
 pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {

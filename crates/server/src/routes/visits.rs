@@ -78,7 +78,7 @@ pub(super) async fn create(
     let internal = |error: anyhow::Error| Problem::internal(error.as_ref());
     let visit = VisitId::from_random(token::random().map_err(internal)?);
     let participant = ParticipantId::from_random(token::random().map_err(internal)?);
-    let (experiment, experiment_sha256) = play.experiment();
+    let (experiment, experiment_sha256) = play.study.experiment();
     let person = person(&entry);
     let new =
         NewVisit { visit, participant, experiment, experiment_sha256, entry, person, created: wall_time() };

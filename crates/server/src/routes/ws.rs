@@ -63,7 +63,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 /// Counts a connection of an address, for as long as it lives.
-pub(super) fn enter(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Open, Problem> {
+pub(crate) fn enter(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Open, Problem> {
     let too_many = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "this address has too many connections");
     app.addresses.enter(peer.ip(), headers).ok_or_else(too_many)
 }

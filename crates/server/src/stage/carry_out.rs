@@ -230,7 +230,7 @@ impl Task {
         }
     }
 
-    /// Adds this server's own STUN and TURN, with the visit's own credentials.
+    /// Adds our own STUN and TURN, with the visit's own credentials.
     fn with_ice_servers(&self, mut message: ServerMessage, visit: VisitId, host: &str) -> ServerMessage {
         let (servers, lifetime) = match &mut message {
             ServerMessage::GameStart(start) => (&mut start.ice_servers, &mut start.ice_lifetime_millis),

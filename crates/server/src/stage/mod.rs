@@ -26,7 +26,7 @@ use crate::completions::Completions;
 use crate::lanes::{LaneBox, Lanes};
 use crate::scrubber::Scrubber;
 use crate::texts;
-use crate::turn::TurnAccess;
+use crate::turn::TurnOffer;
 
 /// How many events wait for the stager; a socket that brings more waits with it.
 const MAILBOX: usize = 4096;
@@ -90,8 +90,8 @@ pub(crate) struct Stage {
 pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) experiment: String,
-    /// This server's own STUN and TURN, if it has them.
-    pub(crate) turn: Option<TurnAccess>,
+    /// The STUN and TURN that pages are told of, if there are some.
+    pub(crate) turn: Option<TurnOffer>,
     /// Whom visits' endings are told.
     pub(crate) completions: Completions,
     /// Who takes out of the files what was deleted.

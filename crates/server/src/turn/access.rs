@@ -74,6 +74,11 @@ impl TurnAccess {
         u32::try_from(self.lifetime.as_millis()).unwrap_or(u32::MAX)
     }
 
+    /// The ports that pages are told of: for UDP and TCP, and for TLS.
+    pub(super) fn ports(&self) -> (&[u16], &[u16]) {
+        (&self.ports, &self.tls_ports)
+    }
+
     /// What a page needs to use this server, which it reached under the name `host` (as in HTTP, port and all).
     pub(crate) fn servers(&self, visit: VisitId, host: &str) -> Vec<IceServer> {
         let host = without_port(host);

@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `access` | who may use it: credentials that expire |
 //! | `policy` | where it may send |
+//! | `offer` | what pages are told of, on one server or several nodes |
 //! | `client` | one client's protocol, and what is refused before it |
 //! | `relay` | the sockets |
 //! | `probe` | the other side, for `doctor` and tests |
 
 mod access;
 mod client;
+mod offer;
 mod policy;
 mod probe;
 mod relay;
@@ -28,6 +30,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub(crate) use access::TurnAccess;
+pub(crate) use offer::{Place, TurnOffer};
 use policy::Policy;
 pub(crate) use probe::{Over, Probe, ProbeError};
 use relay::Relay;

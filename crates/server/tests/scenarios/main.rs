@@ -22,6 +22,7 @@ mod redis_servers;
 mod rooms;
 mod rooms_load;
 mod screening;
+mod stage_on_nodes;
 mod study_webhooks;
 mod support;
 mod webhooks;

@@ -1,6 +1,6 @@
 //! A server process, and a page's side of its control channel.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,6 +30,10 @@ pub(crate) fn interplay(arguments: &[&str]) -> Command {
     command.args(arguments).env("RUST_LOG", "error");
     command
 }
+
+/// What nodes share.
+pub(crate) const NODES_SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const NODES_API_KEY: &str = "fedcba9876543210fedcba9876543210";
 
 /// One process of the server.
 pub(crate) struct Server {
@@ -64,8 +68,22 @@ impl Server {
     }
 
     fn begin(arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::spawn("127.0.0.1:0", arguments, data, variables)
+    }
+
+    /// One of several nodes of the demo.
+    pub(crate) fn start_node(database: &str, data: &Path, arguments: &[&str]) -> Self {
+        // Others must be told of it before it is there.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let node = format!("http://{free}");
+        let all = ["demo", "--players", "2", "--database", database, "--node", &node];
+        let variables = [("INTERPLAY_SECRET", NODES_SECRET), ("INTERPLAY_API_KEY", NODES_API_KEY)];
+        Self::spawn(&free, &[&all[..], arguments].concat(), data, &variables)
+    }
+
+    fn spawn(listen: &str, arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {
         let mut process = interplay(arguments)
-            .args(["--listen", "127.0.0.1:0", "--data"])
+            .args(["--listen", listen, "--data"])
             .arg(data)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
@@ -85,10 +103,15 @@ impl Server {
         self.process.wait().unwrap();
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
     /// SIGTERM; waits for the process's end.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         self.process.wait().unwrap()
     }
 
@@ -217,6 +240,8 @@ impl Page {
                 }
                 Ok(Message::Close(frame)) => return Err(frame),
                 Ok(_) => {}
+                // Reading with a limit is not taken up again by itself after this process stood still.
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("the connection ended without a word: {error}"),
             }
         }

@@ -179,6 +179,22 @@ impl Connection {
         }
     }
 
+    /// Says, within what is committed last, that another node may take over.
+    pub(crate) fn leave(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(postgres) => postgres.leave(),
+        }
+    }
+
+    /// Lets another node take over. Nothing is to be asked of this connection after it.
+    pub(crate) fn let_go(&mut self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(postgres) => postgres.let_go(),
+        }
+    }
+
     /// Whether the last transaction was committed, when that was not heard.
     pub(crate) fn was_committed(&mut self) -> Result<bool, StoreError> {
         match self {

@@ -23,10 +23,17 @@
 //! twice. So each commit that writes puts its number into the row that its writer has in `writers`. After coming back that row
 //! is asked, with its lock, so that an old session that is still at it ends first. The number says whether all of it is
 //! there or nothing.
+//!
+//! # Several nodes
+//!
+//! Of the nodes of an experiment one writes at a time: who holds the same lock as a server that is alone. [`stage`] says how it is
+//! taken and kept, [`lookout`] how the others notice that it is free.
 
 mod address;
+mod lookout;
 mod migrate;
 mod session;
+mod stage;
 mod tls;
 
 use core::ops::ControlFlow;
@@ -38,8 +45,11 @@ use tokio::runtime::Runtime;
 use tokio_postgres::Error;
 
 pub use address::{DatabaseUrl, UrlError};
+pub use lookout::{Lookout, Sight};
 use migrate::Migrated;
 use session::{Purpose, Session};
+pub(crate) use stage::Claim;
+pub use stage::Node;
 
 use super::error::{is_fatal, told};
 use super::{Broken, DatabaseError, Row, Value, values};
@@ -61,19 +71,14 @@ const READING: Duration = Duration::from_secs(600);
 /// How long a migration may take: it may rewrite every table.
 const MIGRATION: Duration = Duration::from_secs(3600);
 
-/// A server is alone on its database while its session holds this lock. Sharing one means to live without, and to keep
-/// live state elsewhere than in one process.
-const ALONE: i64 = 0x696e_7465_7270_6c61;
-
-/// How long to wait for the lock at the start: a server that was killed is noticed at once, but not sooner.
+/// How long a server that is alone waits for the lock at the start: one that was killed is noticed at once, but not sooner.
 const LET_GO: Duration = Duration::from_secs(3);
 
 pub(crate) struct Postgres {
     runtime: Runtime,
     url: DatabaseUrl,
     purpose: Purpose,
-    /// Whether no other server may write.
-    alone: bool,
+    claim: Claim,
     /// None while the connection is lost.
     session: Option<Session>,
     /// This writer's row in `writers`, and what it last tried to put there.
@@ -84,12 +89,18 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Opens a database for writing, and brings its schema up to date. Must be called where blocking is allowed, as
     /// everything else here.
-    pub(crate) fn open(url: DatabaseUrl, alone: bool) -> Result<Self, StoreError> {
-        let mut postgres = Self::new(url, Purpose::Write, alone)?;
+    pub(crate) fn open(url: DatabaseUrl, claim: Claim) -> Result<Self, StoreError> {
+        let (purpose, patience) = match claim {
+            Claim::Shared => (Purpose::Write, Duration::ZERO),
+            Claim::Alone => (Purpose::Write, LET_GO),
+            // Who waits for the stage looks again by itself.
+            Claim::Stage { .. } => (Purpose::Stage, Duration::ZERO),
+        };
+        let mut postgres = Self::new(url, purpose, claim)?;
         postgres.connect()?;
         let mut waited = Duration::ZERO;
         while let Err(error) = postgres.take() {
-            if !matches!(error, StoreError::DatabaseInUse { .. }) || waited >= LET_GO {
+            if !matches!(error, StoreError::DatabaseInUse { .. }) || waited >= patience {
                 return Err(error);
             }
             let step = Duration::from_millis(50);
@@ -107,12 +118,13 @@ impl Postgres {
         let register = "INSERT INTO writers VALUES (gen_random_uuid()::text, 0) RETURNING writer";
         let writer = postgres.run(ANSWER, async |session| session.ask(register).await);
         postgres.writer = writer.map_err(|error| postgres.unusable(&error))?.unwrap_or_default();
+        postgres.enter()?;
         Ok(postgres)
     }
 
     /// Opens a database for reading only, in one transaction. Answers its schema's version too.
     pub(crate) fn open_to_read(url: DatabaseUrl) -> Result<(Self, u32), StoreError> {
-        let mut postgres = Self::new(url, Purpose::Read, false)?;
+        let mut postgres = Self::new(url, Purpose::Read, Claim::Shared)?;
         postgres.connect()?;
         let version = postgres.run(ANSWER, async |session| {
             session.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
@@ -124,11 +136,11 @@ impl Postgres {
         }
     }
 
-    fn new(url: DatabaseUrl, purpose: Purpose, alone: bool) -> Result<Self, StoreError> {
+    fn new(url: DatabaseUrl, purpose: Purpose, claim: Claim) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime
             .map_err(|error| StoreError::Connect { database: url.to_string(), problem: error.to_string() })?;
-        Ok(Self { runtime, url, purpose, alone, session: None, writer: String::new(), commits: 0 })
+        Ok(Self { runtime, url, purpose, claim, session: None, writer: String::new(), commits: 0 })
     }
 
     fn unusable(&self, problem: &dyn core::fmt::Display) -> StoreError {
@@ -144,37 +156,11 @@ impl Postgres {
         });
         let session = opened.unwrap_or_else(|_| Err("it does not answer".to_owned()));
         self.session = Some(session.map_err(|problem| self.unusable(&problem))?);
-        if purpose == Purpose::Write {
+        if purpose != Purpose::Read {
             let limited = self.run(ANSWER, async |session| session.client.batch_execute(LIMITS).await);
             limited.map_err(|error| self.unusable(&error))?;
         }
         Ok(())
-    }
-
-    /// Makes sure that no other server writes.
-    fn take(&mut self) -> Result<(), StoreError> {
-        if !self.alone {
-            return Ok(());
-        }
-        let ask = format!("SELECT CASE WHEN pg_try_advisory_lock({ALONE}) THEN 'taken' END");
-        let taken = self.run(ANSWER, async |session| session.ask(&ask).await);
-        match taken.map_err(|error| self.unusable(&error))? {
-            Some(_) => Ok(()),
-            None => Err(StoreError::DatabaseInUse { database: self.url.to_string() }),
-        }
-    }
-
-    /// One attempt to come back. Nothing is written by a session that others could have taken the place of.
-    pub(super) fn reconnect(&mut self) -> Result<(), StoreError> {
-        if self.session.is_some() {
-            return Ok(());
-        }
-        self.connect()?;
-        let taken = self.take();
-        if taken.is_err() {
-            self.session = None;
-        }
-        taken
     }
 
     /// Waits for an answer. A session that fails as such, or does not answer in time, is given up.
@@ -204,7 +190,7 @@ impl Postgres {
 
     fn limit(&self) -> Duration {
         match self.purpose {
-            Purpose::Write => ANSWER,
+            Purpose::Write | Purpose::Stage => ANSWER,
             Purpose::Read => READING,
         }
     }

@@ -16,6 +16,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long what was sent may stay unacknowledged, and how long a silent peer is believed to be there.
 const SILENCE: Duration = Duration::from_secs(15);
+const STAGE_SILENCE: Duration = Duration::from_secs(6);
 
 /// What the server is to do for every session of ours: notice that this machine has gone, so that what it held is free; and
 /// answer a commit when it is on the disk (a stricter setting of the server's own stays).
@@ -27,10 +28,19 @@ const SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 
+/// The same for a session on which other nodes wait: a machine that is gone is noticed within six seconds.
+const STAGE_SETTINGS: &str = "
+    SET tcp_keepalives_idle = 3;
+    SET tcp_keepalives_interval = 1;
+    SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = 6000;";
+
 /// What a session is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Purpose {
     Write,
+    /// To write, or to watch who does, where several nodes could.
+    Stage,
     Read,
 }
 
@@ -44,15 +54,19 @@ pub(super) struct Session {
 impl Session {
     pub(super) async fn open(url: &DatabaseUrl, purpose: Purpose) -> Result<Self, String> {
         let mut config = Config::clone(url.config());
+        let (silence, idle, interval, retries) = match purpose {
+            Purpose::Stage => (STAGE_SILENCE, Duration::from_secs(3), Duration::from_secs(1), 3),
+            Purpose::Write | Purpose::Read => (SILENCE, Duration::from_secs(10), Duration::from_secs(5), 2),
+        };
         config
             .connect_timeout(CONNECT)
-            .tcp_user_timeout(SILENCE)
-            .keepalives_idle(Duration::from_secs(10))
-            .keepalives_interval(Duration::from_secs(5))
-            .keepalives_retries(2)
+            .tcp_user_timeout(silence)
+            .keepalives_idle(idle)
+            .keepalives_interval(interval)
+            .keepalives_retries(retries)
             .application_name("interplay");
         // Of several, the one that takes writes; a reader may be sent to a standby of its own.
-        if purpose == Purpose::Write || config.get_hosts().len() > 1 {
+        if purpose != Purpose::Read || config.get_hosts().len() > 1 {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         let encrypted = config.get_ssl_mode() != SslMode::Disable;
@@ -68,7 +82,8 @@ impl Session {
             (client, tokio::spawn(async { drop(connection.await) }))
         };
         let session = Self { client, statements: HashMap::new(), carrier };
-        session.client.batch_execute(SETTINGS).await.map_err(|error| told(&error))?;
+        let settings = if purpose == Purpose::Stage { STAGE_SETTINGS } else { "" };
+        session.client.batch_execute(&[SETTINGS, settings].concat()).await.map_err(|error| told(&error))?;
         Ok(session)
     }
 

@@ -1,0 +1,1 @@
+-- Nodes share a Postgres database only: postgres/8.sql.
