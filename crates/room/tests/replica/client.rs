@@ -1,6 +1,6 @@
 //! Members' clients: what they remember, and what they must never see.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use room::log::{Draft, Message};
@@ -34,7 +34,7 @@ pub(crate) struct Client {
     pub(crate) unanswered: VecDeque<(u64, Draft)>,
     submitted: usize,
     /// What came in this life.
-    pub(crate) heard: BTreeSet<u64>,
+    pub(crate) heard: BTreeMap<u64, Option<(usize, u64)>>,
     /// The last message that it sent.
     pub(crate) sent_last: u64,
 }
@@ -57,7 +57,7 @@ impl Client {
             counter: 0,
             unanswered: VecDeque::new(),
             submitted: 0,
-            heard: BTreeSet::new(),
+            heard: BTreeMap::new(),
             sent_last: 0,
         }
     }
@@ -212,8 +212,11 @@ impl World {
     }
 
     fn hear_label(&mut self, at: usize, label: u64) -> Outcome {
-        // What was handed out apart may come again with a number, when its answer was lost and it was sent again elsewhere.
-        if !self.clients[at].heard.insert(label) && !self.handed.contains(&label) {
+        let over = self.clients[at].connection;
+        let before = self.clients[at].heard.insert(label, over);
+        // What was handed out apart may come again with a number, when its answer was lost and it was sent again elsewhere;
+        // never over the same connection.
+        if before.is_some_and(|before| before == over || !self.handed.contains(&label)) {
             return Err(format!("{} hears {label} twice", self.clients[at].id));
         }
         Ok(())

@@ -203,7 +203,7 @@ impl World {
     }
 
     fn apply_all(&mut self, n: usize, all: Vec<Stored>) -> Checked {
-        if self.nodes[n].is_apart() && !self.is(Sabotage::AppliesApart) {
+        if self.nodes[n].is_apart() {
             return Ok(());
         }
         for mut stored in all {

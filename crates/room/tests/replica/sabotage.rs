@@ -28,12 +28,10 @@ pub(crate) enum Sabotage {
     FenceByClock,
     /// An append that was not answered is taken for one that was not made.
     GivesUpUnanswered,
-    /// What the log has is applied while members are by themselves.
-    AppliesApart,
 }
 
 impl Sabotage {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::LocalClock,
         Self::NoRepeats,
         Self::NeverBehind,
@@ -47,6 +45,5 @@ impl Sabotage {
         Self::NeverBuries,
         Self::FenceByClock,
         Self::GivesUpUnanswered,
-        Self::AppliesApart,
     ];
 }

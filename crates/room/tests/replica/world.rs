@@ -267,12 +267,30 @@ impl World {
                 }
             }
             11 => {
-                // Nodes with members keep the room from expiring.
+                // Nodes with members keep the room from expiring, and may keep it for its time when all are gone.
+                let deserts = self.rng.below(3) == 0;
+                if deserts {
+                    for at in 0..self.clients.len() {
+                        self.cut(at);
+                        self.notice(at);
+                    }
+                    for n in 0..self.nodes.len() {
+                        self.flush(n)?;
+                        self.look(n)?;
+                    }
+                }
                 for _ in 0..self.rng.below(10) {
                     self.pass(4_000);
-                    if self.nodes.iter().any(|node| node.reaches && !node.connections.is_empty()) {
+                    let keeps = |node: &Node| {
+                        node.reaches && (deserts || !node.connections.is_empty()) && node.replica.is_some()
+                    };
+                    if self.nodes.iter().any(keeps) {
                         self.newest().touch();
                     }
+                }
+                if let Some(replica) = self.nodes[n].replica.as_mut().filter(|_| deserts) {
+                    replica.propose(Command::Expire);
+                    self.flush(n)?;
                 }
                 self.counts.expiries += u64::from(self.newest().has_expired());
             }
@@ -456,7 +474,7 @@ impl World {
             self.check_missing(at, tip + 1)?;
             let missed = (before + 1..=self.labels).find(|label| {
                 let from = self.clients.iter().position(|other| other.sent_last == *label);
-                from != Some(at) && !client.heard.contains(label)
+                from != Some(at) && !client.heard.contains_key(label)
             });
             if let Some(label) = missed {
                 return Err(format!("{} has not heard {label}, after all", client.id));
