@@ -91,9 +91,11 @@ async fn live(
             return Life { member, name, room, returns, longest };
         }
         let ended = tokio::select! {
-            _ = ticks.tick(), if sent < count => {
-                member.send(json!([name, sent])).await;
-                sent += 1;
+            _ = ticks.tick() => {
+                if sent < count {
+                    member.send(json!([name, sent])).await;
+                    sent += 1;
+                }
                 Ok(())
             }
             frame = member.next() => frame.map(drop),
