@@ -321,9 +321,9 @@ impl Cluster {
     /// Hands a room what is asked. None when it is being closed here.
     fn put(&self, id: &RoomId, ask: Ask) -> Result<Option<Arc<Room>>, Unasked> {
         let put = |room: Arc<Room>, ask| {
-            let taken = lock(&room.state).ask(id, ask, &self.shared);
+            let is_taken = lock(&room.state).ask(id, ask, &self.shared);
             room.work.notify_one();
-            taken.is_ok().then_some(room)
+            is_taken.then_some(room)
         };
         if let Some(room) = self.find(id) {
             return Ok(put(room, ask));

@@ -160,14 +160,14 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Does what somebody wants, or keeps it until the room is open. Gives it back when the room is closed.
-    pub(super) fn ask(&mut self, room: &RoomId, ask: Ask, shared: &Shared) -> Result<(), Ask> {
+    /// Does what somebody wants, or keeps it until the room is open. False when the room is closed.
+    pub(super) fn ask(&mut self, room: &RoomId, ask: Ask, shared: &Shared) -> bool {
         if self.is_closed {
-            return Err(ask);
+            return false;
         }
         if self.replica.is_none() {
             self.asked.push_back(ask);
-            return Ok(());
+            return true;
         }
         match ask {
             Ask::Join { claims, join, accepted, outbox, answer } => {
@@ -180,7 +180,7 @@ impl State {
             }
             Ask::End { answer } => self.propose(Command::End, Some(Waiting::Done(answer))),
         }
-        Ok(())
+        true
     }
 
     fn propose(&mut self, command: Command, waiting: Option<Waiting>) {
@@ -529,8 +529,7 @@ impl State {
         while self.replica.is_some()
             && let Some(ask) = self.asked.pop_front()
         {
-            // It is open.
-            self.ask(room, ask, shared).ok();
+            self.ask(room, ask, shared);
         }
         self.bury(shared);
     }
@@ -672,7 +671,7 @@ impl State {
             let Some(replica) = &mut self.replica else { return };
             let epoch = replica.applied().epoch;
             match replica.apply(stored) {
-                Step::Applied(applied) => self.applied(room, stored, applied, shared),
+                Step::Applied(applied) => self.applied(room, stored, &applied, shared),
                 Step::Seen => {}
                 Step::OtherEpoch | Step::Missing => self.is_stale = true,
                 Step::Doubt => {
@@ -684,12 +683,12 @@ impl State {
         }
     }
 
-    fn applied(&mut self, room: &RoomId, stored: &Stored, applied: Applied, shared: &Shared) {
+    fn applied(&mut self, room: &RoomId, stored: &Stored, applied: &Applied, shared: &Shared) {
         self.grown = (self.grown.0 + 1, self.grown.1 + weight(&stored.entry));
         let Some(replica) = &self.replica else { return };
         let (origin, is_over) = (replica.origin(), replica.is_over());
         if stored.entry.id.origin.node == origin.node {
-            self.tell_application(room, stored, &applied, is_over, shared);
+            self.tell_application(room, stored, applied, is_over, shared);
         }
         let is_own = stored.entry.id.origin == origin && applied.outcome != Outcome::Repeat;
         let waiting = if is_own { self.waiting.remove(&stored.entry.id.counter) } else { None };
