@@ -14,7 +14,7 @@ export interface Message {
   /** The only recipient, or null. */
   to: string | null;
   class: MessageClass;
-  /** Its number in the room; null when it is volatile. */
+  /** Its number in the room; null when it is volatile, or when the server is cut off from the others and keeps nothing. */
   sequence: number | null;
   /** Milliseconds since the Unix epoch, by the server's clock. */
   time: number;

@@ -32,7 +32,8 @@
 //!   reading keeps the room from expiring (R6).
 //! - **Buries**: each node keeps a key in the store, alive for 10 s, renewed every 3 s. [`Replica::drops`] tells the
 //!   drops of connections whose node has none any more, and of those that the log has here and the driver has not (a
-//!   join that was applied after its socket had closed). Any number of nodes may say so; dropping is idempotent.
+//!   join that was applied after its socket had closed). Any number of nodes may say so; dropping is idempotent. A store
+//!   that has just been emptied does not know all nodes yet, and nobody is buried for that.
 //! - **Compacts** after 256 entries or 1 MiB since the snapshot that it knows of. Two nodes may do it at once.
 //! - **Expires** a room that nobody is connected to ([`Command::Expire`]): nodes keep it open until it is over, since none
 //!   of them knows which will be there then.

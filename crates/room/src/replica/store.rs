@@ -13,9 +13,11 @@
 //! Within one life of a store's process nothing that it acknowledged is lost. After a restart or a failover it may
 //! be, and nobody can tell: others may already have filled the lost versions with something else, so that no
 //! comparison of versions shows it, and the only node that knew better may be gone. So an epoch is bound to the run
-//! in which it began. Whoever meets it in another run ([`Refusal::Behind`]) makes it end. For Redis and Valkey the
-//! run is `run_id` of `INFO server`, which each driver reads once a connection and passes to every script; behind a
-//! proxy that shares connections among servers, scripts must ask for it themselves.
+//! in which it began. Whoever meets it in another run ([`Refusal::Behind`]) makes it end. A run is a history of the
+//! store's data, not a process: one that was replaced, follows its successor and is put in its place again has lost what
+//! only it knew. For Redis and Valkey that is `master_replid` of `INFO replication`, for which each script asks itself, so
+//! that no driver can be mistaken about which server has answered. A room whose place in a cluster moves to another server
+//! is in another run, too. What cannot be read, or has a hole, is as if it had been lost.
 //!
 //! # Time
 //!

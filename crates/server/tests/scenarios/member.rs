@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use wire::close::CloseCode;
 
-use crate::support::{SHARED_KEY, Server};
+use crate::support::{NODES_API_KEY, Server};
 
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ impl Api {
 
     /// Of one of several nodes.
     pub(crate) fn of_nodes(server: &Server) -> Self {
-        Self::with_key(server, SHARED_KEY.to_owned())
+        Self::with_key(server, NODES_API_KEY.to_owned())
     }
 
     fn with_key(server: &Server, key: String) -> Self {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base::{Frame, GameId, Seat, SeatSet, StateHash};
-use store::Reader;
+use store::{Location, Reader};
 use tempfile::TempDir;
 use wire::batch::{BatchAcknowledgement, FrameRecord, RecordBatch};
 use wire::control::{
@@ -16,12 +16,15 @@ use wire::control::{
 use wire::form::Answers;
 use wire::lane::Cause;
 
+use crate::postgres_server::PostgresServer;
 use crate::support::{Page, Server, interplay};
 
 /// Two players' game, and what the folder of it is.
 struct World {
     folder: TempDir,
     server: Server,
+    /// Another node, and the database of both.
+    other: Option<(Server, String)>,
     /// In the order of their seats.
     players: [Player; 2],
     game: GameId,
@@ -57,6 +60,17 @@ id = "thanks"
 
 fn serve(folder: &Path) -> Server {
     Server::start_as(&["run", folder.to_str().unwrap()], &folder.join("data"))
+}
+
+/// One of several nodes, each with a folder of its own.
+fn serve_as_node(folder: &Path, database: &str) -> Server {
+    let data = tempfile::tempdir_in(folder).unwrap().keep();
+    let server =
+        Server::start_node(database, &data, &["run", folder.to_str().unwrap(), "--turn-ports", "off"]);
+    while server.get("/readyz").0 != 200 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server
 }
 
 fn seat(number: u8) -> Seat {
@@ -123,14 +137,30 @@ fn end_of(message: ServerMessage) -> Option<VisitEnding> {
 impl World {
     /// Two people have come, and everyone is ready.
     fn playing(recovery: &str) -> Self {
+        Self::playing_on(recovery, None)
+    }
+
+    /// The same on two nodes that share a database, each of the people over one of them.
+    fn playing_on_nodes(recovery: &str) -> Self {
+        Self::playing_on(recovery, Some(PostgresServer::shared().database()))
+    }
+
+    fn playing_on(recovery: &str, database: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("experiment.toml"), EXPERIMENT.replace("RECOVERY", recovery)).unwrap();
         let tag = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/environments/tag.wasm");
         fs::copy(tag, folder.path().join("tag.wasm")).unwrap();
-        let server = serve(folder.path());
-        let mut players = [(); 2].map(|()| {
+        let (server, other) = match database {
+            None => (serve(folder.path()), None),
+            Some(database) => {
+                let server = serve_as_node(folder.path(), &database);
+                let other = serve_as_node(folder.path(), &database);
+                (server, Some((other, database)))
+            }
+        };
+        let mut players = [&server, other.as_ref().map_or(&server, |(other, _)| other)].map(|server| {
             let token = server.visit();
-            let page = Page::open(&server, &token);
+            let page = Page::open(server, &token);
             Player { token, page }
         });
         for player in &mut players {
@@ -141,7 +171,7 @@ impl World {
         if seats[0].seat == seat(1) {
             players.swap(0, 1);
         }
-        let mut world = Self { folder, server, players, game };
+        let mut world = Self { folder, server, other, players, game };
         for at in 0..2 {
             world.say(at, &ClientMessage::GameReady { game_id: game });
         }
@@ -246,10 +276,17 @@ impl World {
         self.say(at, &lost);
     }
 
-    /// The server is killed; the next one's pages are the same as before, and have all in mind.
+    /// The server is killed; the next one's pages are the same as before, and have all in mind. Where there are two nodes, pages
+    /// come over the one that is left, and another takes the place of the one that was killed.
     fn restart(&mut self) {
         self.server.kill();
-        self.server = serve(self.folder.path());
+        match &mut self.other {
+            None => self.server = serve(self.folder.path()),
+            Some((other, database)) => {
+                let next = serve_as_node(self.folder.path(), database);
+                self.server = std::mem::replace(other, next);
+            }
+        }
         for player in &mut self.players {
             player.page = Page::open(&self.server, &player.token);
         }
@@ -267,7 +304,12 @@ impl World {
     /// A table of an export, each row by its columns' names; for tables without quotes.
     fn exported(&self, table: &str) -> Vec<Row> {
         let (data, out) = (self.folder.path().join("data"), self.folder.path().join("tables"));
-        let done = interplay(&["export", "--data"]).arg(data).arg("--out").arg(&out).output().unwrap();
+        let mut export = interplay(&["export", "--out"]);
+        match &self.other {
+            None => export.arg(&out).arg("--data").arg(data),
+            Some((_, database)) => export.arg(&out).args(["--database", database]),
+        };
+        let done = export.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let text = fs::read_to_string(out.join(format!("{table}.csv"))).unwrap();
         let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
@@ -276,7 +318,11 @@ impl World {
     }
 
     fn kinds(&self) -> Vec<String> {
-        let reader = Reader::open(&self.folder.path().join("data")).unwrap();
+        let location = match &self.other {
+            None => Location::Folder(self.folder.path().join("data")),
+            Some((_, database)) => Location::Postgres(database.parse().unwrap()),
+        };
+        let reader = Reader::open(location).unwrap();
         reader.server_events(self.game).unwrap().into_iter().map(|event| event.kind).collect()
     }
 }
@@ -369,7 +415,15 @@ fn a_state_goes_from_one_page_to_another_and_to_nobody_else() {
 
 #[test]
 fn a_game_outlives_a_server_that_is_killed_in_the_middle_of_it_and_in_the_middle_of_a_pause() {
-    let mut world = World::playing("reconnect_timeout_s = 2, countdown_s = 0");
+    is_killed_again_and_again(World::playing("reconnect_timeout_s = 2, countdown_s = 0"));
+}
+
+#[test]
+fn a_game_outlives_the_nodes_that_are_killed_in_the_middle_of_it_and_in_the_middle_of_a_pause() {
+    is_killed_again_and_again(World::playing_on_nodes("reconnect_timeout_s = 2, countdown_s = 0"));
+}
+
+fn is_killed_again_and_again(mut world: World) {
     world.restart();
     for start in world.hear(start_of) {
         assert_eq!((start.game_id, start.incarnations), (world.game, vec![0, 0]));

@@ -19,11 +19,6 @@ use wire::control::{ClientMessage, GameStart, SceneKind, ServerMessage, place_of
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The secrets of nodes that serve together.
-pub(crate) const SHARED_KEY: &str = "an-api-key-of-nodes-that-serve-together";
-pub(crate) const SHARED: [(&str, &str); 2] =
-    [("INTERPLAY_SECRET", "a-secret-of-nodes-that-serve-together"), ("INTERPLAY_API_KEY", SHARED_KEY)];
-
 /// The binary with some arguments.
 pub(crate) fn interplay(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_interplay"));
@@ -34,6 +29,7 @@ pub(crate) fn interplay(arguments: &[&str]) -> Command {
 /// What nodes share.
 pub(crate) const NODES_SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const NODES_API_KEY: &str = "fedcba9876543210fedcba9876543210";
+const NODES: [(&str, &str); 2] = [("INTERPLAY_SECRET", NODES_SECRET), ("INTERPLAY_API_KEY", NODES_API_KEY)];
 
 /// One process of the server.
 pub(crate) struct Server {
@@ -64,21 +60,22 @@ impl Server {
 
     /// One of several nodes, for rooms alone.
     pub(crate) fn node(data: &Path, redis: &str, arguments: &[&str]) -> Self {
-        Self::begin(&[&["rooms", "--redis", redis], arguments].concat(), data, &SHARED)
+        Self::begin(&[&["rooms", "--redis", redis], arguments].concat(), data, &NODES)
     }
 
     fn begin(arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {
         Self::spawn("127.0.0.1:0", arguments, data, variables)
     }
 
-    /// One of several nodes of the demo.
+    /// One of several nodes of the demo, with more arguments; or, with `run` and a folder, of an experiment.
     pub(crate) fn start_node(database: &str, data: &Path, arguments: &[&str]) -> Self {
         // Others must be told of it before it is there.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let node = format!("http://{free}");
-        let all = ["demo", "--players", "2", "--database", database, "--node", &node];
-        let variables = [("INTERPLAY_SECRET", NODES_SECRET), ("INTERPLAY_API_KEY", NODES_API_KEY)];
-        Self::spawn(&free, &[&all[..], arguments].concat(), data, &variables)
+        let demo = ["demo", "--players", "2"];
+        let served = if arguments.first() == Some(&"run") { &[][..] } else { &demo[..] };
+        let all = [served, arguments, &["--database", database, "--node", &node]].concat();
+        Self::spawn(&free, &all, data, &NODES)
     }
 
     fn spawn(listen: &str, arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {
