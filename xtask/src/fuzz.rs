@@ -5,8 +5,18 @@ use anyhow::bail;
 use crate::run::{cargo, root, run, say};
 use crate::tools;
 
-const TARGETS: [&str; 7] =
-    ["packet", "batch", "control_client", "control_server", "draw", "manifest", "prepare"];
+const TARGETS: [&str; 10] = [
+    "packet",
+    "batch",
+    "control_client",
+    "control_server",
+    "draw",
+    "manifest",
+    "prepare",
+    "room_frames",
+    "room_log",
+    "transfer",
+];
 
 pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
     let seconds = arguments.get(1).map_or("60", String::as_str);

@@ -440,7 +440,7 @@ fn opened(
         Ok(_) => {}
         // Another version of this program is at work. Its entries are not for this one either.
         Err(SnapshotError::Format(_)) => return Ok(Opened { snapshot, entries: Vec::new() }),
-        Err(error @ SnapshotError::Unreadable(_)) => return Err(Damage::Snapshot(error)),
+        Err(error) => return Err(Damage::Snapshot(error)),
     }
     let epoch = Epoch(codec::hex(Value::BulkString(epoch.to_vec()))?);
     let at = Position { epoch, version: codec::number(version)? };

@@ -60,6 +60,26 @@ pub struct MessageRecord {
     pub draft: Draft,
 }
 
+impl LogRecord {
+    /// Whether its numbers are such as a room can have. What is read from outside may be anything.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        const MOST: u64 = 1 << 53;
+        let is_taken = |sequence: u64| sequence < self.next;
+        let messages = self.messages.iter().map(|message| message.sequence);
+        let LogRules { behind, behind_bytes, .. } = self.rules;
+        let of_member = |PresentMember { record, .. }: &PresentMember| {
+            [record.acknowledged, record.tip, record.trimmed].into_iter().all(is_taken)
+        };
+        (1..MOST).contains(&self.next)
+            && is_taken(self.trimmed)
+            && messages.clone().all(|sequence| sequence > 0 && is_taken(sequence))
+            && messages.is_sorted_by(|one, other| one < other)
+            && self.members.iter().all(of_member)
+            && [behind, behind_bytes].iter().all(|&bound| bound as u64 <= MOST)
+    }
+}
+
 impl Log {
     /// Everything of the room that is not of one node's connections only.
     #[must_use]

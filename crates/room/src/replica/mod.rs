@@ -204,7 +204,7 @@ impl Replica {
     pub fn fence(&mut self, accepted: Timestamp, after: Option<Fence>) -> Fence {
         let latest = Fence((accepted + AHEAD).as_micros());
         let known = self.fence.max(after.filter(|after| *after <= latest).unwrap_or_default());
-        self.fence = Fence(accepted.as_micros().max(known.0 + 1));
+        self.fence = Fence(accepted.as_micros().max(known.0.saturating_add(1)));
         self.fence
     }
 

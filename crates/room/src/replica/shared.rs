@@ -16,6 +16,9 @@ const ORIGINS: usize = 256;
 /// Of what form snapshots and entries are. Nodes of another version of this program cannot take part in a room.
 const FORMAT: u16 = 1;
 
+/// A store counts in doubles.
+const MOST_VERSIONS: u64 = 1 << 53;
+
 /// A room at a version, as the store keeps it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -52,6 +55,9 @@ pub enum SnapshotError {
     /// It is damaged, or of another form.
     #[error("a snapshot cannot be read: {0}")]
     Unreadable(#[from] postcard::Error),
+    /// Its numbers are none that a room can have.
+    #[error("a snapshot has impossible numbers")]
+    Unsound,
     /// It is of another version of this program.
     #[error("a snapshot of form {0} is not for this version")]
     Format(u16),
@@ -82,7 +88,9 @@ impl Snapshot {
         if format != FORMAT {
             return Err(SnapshotError::Format(format));
         }
-        Ok(postcard::from_bytes(bytes)?)
+        let snapshot: Self = postcard::from_bytes(bytes)?;
+        let is_sound = snapshot.version < MOST_VERSIONS && snapshot.log.is_sound();
+        is_sound.then_some(snapshot).ok_or(SnapshotError::Unsound)
     }
 }
 

@@ -224,4 +224,16 @@ fn a_snapshot_is_read_back_or_refused() {
     }
     let later = Snapshot { format: 9, ..replica.snapshot() }.to_bytes();
     assert_eq!(Snapshot::of_bytes(&later), Err(SnapshotError::Format(9)));
+    let spoil: [fn(&mut Snapshot); 5] = [
+        |snapshot| snapshot.version = u64::MAX,
+        |snapshot| snapshot.log.next = 0,
+        |snapshot| snapshot.log.trimmed = snapshot.log.next,
+        |snapshot| snapshot.log.messages[0].sequence = 0,
+        |snapshot| snapshot.log.members[0].record.tip = u64::MAX,
+    ];
+    for spoil in spoil {
+        let mut snapshot = replica.snapshot();
+        spoil(&mut snapshot);
+        assert_eq!(Snapshot::of_bytes(&snapshot.to_bytes()), Err(SnapshotError::Unsound));
+    }
 }
