@@ -251,6 +251,15 @@ fn language(text: &str) -> Result<String, String> {
 }
 
 impl Serving {
+    /// What a node is called that has no address for others.
+    fn own_name(&self) -> String {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let is_plain =
+            |text: &&str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+        let host = Some(host.trim()).filter(is_plain).filter(|host| !host.is_empty()).unwrap_or("node");
+        format!("{host}:{}", self.listen.port())
+    }
+
     fn access(&self) -> anyhow::Result<Access> {
         let usual = Limits::default();
         Ok(Access {
@@ -270,6 +279,7 @@ impl Serving {
                 bytes_per_second: self.room_bytes_per_second.into(),
             },
             webhook: self.webhook.clone(),
+            node: None,
         })
     }
 }
@@ -596,8 +606,10 @@ fn bench(data: &Path, rooms: usize, is_json: bool) -> anyhow::Result<()> {
 }
 
 fn serve_until_stopped(serving: &Serving, served: Option<Served>) -> anyhow::Result<()> {
-    telemetry::log(serving.log, served.as_ref().and_then(|served| served.node.as_ref()));
-    let access = serving.access()?;
+    let address = served.as_ref().and_then(|served| served.node.as_ref()).map(ToString::to_string);
+    let node = address.or_else(|| serving.redis.is_some().then(|| serving.own_name()));
+    telemetry::log(serving.log, node.as_deref());
+    let access = Access { node, ..serving.access()? };
     if access.redis.is_some() && served.as_ref().is_some_and(|served| served.database.is_none()) {
         bail!(
             "with --redis, games and data have to be where all nodes can reach them: give --database postgres://…"

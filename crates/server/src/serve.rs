@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::body::Bytes;
 use live::RedisUrl;
+use metrics::gauge;
 use store::{DatabaseUrl, Location, Lookout, Node, Store};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,6 +46,8 @@ pub struct Access {
     pub webhook: Option<String>,
     /// Through what rooms are shared with other nodes, if they are.
     pub redis: Option<RedisUrl>,
+    /// What this node is called, if it is one of several.
+    pub node: Option<String>,
 }
 
 /// How many connections may wait to be accepted: all of a study that comes back at once.
@@ -108,6 +111,9 @@ pub async fn serve(
         None => (None, Some(store::lock(data)?)),
     };
     let metrics = telemetry::metrics()?;
+    if let Some(node) = access.node {
+        gauge!("interplay_node_info", "node" => node).set(1.0);
+    }
     let tokens = Tokens::open(data)?;
     let (turn, place) = match &served {
         Some(served) => Turn::start(listen.ip(), &served.turn, tokens.secret())?.unzip(),
@@ -239,7 +245,7 @@ async fn join(
         access.cloned().unwrap_or_else(|| TurnAccess::new(tokens.secret(), turn.lifetime, Vec::new()));
     let token = NodeToken::of(tokens)?;
     let offer = TurnOffer::of_node(access, place, id.clone(), lookout.clone());
-    let nodes = Nodes::new(address, id, token.clone(), lookout);
+    let nodes = Nodes::new(id, token.clone(), lookout);
     Ok(Joined { nodes, token, offer, url: url.clone(), node })
 }
 

@@ -8,10 +8,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
-use crate::nodes::NodeAddress;
 
 /// Starts logging to standard error; `RUST_LOG` chooses what, `info` by default.
-pub(crate) fn log(format: LogFormat, node: Option<&NodeAddress>) {
+pub(crate) fn log(format: LogFormat, node: Option<&str>) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,turn_server_proto=off,stun_proto=off"));
     let beginning: Arc<str> = beginning(node, format).into();
@@ -46,11 +45,11 @@ fn begun_with(beginning: &str, line: &[u8]) -> Vec<u8> {
     [beginning.as_bytes(), rest.unwrap_or(line)].concat()
 }
 
-fn beginning(node: Option<&NodeAddress>, format: LogFormat) -> String {
+fn beginning(node: Option<&str>, format: LogFormat) -> String {
     match (node, format) {
         (None, _) => String::new(),
         (Some(node), LogFormat::Text) => format!("{node} "),
-        // An address has nothing in it that must be written otherwise.
+        // Hosts and ports have nothing in them that must be written otherwise.
         (Some(node), LogFormat::Json) => format!("{{\"node\":\"{node}\","),
     }
 }
@@ -68,7 +67,7 @@ enum Kind {
 /// Every metric, and what it means to an operator.
 const METRICS: &[(Kind, &str, &str)] = &[
     (Kind::Gauge, "interplay_connections", "Open control connections."),
-    (Kind::Gauge, "interplay_node_info", "1, with the node's address, on one of several nodes."),
+    (Kind::Gauge, "interplay_node_info", "1, with the node's name, on one of several nodes."),
     (Kind::Gauge, "interplay_stage_owner", "Whether this node runs the experiment's stage: 1 or 0."),
     (Kind::Gauge, "interplay_games", "Games that are on."),
     (Kind::Gauge, "interplay_games_paused", "Games that stand still until somebody is back."),
@@ -212,12 +211,12 @@ mod tests {
 
     #[test]
     fn a_line_says_which_node_it_is_of() {
-        let node = "http://10.0.0.2:80".parse().unwrap();
+        let node = "10.0.0.2:80";
         let line = |node, format, line: &str| {
             String::from_utf8(begun_with(&beginning(node, format), line.as_bytes())).unwrap()
         };
-        assert_eq!(line(Some(&node), LogFormat::Text, "x\n"), "10.0.0.2:80 x\n");
-        let json = line(Some(&node), LogFormat::Json, "{\"level\":\"INFO\"}\n");
+        assert_eq!(line(Some(node), LogFormat::Text, "x\n"), "10.0.0.2:80 x\n");
+        let json = line(Some(node), LogFormat::Json, "{\"level\":\"INFO\"}\n");
         assert_eq!(json, "{\"node\":\"10.0.0.2:80\",\"level\":\"INFO\"}\n");
         assert_eq!(line(None, LogFormat::Json, "{}\n"), "{}\n");
     }

@@ -126,8 +126,7 @@ struct Inner {
 }
 
 impl Nodes {
-    pub(crate) fn new(own: &NodeAddress, id: String, token: NodeToken, lookout: Lookout) -> Self {
-        gauge!("interplay_node_info", "node" => own.to_string()).set(1.0);
+    pub(crate) fn new(id: String, token: NodeToken, lookout: Lookout) -> Self {
         gauge!("interplay_stage_owner").set(0.0);
         let inner = Inner {
             id,
