@@ -439,6 +439,11 @@ impl State {
         }
     }
 
+    /// Whether somebody waits for the room to be open.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.replica.is_none() && !self.asked.is_empty()
+    }
+
     /// Whether members are by themselves.
     pub(super) fn is_apart(&self) -> bool {
         self.replica.as_ref().is_some_and(|replica| replica.apart().is_some())
@@ -451,6 +456,9 @@ impl State {
 
     /// What the room's task is to do.
     pub(super) fn next(&mut self, shared: &Shared) -> Next {
+        if let Some(replica) = self.replica.as_ref().filter(|replica| replica.apart().is_some()) {
+            return Next::Probe(replica.applied());
+        }
         if let Some(epoch) = self.doubted {
             return Next::End(epoch);
         }
@@ -467,9 +475,6 @@ impl State {
             self.pass_acknowledgements();
         }
         let Some(replica) = &mut self.replica else { return Next::Open };
-        if replica.apart().is_some() {
-            return Next::Probe(replica.applied());
-        }
         if self.is_stale || self.looked + LOOK <= now {
             return Next::Read(replica.applied());
         }

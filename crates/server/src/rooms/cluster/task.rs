@@ -132,9 +132,7 @@ impl Task {
                     return sleep(RETRY).await;
                 }
                 tracing::debug!(room = %self.room.id, %error, "a room begins while Redis does not answer");
-                let (rules, now) = (self.cluster.shared.limits.log, self.cluster.now());
-                let replica = Replica::open_apart(origin, fresh_epoch(), rules, now);
-                self.with(|state, cluster| state.opened(&self.room.id, replica, &[], &cluster.shared));
+                self.begin_apart(origin);
             }
             Err(Problem::Unreadable(error)) => {
                 tracing::error!(room = %self.room.id, %error, "a room cannot be opened by this version of the program");
@@ -142,6 +140,13 @@ impl Task {
                 sleep(RETRY).await;
             }
         }
+    }
+
+    /// Lets those in who wait for the room, by themselves.
+    fn begin_apart(&self, origin: Origin) {
+        let (rules, now) = (self.cluster.shared.limits.log, self.cluster.now());
+        let replica = Replica::open_apart(origin, fresh_epoch(), rules, now);
+        self.with(|state, cluster| state.opened(&self.room.id, replica, &[], &cluster.shared));
     }
 
     async fn opened(&mut self, origin: Origin) -> Result<(Replica, Opened), Problem> {
@@ -172,6 +177,10 @@ impl Task {
         tracing::debug!(room = %self.room.id, %error, silent = ?since.elapsed(), "Redis does not answer");
         if since.elapsed() >= SILENCE {
             self.with(|state, cluster| state.part(&self.room.id, &cluster.shared));
+            // An epoch is to end first, and nobody can say so.
+            if self.with(|state, _| state.is_waited_for()) {
+                self.begin_apart(self.cluster.origin());
+            }
         }
         sleep(RETRY).await;
     }
