@@ -115,6 +115,10 @@ struct Serving {
     // Whoever asks for help is not to see its password.
     #[arg(long, value_name = "URL,…", env = "INTERPLAY_REDIS", hide_env_values = true)]
     redis: Option<String>,
+    /// How long this server takes to let go of its connections when it is told to stop, in seconds: `/readyz` says so from the beginning,
+    /// and those that another node can serve are closed one after another [default: 2 on one of several nodes, else 0].
+    #[arg(long, value_name = "S", env = "INTERPLAY_DRAIN", value_parser = clap::value_parser!(u64).range(..=600))]
+    drain: Option<u64>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "INTERPLAY_LOG_FORMAT")]
     log: LogFormat,
@@ -280,6 +284,7 @@ impl Serving {
             },
             webhook: self.webhook.clone(),
             node: None,
+            drain: self.drain.map(Duration::from_secs),
         })
     }
 }

@@ -7,6 +7,7 @@
 //! | `doctor` | whether STUN and TURN work |
 //! | [`experiment`] | reads experiment folders |
 //! | [`serve`] | listens, until it is told to stop |
+//! | `drain` | in which order connections are let go of then |
 //! | `reload` | takes up changes of an experiment's folder |
 //! | `bots` | scripted participants, with whom somebody tries a study alone |
 //! | `accept`, `addresses` | connections, and how many an address may have |
@@ -36,6 +37,7 @@ mod channel;
 pub mod cli;
 mod completions;
 mod doctor;
+mod drain;
 pub mod experiment;
 pub mod export;
 mod forget;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::addresses::Addresses;
 use crate::bots;
 pub use crate::bots::BotsWanted;
+use crate::drain::Drain;
 use crate::experiment::Loaded;
 use crate::kit::Kit;
 use crate::nodes::{self, NodeAddress, NodeToken, Nodes};
@@ -48,7 +49,13 @@ pub struct Access {
     pub redis: Option<RedisUrl>,
     /// What this node is called, if it is one of several.
     pub node: Option<String>,
+    /// How long it takes to let go of connections when this server is told to stop.
+    pub drain: Option<Duration>,
 }
+
+/// How long one of several nodes takes to let go of its connections: longer than load balancers take to hear of it that ask every
+/// second. A server that is alone is back sooner without.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// How many connections may wait to be accepted: all of a study that comes back at once.
 const BACKLOG: u32 = 4096;
@@ -137,6 +144,8 @@ pub async fn serve(
         _ => None,
     };
     let sockets = watch::Sender::new(());
+    let is_alone = access.redis.is_none() && node.is_none();
+    let drain = Drain::new(access.drain.unwrap_or(if is_alone { Duration::ZERO } else { DRAIN }));
     let token = node.as_ref().map(|node| node.token.clone());
     let app = App {
         rooms: rooms.clone(),
@@ -146,6 +155,7 @@ pub async fn serve(
         addresses: Addresses::new(access.connections, access.proxies, token),
         metrics,
         sockets: sockets.clone(),
+        drain: drain.clone(),
         store: store.clone(),
         nodes: node.as_ref().map(|node| node.nodes.clone()),
     };
@@ -196,6 +206,13 @@ pub async fn serve(
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
+    drain.begin();
+    tokio::select! {
+        () = drain.over() => {}
+        // Whoever says it twice does not want to wait.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     if let Some(play) = &play {
         play.stage.stop().await;
     }

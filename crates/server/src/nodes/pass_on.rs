@@ -153,11 +153,14 @@ pub(super) async fn pass_on(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.extend(protocol.map(|protocol| (UPGRADE, protocol)));
         let (role, stops) = (nodes.inner.role.subscribe(), nodes.inner.stops.subscribe());
+        let drain = app.drain.clone();
         tokio::spawn(async move {
             if let (Ok(here), Ok(there)) = (here.await, there.await) {
                 tokio::select! {
                     () = carry(here, there) => {}
                     () = is_over(role, stops, number) => {}
+                    // Its page comes back over another node, and goes on where it was: the stage is still there.
+                    () = drain.turn() => {}
                 }
             }
             drop(counted);

@@ -14,6 +14,7 @@ use wire::room::{ClientFrame, Fence, Join, ROOM_PROTOCOL, RoomId, ServerFrame};
 
 use super::outbox::{self, Outbox};
 use super::{Claims, Membership, RoomTokens, Rooms};
+use crate::drain::Drain;
 use crate::limits::Allowance;
 
 /// By when a socket must have said who it is (A2).
@@ -43,6 +44,7 @@ pub(crate) async fn serve(
     mut socket: WebSocket,
     (rooms, tokens): (Rooms, RoomTokens),
     (id, fence): (RoomId, Fence),
+    drain: Drain,
     _open: watch::Receiver<()>,
 ) {
     gauge!("interplay_room_connections").increment(1.0);
@@ -55,7 +57,11 @@ pub(crate) async fn serve(
                 Err(code) => Some(code),
                 Ok(membership) => {
                     let mut member = Connection::new(socket, rooms, tokens, membership, claims, outbox);
-                    let code = member.run().await;
+                    let code = tokio::select! {
+                        code = member.run() => code,
+                        // Its member comes back over another node, if there is one.
+                        () = drain.turn() => Some(CloseCode::GoingAway),
+                    };
                     socket = member.socket;
                     code
                 }

@@ -16,6 +16,9 @@ pub(super) async fn live() -> &'static str {
 
 /// What is written becomes durable, here or on the node that does that.
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
+    if app.drain.has_begun() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this server is about to stop"));
+    }
     let ready = match app.rooms.health() {
         Health::Well => "ready\n",
         // It still takes connections: who is on this node is reached (R9).

@@ -27,8 +27,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use metrics::counter;
@@ -44,6 +47,7 @@ use utoipa_axum::routes;
 
 use crate::addresses::Addresses;
 use crate::completions::Completions;
+use crate::drain::Drain;
 use crate::nodes::Nodes;
 use crate::page::Page;
 use crate::problem::Problem;
@@ -64,6 +68,8 @@ pub(crate) struct App {
     pub(crate) metrics: PrometheusHandle,
     /// Every open socket has a receiver.
     pub(crate) sockets: watch::Sender<()>,
+    /// When they are to close because this server stops.
+    pub(crate) drain: Drain,
     /// None when there is no experiment, or on one of several nodes.
     pub(crate) store: Option<Store>,
     /// The other nodes, if there may be some.
@@ -141,6 +147,7 @@ pub(crate) fn router(app: App, study: Option<(Study, Option<Play>)>) -> Router {
             (Router::new().route("/", get(|| async { Redirect::temporary("/api") })), OpenApiRouter::new())
         }
     };
+    let drain = app.drain.clone();
     let documented =
         OpenApiRouter::with_openapi(openapi::Api::openapi()).merge(rooms(app.clone())).merge(documented);
     let (documented, api) = documented.split_for_parts();
@@ -159,6 +166,19 @@ pub(crate) fn router(app: App, study: Option<(Study, Option<Play>)>) -> Router {
         .layer(header(CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(REFERRER_POLICY, "no-referrer"))
+        .layer(map_response(move |response: Response| {
+            let is_last = drain.has_begun();
+            async move { if is_last { last(response) } else { response } }
+        }))
+}
+
+/// The last on its connection: whoever has kept it is to ask elsewhere next. One that is closed while nothing is asked on it might be
+/// closed just when something is.
+fn last(mut response: Response) -> Response {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn rooms(app: App) -> OpenApiRouter {

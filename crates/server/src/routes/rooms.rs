@@ -80,7 +80,7 @@ pub(super) async fn upgrade(
     let upgrade = upgrade.max_message_size(longest).max_frame_size(longest);
     let open = app.sockets.subscribe();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        rooms::serve(socket, (app.rooms, app.room_tokens), (room, fence), open).await;
+        rooms::serve(socket, (app.rooms, app.room_tokens), (room, fence), app.drain, open).await;
         drop(counted);
     }))
 }

@@ -2,6 +2,7 @@
 //! are there when the node that runs it is killed, stopped, hangs, or loses its database.
 
 use std::path::Path;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use base::GameId;
@@ -235,6 +236,63 @@ fn a_node_that_is_stopped_hands_over_and_nobody_is_turned_away() {
     for (token, start) in tokens.iter().zip(&starts) {
         assert_eq!(Page::open(&second, token).game_start().game_id, start.game_id);
     }
+}
+
+/// People come over a node that passes them on, and it is stopped as for an update.
+#[test]
+fn a_node_that_stops_sends_people_on_one_after_another() {
+    const PEOPLE: usize = 200;
+    const DRAIN: Duration = Duration::from_secs(2);
+    let world = World::new();
+    let arguments = ["--connections-per-address", "1000", "--drain", "2"];
+    let nodes = [world.node("a", &arguments), world.node("b", &arguments)];
+    let tokens: Vec<_> = (0..PEOPLE).map(|_| nodes[0].visit()).collect();
+    let [first, mut second] = nodes;
+    let welcomed = Arc::new(Barrier::new(PEOPLE + 1));
+    let people: Vec<_> = tokens
+        .iter()
+        .map(|token| {
+            let mut page = Page::open(&second, token);
+            let welcomed = Arc::clone(&welcomed);
+            std::thread::spawn(move || {
+                page.hear().unwrap();
+                welcomed.wait();
+                page.last_words();
+                Instant::now()
+            })
+        })
+        .collect();
+    welcomed.wait();
+    let (status, address) = (second.get("/readyz").0, second.address.clone());
+    assert_eq!(status, 200);
+    let begun = Instant::now();
+    let stopping = std::thread::spawn(move || (second.terminate().code(), Instant::now()));
+    std::thread::sleep(DRAIN / 4);
+    let ask = |path: &str| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        agent.get(format!("http://{address}{path}")).call().unwrap().status().as_u16()
+    };
+    // No load balancer sends anybody there any more, and who is sent all the same is answered.
+    assert_eq!(["/readyz", "/healthz", "/"].map(ask), [503, 200, 200]);
+    assert_eq!(first.get("/readyz").0, 200);
+    let mut closed: Vec<_> = people.into_iter().map(|page| page.join().unwrap() - begun).collect();
+    closed.sort_unstable();
+    let (code, ended) = stopping.join().unwrap();
+    let quarters: Vec<_> =
+        (1..=4).map(|quarter| closed.partition_point(|after| *after < DRAIN * quarter / 4)).collect();
+    let (earliest, latest, ended) = (closed[0], closed[PEOPLE - 1], ended - begun);
+    println!(
+        "SIGTERM: {PEOPLE} sockets were closed from {earliest:?} to {latest:?}, by quarters of {DRAIN:?} {quarters:?}; the process ended after {ended:?}"
+    );
+    assert_eq!(code, Some(0));
+    for (quarter, closed) in (1..4).zip(&quarters) {
+        let even = PEOPLE * quarter / 4;
+        assert!(closed.abs_diff(even) < PEOPLE / 8, "{quarters:?}");
+    }
+    assert!(latest < DRAIN + Duration::from_secs(1) && ended < DRAIN + Duration::from_secs(2));
+    // They are where they were.
+    let token = &tokens[0];
+    assert!(matches!(Page::open(&first, token).hear().unwrap(), ServerMessage::Welcome { .. }));
 }
 
 #[test]
