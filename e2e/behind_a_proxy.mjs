@@ -49,6 +49,20 @@ async function node({ command, environment }, { database, store, port }) {
   return started;
 }
 
+/** Every port of STUN and TURN leads to the one node that has it. */
+function portsArePublished(all) {
+  const published = new Set();
+  for (const { environment, ports } of all) {
+    const [turn, relays] = [environment.INTERPLAY_TURN_PORTS, environment.INTERPLAY_RELAY_PORTS];
+    assert.deepEqual(ports, [`${turn}:${turn}/udp`, `${turn}:${turn}/tcp`, `${relays}:${relays}/udp`]);
+    const [first, last] = relays.split("-").map(Number);
+    for (const port of [Number(turn), ...Array.from({ length: last - first + 1 }, (_, at) => first + at)]) {
+      assert.ok(!published.has(port), `both nodes have port ${port}`);
+      published.add(port);
+    }
+  }
+}
+
 /** Two members of a room, of whom one talks all the time. */
 async function talk(url, key) {
   // The proxy's certificate is of its own making, and Node.js has no WebSockets of its own everywhere.
@@ -96,7 +110,8 @@ async function talk(url, key) {
 }
 
 export default async function ({ say }) {
-  const { variables, services: all } = await services("localhost", "127.0.0.1");
+  const { variables, services: all } = await services("localhost", "127.0.0.1", "experiments/tag");
+  portsArePublished([all["node-a"], all["node-b"]]);
   const started = [], nodes = [], browsers = [];
   try {
     const database = await postgres();

@@ -14,15 +14,15 @@ const deploy = resolve(import.meta.dirname, "../../deploy");
 const python = resolve(process.env.INTERPLAY_TARGET ?? "target/release", "../schemathesis/bin/python");
 
 /** What deploy/make-env makes, by name; it is for its owner's eyes only, and is not made anew. */
-async function environment(site, address) {
+async function environment(site, address, study) {
   const folder = await mkdtemp(join(tmpdir(), "interplay-deploy-"));
   try {
     const [script, file] = [join(folder, "make-env"), join(folder, ".env")];
     await copyFile(join(deploy, "make-env"), script);
-    await run(script, [site, address]);
+    await run(script, [site, address, study]);
     assert.equal((await stat(file)).mode & 0o777, 0o600);
     const text = await readFile(file, "utf8");
-    await assert.rejects(run(script, [site, address]), "secrets that are in use are not to be lost");
+    await assert.rejects(run(script, [site, address, study]), "secrets that are in use are not to be lost");
     assert.equal(await readFile(file, "utf8"), text);
     return Object.fromEntries(text.trim().split("\n").map((line) => line.match(/^(\w+)=(.+)$/).slice(1)));
   } finally {
@@ -31,13 +31,13 @@ async function environment(site, address) {
 }
 
 /** The services of deploy/compose.yaml, with the variables of an environment in their places. */
-export async function services(site, address) {
-  const variables = await environment(site, address);
+export async function services(site, address, study) {
+  const variables = await environment(site, address, study);
   const program = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
   const { stdout } = await run(python, ["-c", program, join(deploy, "compose.yaml")]);
-  const filled = stdout.replaceAll(/\$\{(\w+):([?-])([^}]*)\}/g, (_, name, kind, words) => {
-    assert.ok(variables[name] || kind === "-", `deploy/make-env does not make ${name}`);
-    return variables[name] ?? words;
+  const filled = stdout.replaceAll(/\$\{(\w+):\?[^}]*\}/g, (_, name) => {
+    assert.ok(variables[name], `deploy/make-env does not make ${name}`);
+    return variables[name];
   });
   assert.ok(!filled.includes("$"), "a variable is left in deploy/compose.yaml");
   return { variables, ...JSON.parse(filled) };
