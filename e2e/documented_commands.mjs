@@ -29,13 +29,15 @@ async function blocks() {
   return { lines, scripts };
 }
 
-/** Runs a script beside a server whose data is in `rooms-data`. */
-async function runScript({ file, script }, folder) {
+/** Runs a script beside a server whose data are in `rooms-data` and `interplay-data`. */
+async function runScript({ file, script }, folder, database) {
   const server = await serve();
   try {
-    await rm(join(folder, "rooms-data"), { recursive: true, force: true });
-    await symlink(server.data, join(folder, "rooms-data"));
-    const here = script.replaceAll("http://127.0.0.1:8080", server.url);
+    for (const name of ["rooms-data", "interplay-data"]) {
+      await rm(join(folder, name), { recursive: true, force: true });
+      await symlink(server.data, join(folder, name));
+    }
+    const here = script.replaceAll("http://127.0.0.1:8080", server.url).replace(DATABASE, database.url);
     const child = spawn("sh", ["-euc", here], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     child.stderr.on("data", (chunk) => (said += chunk));
@@ -112,7 +114,7 @@ export default async function ({ say }) {
       const free = / (demo|run) /.test(`${line} `) ? " --listen 127.0.0.1:0" : "";
       await run(line.replace(/ --listen \S+/, "").replace(program, join(target, "interplay")) + free, folder);
     }
-    for (const script of scripts) await runScript(script, folder);
+    for (const script of scripts) await runScript(script, folder, database);
     say(`${all.length} command lines, ${scripts.length} scripts`);
   } finally {
     await database?.stop();

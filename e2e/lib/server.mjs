@@ -69,14 +69,17 @@ export async function serve(args = [], { listen = "127.0.0.1:0", within = [], se
       await this.kill();
       await this.startAgain();
     },
-    /** Stops the server as an operator would, and removes its data. */
+    /** Stops the server as an operator would. */
+    async end() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      const code = await ended;
+      if (code !== 0) throw new Error(`the server ended with ${code}:\n${log}`);
+    },
+    /** The same, and removes its data. */
     async stop() {
-      if (child.exitCode === null && child.signalCode === null) {
-        const ended = new Promise((resolve) => child.once("exit", resolve));
-        child.kill("SIGTERM");
-        const code = await ended;
-        if (code !== 0) throw new Error(`the server ended with ${code}:\n${log}`);
-      }
+      await this.end();
       for (const made of [data, folder]) if (made) await rm(made, { recursive: true, force: true });
     },
   };

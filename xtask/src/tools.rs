@@ -101,9 +101,11 @@ pub(crate) fn redis() -> anyhow::Result<()> {
     packages(&[("redis-server", "redis-server")], &[])
 }
 
-/// What the browser journeys need: a browser, Node, namespaces, packet filters and a database; and their npm packages.
+/// What the browser journeys need: a browser, Node, namespaces, packet filters, databases and a proxy (whose package starts one too,
+/// where there is systemd); and their npm packages.
 pub(crate) fn browsers() -> anyhow::Result<()> {
     postgres()?;
+    redis()?;
     packages(
         &[
             ("chromium", "chromium"),
@@ -112,6 +114,8 @@ pub(crate) fn browsers() -> anyhow::Result<()> {
             ("ip", "iproute2"),
             ("nft", "nftables"),
             ("turnserver", "coturn"),
+            ("caddy", "caddy"),
+            ("sqlite3", "sqlite3"),
             ("openssl", "openssl"),
             ("curl", "curl"),
             ("firefox-esr", "firefox-esr"),

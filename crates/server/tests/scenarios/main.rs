@@ -5,6 +5,7 @@
 mod bots;
 mod commands;
 mod control;
+mod deployment;
 mod durability;
 mod forgetting;
 mod forms;
