@@ -218,7 +218,8 @@ impl Rooms {
     ) -> Result<Box<dyn Membership>, CloseCode> {
         match self {
             Self::Local(rooms) => rooms.take_in(claims, join, fence, outbox),
-            Self::Cluster(rooms) => rooms.join(claims, join, fence, outbox).await,
+            // Its state is large, and would be a part of the connection's for as long as that lives.
+            Self::Cluster(rooms) => Box::pin(rooms.join(claims, join, fence, outbox)).await,
         }
     }
 
