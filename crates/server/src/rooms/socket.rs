@@ -194,7 +194,8 @@ impl Connection {
                 continue;
             }
             let pulled = self.membership.pull(PULL);
-            let pulled = pulled.map_err(Some)?;
+            // It may have been closed since it was looked at, for a reason that counts more.
+            let pulled = pulled.map_err(|code| Some(self.outbox.closed().unwrap_or(code)))?;
             if pulled.is_empty() {
                 let woken = unless_closed(&self.outbox, self.socket.flush()).await?;
                 if woken {
