@@ -352,6 +352,9 @@ impl Cluster {
         accepted: Fence,
         outbox: &Arc<Outbox>,
     ) -> Result<Box<dyn Membership>, CloseCode> {
+        if self.is_stopping() {
+            return Err(CloseCode::GoingAway);
+        }
         if self.is_revoked(claims).await {
             return Err(CloseCode::Kicked);
         }
@@ -367,8 +370,23 @@ impl Cluster {
             Unasked::TooManyRooms => CloseCode::TooManyRooms,
             Unasked::Late => CloseCode::Unavailable,
         })?;
-        let seated = |fence| Seated { cluster: self.clone(), room, member: claims.member.clone(), fence };
-        answer.map(|fence| Box::new(seated(fence)) as Box<dyn Membership>)
+        let member = claims.member.clone();
+        let seated = answer.map(|fence| Seated { cluster: self.clone(), room, member, fence })?;
+        // It may have been removed while it came, over another node.
+        let is_apart = lock(&seated.room.state).is_apart();
+        if !is_apart && self.is_revoked(claims).await {
+            seated.leave();
+            return Err(CloseCode::Kicked);
+        }
+        // Those who were here have been told.
+        if self.is_stopping() {
+            return Err(CloseCode::GoingAway);
+        }
+        Ok(Box::new(seated))
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.shared.is_stopping.load(Ordering::Relaxed)
     }
 
     /// Whether this node knows that a token is void.
@@ -402,14 +420,14 @@ impl Cluster {
     }
 
     /// A member is removed if it is there, and its tokens of before are void in this room.
-    pub(super) async fn kick(&self, id: &RoomId, member: &MemberId) -> anyhow::Result<()> {
+    pub(super) async fn kick(&self, id: &RoomId, member: &MemberId) -> Result<(), Unanswered> {
         let until = self.now().as_micros() / 1_000_000;
         self.shared.live.revoke(id, member, until, Duration::from_secs(LONGEST_TOKEN)).await?;
         self.shared.note_revoked(id, member, until);
         let known = self.look(id, |log| log.member(member).is_some()).await?;
         if known == Some(true) {
             let asked = self.ask(id, |answer| Ask::Leave { member: member.clone(), answer }).await;
-            asked.map_err(|_| anyhow::anyhow!("the room does not answer"))?;
+            asked.map_err(|_| Unanswered::Lost("the room does not answer".to_owned()))?;
         }
         Ok(())
     }
