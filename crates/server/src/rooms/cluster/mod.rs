@@ -35,7 +35,8 @@ use wire::room::{Epoch, Fence, Join, MemberId, RoomId, Send};
 
 use self::nodes::{BEAT, Nodes};
 use self::room::{Ask, LOOK, Published, Room};
-use super::local::journal::Journal;
+use super::local::TURN_OVER;
+use super::local::journal::{Journal, Revocations};
 use super::outbox::Outbox;
 use super::webhook::{Events, Webhook};
 use super::{
@@ -71,7 +72,7 @@ struct Shared {
     events: Option<Arc<Events>>,
     nodes: Nodes,
     /// What this node has heard of tokens that are void.
-    revoked: Mutex<HashMap<(RoomId, MemberId), u64>>,
+    revoked: Mutex<Revocations>,
     relays: mpsc::Sender<(RoomId, Vec<u8>)>,
     is_stopping: AtomicBool,
 }
@@ -123,7 +124,13 @@ impl Cluster {
         // Rooms are over when nodes say so; this is for rooms that no node has open any more.
         let (live, news) = Live::connect(url, limits.log.ttl + 3 * LOOK).await?;
         let node = NodeId(u64::from_le_bytes(crate::token::random()?));
-        let events = webhook.map(|webhook| events(webhook, data, limits, node)).transpose()?;
+        let (events, revoked) = match webhook {
+            Some(webhook) => {
+                let (events, revoked) = events(webhook, data, limits, node)?;
+                (Some(events), revoked)
+            }
+            None => (None, Revocations::default()),
+        };
         let (relays, relaying) = mpsc::channel(RELAYS);
         let shared = Shared {
             live,
@@ -133,7 +140,7 @@ impl Cluster {
             rooms: RwLock::default(),
             events,
             nodes: Nodes::new(node),
-            revoked: Mutex::default(),
+            revoked: Mutex::new(revoked),
             relays,
             is_stopping: AtomicBool::new(false),
         };
@@ -149,9 +156,16 @@ impl Cluster {
     pub(super) async fn tend(self) {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turned = Instant::now();
         loop {
             beats.tick().await;
-            if self.shared.is_stopping.load(Ordering::Relaxed) {
+            if turned.elapsed() >= TURN_OVER {
+                turned = Instant::now();
+                let cluster = self.clone();
+                // It waits for the disk.
+                tokio::task::spawn_blocking(move || cluster.turn_over());
+            }
+            if self.is_stopping() {
                 return;
             }
             let was_answered = self.shared.nodes.is_answered();
@@ -167,6 +181,15 @@ impl Cluster {
             }
             let now = self.now().as_micros() / 1_000_000;
             lock(&self.shared.revoked).retain(|_, until| *until + LONGEST_TOKEN > now);
+        }
+    }
+
+    /// Has the journal of what an application is to hear begin another file, if it is due.
+    fn turn_over(&self) {
+        let Some(events) = &self.shared.events else { return };
+        let revoked = lock(&self.shared.revoked).clone();
+        if let Err(error) = events.turn_over(&revoked) {
+            tracing::error!(%error, "the journal of what an application is to hear cannot be turned over");
         }
     }
 
@@ -515,11 +538,18 @@ impl Cluster {
 }
 
 /// Begins to tell an application what becomes of members.
-fn events(webhook: Webhook, data: &Path, limits: Limits, node: NodeId) -> anyhow::Result<Arc<Events>> {
+fn events(
+    webhook: Webhook,
+    data: &Path,
+    limits: Limits,
+    node: NodeId,
+) -> anyhow::Result<(Arc<Events>, Revocations)> {
     let now = Timestamp::from_millis(crate::stage::wall_time().0);
     let (journal, mut restored) = Journal::open(data, limits.log, now, true)?;
     let (next, untold) = (restored.next_event(now), std::mem::take(&mut restored.events));
-    Events::start(webhook, Arc::new(journal), untold, next, Some(node))
+    let events = Events::start(webhook, Arc::new(journal), untold, next, Some(node))?;
+    // The folder may have been that of a server without other nodes.
+    Ok((events, restored.revoked))
 }
 
 fn state(id: &MemberId, member: &::room::log::Member) -> MemberState {
