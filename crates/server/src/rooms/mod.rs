@@ -259,7 +259,7 @@ impl Rooms {
                 // It waits for the disk.
                 tokio::task::spawn_blocking(move || rooms.kick(&id, &member)).await?
             }
-            Self::Cluster(rooms) => rooms.kick(&id, &member).await,
+            Self::Cluster(rooms) => Ok(rooms.kick(&id, &member).await?),
         }
     }
 

@@ -57,10 +57,11 @@ pub(crate) async fn serve(
                 Err(code) => Some(code),
                 Ok(membership) => {
                     let mut member = Connection::new(socket, rooms, tokens, membership, claims, outbox);
+                    let has_others = matches!(member.rooms, Rooms::Cluster(_));
                     let code = tokio::select! {
                         code = member.run() => code,
-                        // Its member comes back over another node, if there is one.
-                        () = drain.turn() => Some(CloseCode::GoingAway),
+                        // Its member comes back over another node.
+                        () = drain.turn(), if has_others => Some(CloseCode::GoingAway),
                     };
                     socket = member.socket;
                     code
@@ -200,7 +201,8 @@ impl Connection {
                 continue;
             }
             let pulled = self.membership.pull(PULL);
-            let pulled = pulled.map_err(Some)?;
+            // It may have been closed since it was looked at, for a reason that counts more.
+            let pulled = pulled.map_err(|code| Some(self.outbox.closed().unwrap_or(code)))?;
             if pulled.is_empty() {
                 let woken = unless_closed(&self.outbox, self.socket.flush()).await?;
                 if woken {

@@ -14,7 +14,7 @@ use room::replica::NodeId;
 use serde::{Deserialize, Serialize};
 use wire::room::{MemberId, Presence, RoomId};
 
-use super::local::journal::{Journal, Record};
+use super::local::journal::{Journal, Record, Revocations};
 use crate::webhook::{Backoff, Caller};
 
 /// The most events of one request.
@@ -124,6 +124,15 @@ impl Events {
         let waiting = self.lock();
         let told = waiting.events.front().map_or(waiting.next, |(_, event)| event.id) - 1;
         self.journal.write_events(told, waiting.events.iter())
+    }
+
+    /// Begins another file if that is due, of a journal in which there is nothing else but void tokens.
+    pub(super) fn turn_over(&self, revoked: &Revocations) -> anyhow::Result<()> {
+        let Some(number) = self.journal.turn_over()? else { return Ok(()) };
+        self.write_whole()?;
+        self.journal.write_revocations(revoked)?;
+        self.journal.sync()?;
+        self.journal.remove_before(number)
     }
 
     fn deliver(&self, webhook: &Webhook) {

@@ -331,7 +331,10 @@ pub(super) async fn kick(
     let Path((room, member)) = names?;
     let (room, member) = (name(&room)?, name(&member)?);
     let kicked = app.rooms.kick(room, member).await;
-    kicked.map(|()| StatusCode::NO_CONTENT).map_err(|error| Problem::internal(error.as_ref()))
+    kicked.map(|()| StatusCode::NO_CONTENT).map_err(|error| match error.downcast::<Unanswered>() {
+        Ok(error) => unanswered(error),
+        Err(error) => Problem::internal(error.as_ref()),
+    })
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

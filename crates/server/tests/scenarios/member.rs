@@ -163,6 +163,11 @@ impl Member {
         }
     }
 
+    /// Joins over the socket that is open.
+    pub(crate) async fn join_now(&mut self) -> Result<(), CloseCode> {
+        self.attempt(None, None).await.map_err(worded)
+    }
+
     fn place(&self) -> (Option<Value>, Option<u64>) {
         let resume = self.place.as_ref().map(|(epoch, last, connection)| {
             (json!({"after": {"epoch": epoch, "sequence": last}}), *connection)

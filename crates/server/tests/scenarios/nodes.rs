@@ -13,6 +13,7 @@ use crate::member::{Api, Member};
 use crate::redis_servers::cluster::Cluster;
 use crate::redis_servers::server::Server as Redis;
 use crate::support::Server;
+use crate::webhooks::Application;
 
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -250,6 +251,8 @@ async fn say(member: &mut Member, nodes: &Nodes, data: &Value) {
     let says = async {
         while !member.kept.contains(data) {
             if member.is_answered() {
+                // What has no number is answered at once.
+                sleep(Duration::from_millis(20)).await;
                 member.send(data.clone()).await;
             }
             if let Err(code) = member.next().await {
@@ -477,4 +480,170 @@ async fn a_deserted_room_lives_for_its_time_and_is_gone_in_redis_too() {
     let took = deserted.elapsed();
     println!("a deserted room of 3 s was gone after {took:.2?}");
     assert!((2900..3300).contains(&took.as_millis()), "{took:?}");
+}
+
+/// Until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_is_opened_again_tells_an_application_nothing_twice() {
+    let (application, hook) = Application::start().await;
+    let redis = Redis::start(&[]);
+    let data = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let secret = [("INTERPLAY_WEBHOOK_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
+    let node = |at: usize| Server::node_in(data[at].path(), &redis.url(), &["--webhook", &hook], &secret);
+    let servers = [node(0), node(1)];
+    let api = Api::of_nodes(&servers[0]);
+    let mut ann = Member::join(&servers[0], &api, "r", "ann").await;
+    let mut told = vec!["r/ann member.joined"];
+    application.hears(&told).await;
+    let _bob = Member::join(&servers[1], &api, "r", "bob").await;
+    told.push("r/bob member.joined");
+    application.hears(&told).await;
+    ann.vanish();
+    told.push("r/ann member.dropped");
+    application.hears(&told).await;
+    // The room goes on over there, and is closed here.
+    until("the room is kept open", || servers[0].get("/metrics").1.contains("interplay_rooms 0\n")).await;
+    ann.connect().await.unwrap();
+    told.push("r/ann member.returned");
+    application.hears(&told).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(application.events(), told);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_while_an_epoch_cannot_be_ended_is_let_in() {
+    let redis = Redis::start(&[]);
+    let nodes = Nodes::start(redis.url(), 1);
+    let mut ann = nodes.join(0, "r", "ann").await;
+    // What ends a room is not answered from here on.
+    redis.say(&["ACL", "SETUSER", "default", "-unlink"]);
+    ann.say(&json!({"type": "leave"})).await;
+    assert_eq!(ann.closed_with().await, CloseCode::Left);
+    let begun = Instant::now();
+    let mut bob = nodes.join(0, "r", "bob").await;
+    let mut cid = nodes.join(0, "r", "cid").await;
+    println!("two were let in after {:.1?}", begun.elapsed());
+    bob.send(json!("apart")).await;
+    hear(&mut cid, &nodes, &json!("apart")).await;
+    assert_eq!(cid.unsequenced, [json!("apart")]);
+    redis.say(&["ACL", "SETUSER", "default", "+unlink"]);
+    sleep(Duration::from_secs(2)).await;
+    is_well(&mut [bob, cid], &nodes, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_began_while_redis_stood_still_is_heard_no_more_when_it_is_over() {
+    let redis = Redis::start(&[]);
+    let nodes = Nodes::start(redis.url(), 1);
+    redis.stop();
+    let mut ann = nodes.join(0, "r", "ann").await;
+    ann.vanish();
+    redis.go_on();
+    until("the room is kept open", || {
+        let metrics = nodes.servers[0].0.get("/metrics").1;
+        metrics.contains("interplay_rooms 0\n")
+    })
+    .await;
+    sleep(Duration::from_secs(2)).await;
+    let heard: Vec<String> = redis::from_redis_value(redis.say(&["PUBSUB", "SHARDCHANNELS"])).unwrap();
+    assert!(heard.is_empty(), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_lets_nobody_in() {
+    let redis = Redis::start(&[]);
+    let nodes = Nodes::start(redis.url(), 1);
+    // It does not answer to being closed, so that the node waits for it.
+    let _ann = nodes.join(0, "r", "ann").await;
+    let mut bob = Member::new(&nodes.servers[0].0.address, "r", nodes.api.token("r", "bob"));
+    nodes.servers[0].0.signal("-TERM");
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(bob.connect().await, Err(CloseCode::GoingAway));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_into_a_slow_redis_is_turned_away_before_it_takes_all_memory() {
+    let redis = Redis::start(&["--enable-debug-command", "yes"]);
+    let nodes = Nodes::start(redis.url(), 1);
+    let mut tasks = JoinSet::new();
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut members = Vec::new();
+    for number in 0..30 {
+        members.push(nodes.join(0, "r", &format!("m{number}")).await);
+    }
+    // What is for somebody who is away costs no time.
+    nodes.join(0, "r", "absent").await.vanish();
+    for mut member in members {
+        let (is_over, addresses) = (Arc::clone(&is_over), Arc::clone(&nodes.addresses));
+        tasks.spawn(async move {
+            let data = json!("x".repeat(8000));
+            let mut ticks = tokio::time::interval(Duration::from_millis(50));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let (mut ends, mut n) = (0, 0);
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let ended = tokio::select! {
+                    _ = ticks.tick() => {
+                        n += 1;
+                        member.say(&json!({"type": "send", "n": n, "to": "absent", "data": data})).await;
+                        Ok(())
+                    }
+                    frame = member.next() => frame.map(drop),
+                };
+                if let Err(code) = ended {
+                    assert!(code.is_none_or(|code| CloseCode::means_come_back(code.number())), "{code:?}");
+                    ends += 1;
+                    sleep(Duration::from_millis(500)).await;
+                    member.come_back(&addresses).await;
+                }
+            }
+            ends
+        });
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        redis.try_say(&["DEBUG", "SLEEP", "0.7"]).ok();
+        sleep(Duration::from_millis(30)).await;
+    }
+    is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    let ends: usize = all(tasks).await.into_iter().sum();
+    println!("{ends} connections were ended");
+    assert!(ends > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_removed_while_it_comes_over_another_node_does_not_stay() {
+    let redis = Redis::start(&[]);
+    let nodes = Nodes::start(redis.url(), 2);
+    let _ann = nodes.join(0, "r", "ann").await;
+    let mut let_in = 0;
+    for round in 0..150_u64 {
+        let name = format!("m{round}");
+        let mut bob = nodes.join(1, "r", &name).await;
+        bob.vanish();
+        let mut again = Member::new(&nodes.servers[1].0.address, "r", bob.token.clone());
+        again.open().await;
+        let path = format!("/api/v1/rooms/r/members/{name}");
+        let key = nodes.api.key.clone();
+        let api = Api::of_nodes(&nodes.servers[0].0);
+        let kicking = tokio::task::spawn_blocking(move || {
+            std::thread::sleep(Duration::from_micros(round * 20 % 1500));
+            api.ask("DELETE", &path, &key, None).0
+        });
+        let joined = again.join_now().await;
+        assert_eq!(kicking.await.unwrap(), 204);
+        if joined.is_ok() {
+            let_in += 1;
+            let closed = timeout(Duration::from_millis(500), again.closed_with()).await;
+            assert_eq!(closed, Ok(CloseCode::Kicked), "{name} stays");
+        }
+    }
+    println!("{let_in} were let in, and removed");
 }

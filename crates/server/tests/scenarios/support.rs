@@ -60,7 +60,13 @@ impl Server {
 
     /// One of several nodes, for rooms alone.
     pub(crate) fn node(data: &Path, redis: &str, arguments: &[&str]) -> Self {
-        Self::begin(&[&["rooms", "--redis", redis], arguments].concat(), data, &NODES)
+        Self::node_in(data, redis, arguments, &[])
+    }
+
+    /// The same, with more variables.
+    pub(crate) fn node_in(data: &Path, redis: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let variables = [&NODES, variables].concat();
+        Self::begin(&[&["rooms", "--redis", redis], arguments].concat(), data, &variables)
     }
 
     fn begin(arguments: &[&str], data: &Path, variables: &[(&str, &str)]) -> Self {

@@ -19,14 +19,14 @@ use crate::support::Server;
 
 /// What an application hears, while it answers.
 #[derive(Clone, Default)]
-struct Application {
+pub(crate) struct Application {
     is_away: Arc<AtomicBool>,
     refused: Arc<Mutex<Vec<String>>>,
     heard: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Application {
-    async fn start() -> (Self, String) {
+    pub(crate) async fn start() -> (Self, String) {
         let application = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -36,7 +36,7 @@ impl Application {
     }
 
     /// What became of whom, each event once; ids tell repeats.
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let heard = self.heard.lock().unwrap();
         let events = heard.iter().flat_map(|(_, body)| body["events"].as_array().unwrap());
@@ -50,7 +50,7 @@ impl Application {
         told
     }
 
-    async fn hears(&self, wanted: &[&str]) {
+    pub(crate) async fn hears(&self, wanted: &[&str]) {
         let begun = Instant::now();
         while self.events() != wanted {
             assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", self.events());

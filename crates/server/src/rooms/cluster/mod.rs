@@ -35,7 +35,8 @@ use wire::room::{Epoch, Fence, Join, MemberId, RoomId, Send};
 
 use self::nodes::{BEAT, Nodes};
 use self::room::{Ask, LOOK, Published, Room};
-use super::local::journal::Journal;
+use super::local::TURN_OVER;
+use super::local::journal::{Journal, Revocations};
 use super::outbox::Outbox;
 use super::webhook::{Events, Webhook};
 use super::{
@@ -71,7 +72,7 @@ struct Shared {
     events: Option<Arc<Events>>,
     nodes: Nodes,
     /// What this node has heard of tokens that are void.
-    revoked: Mutex<HashMap<(RoomId, MemberId), u64>>,
+    revoked: Mutex<Revocations>,
     relays: mpsc::Sender<(RoomId, Vec<u8>)>,
     is_stopping: AtomicBool,
 }
@@ -123,7 +124,13 @@ impl Cluster {
         // Rooms are over when nodes say so; this is for rooms that no node has open any more.
         let (live, news) = Live::connect(url, limits.log.ttl + 3 * LOOK).await?;
         let node = NodeId(u64::from_le_bytes(crate::token::random()?));
-        let events = webhook.map(|webhook| events(webhook, data, limits, node)).transpose()?;
+        let (events, revoked) = match webhook {
+            Some(webhook) => {
+                let (events, revoked) = events(webhook, data, limits, node)?;
+                (Some(events), revoked)
+            }
+            None => (None, Revocations::default()),
+        };
         let (relays, relaying) = mpsc::channel(RELAYS);
         let shared = Shared {
             live,
@@ -133,7 +140,7 @@ impl Cluster {
             rooms: RwLock::default(),
             events,
             nodes: Nodes::new(node),
-            revoked: Mutex::default(),
+            revoked: Mutex::new(revoked),
             relays,
             is_stopping: AtomicBool::new(false),
         };
@@ -149,9 +156,16 @@ impl Cluster {
     pub(super) async fn tend(self) {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turned = Instant::now();
         loop {
             beats.tick().await;
-            if self.shared.is_stopping.load(Ordering::Relaxed) {
+            if turned.elapsed() >= TURN_OVER {
+                turned = Instant::now();
+                let cluster = self.clone();
+                // It waits for the disk.
+                tokio::task::spawn_blocking(move || cluster.turn_over());
+            }
+            if self.is_stopping() {
                 return;
             }
             let was_answered = self.shared.nodes.is_answered();
@@ -167,6 +181,15 @@ impl Cluster {
             }
             let now = self.now().as_micros() / 1_000_000;
             lock(&self.shared.revoked).retain(|_, until| *until + LONGEST_TOKEN > now);
+        }
+    }
+
+    /// Has the journal of what an application is to hear begin another file, if it is due.
+    fn turn_over(&self) {
+        let Some(events) = &self.shared.events else { return };
+        let revoked = lock(&self.shared.revoked).clone();
+        if let Err(error) = events.turn_over(&revoked) {
+            tracing::error!(%error, "the journal of what an application is to hear cannot be turned over");
         }
     }
 
@@ -297,6 +320,7 @@ impl Cluster {
     async fn ask<T>(
         &self,
         id: &RoomId,
+        may_be_repeated: bool,
         make: impl Fn(oneshot::Sender<T>) -> Ask,
     ) -> Result<(Arc<Room>, T), Unasked> {
         let asking = async {
@@ -310,7 +334,8 @@ impl Cluster {
                 };
                 match answered.await {
                     Ok(answer) => return Ok((room, answer)),
-                    // It was given up in the meantime.
+                    // It was given up in the meantime; what was asked may have been done.
+                    Err(_) if !may_be_repeated => return Err(Unasked::Late),
                     Err(_) => sleep(Duration::from_millis(20)).await,
                 }
             }
@@ -352,6 +377,9 @@ impl Cluster {
         accepted: Fence,
         outbox: &Arc<Outbox>,
     ) -> Result<Box<dyn Membership>, CloseCode> {
+        if self.is_stopping() {
+            return Err(CloseCode::GoingAway);
+        }
         if self.is_revoked(claims).await {
             return Err(CloseCode::Kicked);
         }
@@ -363,12 +391,27 @@ impl Cluster {
             outbox: Arc::clone(outbox),
             answer,
         };
-        let (room, answer) = self.ask(&claims.room, make).await.map_err(|error| match error {
+        let (room, answer) = self.ask(&claims.room, true, make).await.map_err(|error| match error {
             Unasked::TooManyRooms => CloseCode::TooManyRooms,
             Unasked::Late => CloseCode::Unavailable,
         })?;
-        let seated = |fence| Seated { cluster: self.clone(), room, member: claims.member.clone(), fence };
-        answer.map(|fence| Box::new(seated(fence)) as Box<dyn Membership>)
+        let member = claims.member.clone();
+        let seated = answer.map(|fence| Seated { cluster: self.clone(), room, member, fence })?;
+        // It may have been removed while it came, over another node.
+        let is_apart = lock(&seated.room.state).is_apart();
+        if !is_apart && self.is_revoked(claims).await {
+            seated.leave();
+            return Err(CloseCode::Kicked);
+        }
+        // Those who were here have been told.
+        if self.is_stopping() {
+            return Err(CloseCode::GoingAway);
+        }
+        Ok(Box::new(seated))
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.shared.is_stopping.load(Ordering::Relaxed)
     }
 
     /// Whether this node knows that a token is void.
@@ -392,24 +435,22 @@ impl Cluster {
     /// The application's own server sends.
     pub(super) async fn publish(&self, id: &RoomId, draft: Draft) -> Published {
         let make = |answer| Ask::Publish { draft: draft.clone(), answer };
-        self.ask(id, make)
-            .await
-            .map_err(|error| match error {
-                Unasked::TooManyRooms => PublishError::TooManyRooms,
-                Unasked::Late => PublishError::Unavailable,
-            })?
-            .1
+        let asked = self.ask(id, false, make).await.map_err(|error| match error {
+            Unasked::TooManyRooms => PublishError::TooManyRooms,
+            Unasked::Late => PublishError::Unavailable,
+        });
+        asked?.1
     }
 
     /// A member is removed if it is there, and its tokens of before are void in this room.
-    pub(super) async fn kick(&self, id: &RoomId, member: &MemberId) -> anyhow::Result<()> {
+    pub(super) async fn kick(&self, id: &RoomId, member: &MemberId) -> Result<(), Unanswered> {
         let until = self.now().as_micros() / 1_000_000;
         self.shared.live.revoke(id, member, until, Duration::from_secs(LONGEST_TOKEN)).await?;
         self.shared.note_revoked(id, member, until);
         let known = self.look(id, |log| log.member(member).is_some()).await?;
         if known == Some(true) {
-            let asked = self.ask(id, |answer| Ask::Leave { member: member.clone(), answer }).await;
-            asked.map_err(|_| anyhow::anyhow!("the room does not answer"))?;
+            let asked = self.ask(id, true, |answer| Ask::Leave { member: member.clone(), answer }).await;
+            asked.map_err(|_| Unanswered::Lost("the room does not answer".to_owned()))?;
         }
         Ok(())
     }
@@ -419,7 +460,7 @@ impl Cluster {
         if self.look(id, |_| ()).await?.is_none() {
             return Ok(false);
         }
-        match self.ask(id, |answer| Ask::End { answer }).await {
+        match self.ask(id, true, |answer| Ask::End { answer }).await {
             Ok(_) => Ok(true),
             Err(_) => Err(Unanswered::Lost("the room does not answer".to_owned())),
         }
@@ -497,11 +538,18 @@ impl Cluster {
 }
 
 /// Begins to tell an application what becomes of members.
-fn events(webhook: Webhook, data: &Path, limits: Limits, node: NodeId) -> anyhow::Result<Arc<Events>> {
+fn events(
+    webhook: Webhook,
+    data: &Path,
+    limits: Limits,
+    node: NodeId,
+) -> anyhow::Result<(Arc<Events>, Revocations)> {
     let now = Timestamp::from_millis(crate::stage::wall_time().0);
     let (journal, mut restored) = Journal::open(data, limits.log, now, true)?;
     let (next, untold) = (restored.next_event(now), std::mem::take(&mut restored.events));
-    Events::start(webhook, Arc::new(journal), untold, next, Some(node))
+    let events = Events::start(webhook, Arc::new(journal), untold, next, Some(node))?;
+    // The folder may have been that of a server without other nodes.
+    Ok((events, restored.revoked))
 }
 
 fn state(id: &MemberId, member: &::room::log::Member) -> MemberState {

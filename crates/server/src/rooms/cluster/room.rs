@@ -38,6 +38,9 @@ const BYTES: usize = 1 << 20;
 /// The most entries of an append, and about how many bytes.
 const APPEND: (usize, usize) = (256, 256 * 1024);
 
+/// As many entries, or about so many bytes, may wait for a store that takes them more slowly than they come.
+const PENDING: (usize, usize) = (4096, 4 << 20);
+
 /// A room on this node.
 pub(super) struct Room {
     pub(super) id: RoomId,
@@ -63,6 +66,7 @@ impl Room {
             grown: (0, 0),
             acknowledge: None,
             idle: Instant::now(),
+            told: None,
         };
         Arc::new(Self { id, state: Mutex::new(state), work: Notify::new(), gone: watch::Sender::new(false) })
     }
@@ -101,6 +105,17 @@ pub(super) enum Ask {
     End {
         answer: oneshot::Sender<()>,
     },
+}
+
+impl Ask {
+    /// Whether nobody waits for the answer any more.
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::Join { answer, .. } => answer.is_closed(),
+            Self::Publish { answer, .. } => answer.is_closed(),
+            Self::Leave { answer, .. } | Self::End { answer } => answer.is_closed(),
+        }
+    }
 }
 
 /// What becomes of a join: the connection's number.
@@ -157,6 +172,8 @@ pub(super) struct State {
     acknowledge: Option<Instant>,
     /// Since when no connection is here.
     idle: Instant,
+    /// Up to where an application was told what this node's entries made of members.
+    told: Option<Position>,
 }
 
 impl State {
@@ -253,6 +270,7 @@ impl State {
         }
         let at = wall(shared.nodes.now());
         match replica.publish_apart(draft.clone(), at) {
+            None if self.is_full() => drop(answer.send(Err(PublishError::Unavailable))),
             None => self.propose(Command::Publish { draft }, Some(Waiting::Publish(answer))),
             Some(handed) => {
                 self.hand(&handed);
@@ -289,6 +307,8 @@ impl State {
         let Some(replica) = &mut self.replica else { return };
         let now = shared.nodes.now();
         match replica.send_apart((member, fence, n), draft.clone(), (now, wall(now))) {
+            // It comes back, and says it again.
+            None if self.is_full() => outbox.close(CloseCode::Unavailable),
             None => {
                 let command = Command::Send { member: member.clone(), fence, counter: n, draft };
                 let waiting = n.map(|n| Waiting::Send { member: member.clone(), fence, n });
@@ -301,6 +321,15 @@ impl State {
             Some(Err(SendError::Fenced)) => outbox.close(CloseCode::Unavailable),
             Some(Err(SendError::NoSuchMember)) => refused(SendRefusal::NoSuchMember),
         }
+    }
+
+    /// Whether as much waits for the store as may.
+    fn is_full(&self) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        let pending = replica.pending();
+        // What little waits need not be weighed.
+        pending.len() >= PENDING.0
+            || pending.len() >= APPEND.0 / 4 && pending.iter().map(weight).sum::<usize>() >= PENDING.1
     }
 
     /// Hands out what has no number.
@@ -530,13 +559,28 @@ impl State {
         (self.replica, self.grown) = (Some(Box::new(replica)), (0, 0));
         (self.looked, self.idle) = (Instant::now(), Instant::now());
         (self.is_stale, self.must_open) = (false, false);
+        self.note_told(entries);
         self.apply_all(room, entries, shared);
         while self.replica.is_some()
             && let Some(ask) = self.asked.pop_front()
         {
-            self.ask(room, ask, shared);
+            // Whoever was told that nothing came of it asks again.
+            if !ask.is_given_up() {
+                self.ask(room, ask, shared);
+            }
         }
         self.bury(shared);
+    }
+
+    /// What the log has of this node is of replicas before, which have told it; but of the last one's, if that was given up
+    /// in the same epoch, only as far as it had come.
+    fn note_told(&mut self, entries: &[Stored]) {
+        let Some(replica) = self.replica.as_ref().filter(|replica| replica.apart().is_none()) else { return };
+        let at = replica.applied();
+        if self.told.is_none_or(|told| told.epoch != at.epoch) {
+            let version = entries.last().map_or(at.version, |last| last.version);
+            self.told = Some(Position { version, ..at });
+        }
     }
 
     /// Has the room opened although nobody asks.
@@ -644,7 +688,8 @@ impl State {
         self.doubted = self.doubted.or(doubted);
         self.waiting.clear();
         self.acknowledge = None;
-        for own in std::mem::take(&mut self.connections) {
+        // Whose join was not answered is asked for again by who waits for that.
+        for own in std::mem::take(&mut self.connections).into_iter().filter(|own| own.is_joined) {
             own.outbox.close(CloseCode::Unavailable);
         }
     }
@@ -692,7 +737,12 @@ impl State {
         self.grown = (self.grown.0 + 1, self.grown.1 + weight(&stored.entry));
         let Some(replica) = &self.replica else { return };
         let (origin, is_over) = (replica.origin(), replica.is_over());
-        if stored.entry.id.origin.node == origin.node {
+        let at = Position { epoch: stored.epoch, version: stored.version };
+        let was_told = self.told.is_some_and(|told| told.epoch == at.epoch && told.version >= at.version);
+        if !was_told {
+            self.told = Some(at);
+        }
+        if stored.entry.id.origin.node == origin.node && !was_told {
             self.tell_application(room, stored, applied, is_over, shared);
         }
         let is_own = stored.entry.id.origin == origin && applied.outcome != Outcome::Repeat;

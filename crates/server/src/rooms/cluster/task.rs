@@ -30,8 +30,9 @@ pub(super) async fn tend(cluster: Cluster, room: Arc<Room>) {
         }
         task.step(next).await;
     }
-    let Task { cluster, room, is_subscribed, .. } = task;
-    if is_subscribed && let Err(error) = cluster.shared.live.unsubscribe(&room.id).await {
+    let Task { cluster, room, .. } = task;
+    // Also where it was not answered that it is subscribed: it may be later.
+    if let Err(error) = cluster.shared.live.unsubscribe(&room.id).await {
         tracing::debug!(room = %room.id, %error, "cannot unsubscribe");
     }
     cluster.forget(&room);
@@ -131,8 +132,7 @@ impl Task {
                 if since.elapsed() < SILENCE {
                     return sleep(RETRY).await;
                 }
-                tracing::debug!(room = %self.room.id, %error, "a room begins while Redis does not answer");
-                self.begin_apart(origin);
+                self.open_apart(origin, &error);
             }
             Err(Problem::Unreadable(error)) => {
                 tracing::error!(room = %self.room.id, %error, "a room cannot be opened by this version of the program");
@@ -142,8 +142,8 @@ impl Task {
         }
     }
 
-    /// Lets those in who wait for the room, by themselves.
-    fn begin_apart(&self, origin: Origin) {
+    fn open_apart(&self, origin: Origin, error: &Unanswered) {
+        tracing::debug!(room = %self.room.id, %error, "a room begins while Redis does not answer");
         let (rules, now) = (self.cluster.shared.limits.log, self.cluster.now());
         let replica = Replica::open_apart(origin, fresh_epoch(), rules, now);
         self.with(|state, cluster| state.opened(&self.room.id, replica, &[], &cluster.shared));
@@ -177,9 +177,9 @@ impl Task {
         tracing::debug!(room = %self.room.id, %error, silent = ?since.elapsed(), "Redis does not answer");
         if since.elapsed() >= SILENCE {
             self.with(|state, cluster| state.part(&self.room.id, &cluster.shared));
-            // An epoch is to end first, and nobody can say so.
+            // An epoch that is to be ended first keeps nobody out.
             if self.with(|state, _| state.is_waited_for()) {
-                self.begin_apart(self.cluster.origin());
+                self.open_apart(self.cluster.origin(), error);
             }
         }
         sleep(RETRY).await;

@@ -32,7 +32,7 @@ use journal::{Journal, Record, Revocations};
 const SWEEP: Duration = Duration::from_millis(50);
 
 /// How often the journal may begin another file.
-const TURN_OVER: Duration = Duration::from_secs(10);
+pub(super) const TURN_OVER: Duration = Duration::from_secs(10);
 
 /// All rooms; clones share them.
 #[derive(Clone)]
