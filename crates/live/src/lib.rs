@@ -246,6 +246,16 @@ impl Live {
         }))
     }
 
+    /// Whether a room can be written at all: a store that is full answers, and takes nothing.
+    ///
+    /// # Errors
+    /// As [`Unanswered`] says.
+    pub async fn probe(&self, room: &RoomId) -> Result<(), Unanswered> {
+        let key = format!("interplay:probe:{{{room}}}");
+        let command = |_| redis::cmd("SET").arg(&key).arg("").arg("PX").arg(1).to_owned();
+        self.ask(room.as_str(), command).await.map(|_| ())
+    }
+
     /// As [`Store::compact`](room::replica::Store::compact).
     ///
     /// # Errors

@@ -7,6 +7,8 @@ local first, last = text(room.tip + 1), text(room.tip + ARGV[4])
 if tonumber(ARGV[4]) > 0 then
   -- One record for all of them, known by the last: what it costs here does not grow with their number.
   local added = redis.pcall('XADD', log_key, last .. '-0', 'first', first, 'at', at, 'entries', ARGV[5])
+  -- It has no memory left: nothing is lost, and nothing can be added.
+  if added.err and string.match(added.err, '^%-?OOM') then return added end
   if added.err then
     -- Somebody else has written there.
     touch()

@@ -48,19 +48,20 @@ pub(crate) async fn serve(
     _open: watch::Receiver<()>,
 ) {
     gauge!("interplay_room_connections").increment(1.0);
+    let has_others = matches!(rooms, Rooms::Cluster(_));
     let code = match timeout(HANDSHAKE, greet(&mut socket, &tokens, &id)).await {
         Err(_) => Some(CloseCode::HandshakeTimeout),
         Ok(Err(code)) => Some(code),
+        // It is served by another node, if there is one.
+        Ok(Ok(_)) if has_others && drain.has_begun() => Some(CloseCode::GoingAway),
         Ok(Ok((claims, join))) => {
             let outbox = Arc::new(Outbox::default());
             match rooms.join(&claims, &join, fence, &outbox).await {
                 Err(code) => Some(code),
                 Ok(membership) => {
                     let mut member = Connection::new(socket, rooms, tokens, membership, claims, outbox);
-                    let has_others = matches!(member.rooms, Rooms::Cluster(_));
                     let code = tokio::select! {
                         code = member.run() => code,
-                        // Its member comes back over another node.
                         () = drain.turn(), if has_others => Some(CloseCode::GoingAway),
                     };
                     socket = member.socket;

@@ -246,7 +246,7 @@ pub(super) struct ListAnswer {
     security(("api_key" = [])),
     responses(
         (status = 200, description = "Rooms, by name.", body = ListAnswer),
-        Malformed, Unauthorized,
+        Malformed, Unauthorized, Unavailable,
     )
 )]
 pub(super) async fn list(
@@ -271,7 +271,7 @@ pub(super) async fn list(
     security(("api_key" = [])),
     responses(
         (status = 200, description = "The room.", body = RoomAnswer),
-        Malformed, Unauthorized, Absent,
+        Malformed, Unauthorized, Absent, Unavailable,
     )
 )]
 pub(super) async fn show(
@@ -293,7 +293,7 @@ pub(super) async fn show(
     security(("api_key" = [])),
     responses(
         (status = 204, description = "It is gone."),
-        Malformed, Unauthorized, Absent,
+        Malformed, Unauthorized, Absent, Unavailable,
     )
 )]
 pub(super) async fn delete(
@@ -319,7 +319,7 @@ pub(super) async fn delete(
     security(("api_key" = [])),
     responses(
         (status = 204, description = "It is gone."),
-        Malformed, Unauthorized,
+        Malformed, Unauthorized, Unavailable,
     )
 )]
 pub(super) async fn kick(
@@ -415,7 +415,7 @@ pub(super) struct ReconnectionState {
     security(("room_token" = [])),
     responses(
         (status = 200, description = "The member's state.", body = ReconnectionState),
-        Malformed, Unauthorized, Foreign, Absent,
+        Malformed, Unauthorized, Foreign, Absent, Unavailable,
     )
 )]
 pub(super) async fn reconnection_state(
@@ -464,7 +464,7 @@ pub(super) struct QualityAnswer {
     security(("room_token" = [])),
     responses(
         (status = 200, description = "The grade, and what may help.", body = QualityAnswer),
-        Malformed, Unauthorized, Foreign, Absent, TooLong, WrongType,
+        Malformed, Unauthorized, Foreign, Absent, TooLong, WrongType, Unavailable,
     )
 )]
 pub(super) async fn connection_quality(

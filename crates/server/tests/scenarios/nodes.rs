@@ -647,3 +647,26 @@ async fn who_is_removed_while_it_comes_over_another_node_does_not_stay() {
     }
     println!("{let_in} were let in, and removed");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_redis_is_full_who_is_on_one_node_is_not_stranded() {
+    let redis = Redis::start(&[]);
+    let nodes = Nodes::start(redis.url(), 1);
+    let mut ann = nodes.join(0, "r", "ann").await;
+    let mut bob = nodes.join(0, "r", "bob").await;
+    redis.say(&["CONFIG", "SET", "maxmemory", "1"]);
+    let begun = Instant::now();
+    for number in 0..30 {
+        ann.send(json!(number)).await;
+        hear(&mut bob, &nodes, &json!(number)).await;
+        while !ann.is_answered() {
+            ann.next().await.unwrap();
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    println!("heard without Redis for {:.1?}", begun.elapsed());
+    assert!(nodes.ready(0).starts_with("degraded"));
+    redis.say(&["CONFIG", "SET", "maxmemory", "0"]);
+    sleep(Duration::from_secs(2)).await;
+    is_well(&mut [ann, bob], &nodes, "after").await;
+}

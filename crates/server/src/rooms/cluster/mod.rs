@@ -49,8 +49,11 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// How many volatile messages wait to be passed on to other nodes; more are lost, as they may be.
 const RELAYS: usize = 4096;
 
-/// How many of them are passed on at a time.
+/// How many of them are passed on at a time, and how many rooms are read.
 const TOGETHER: usize = 64;
+
+/// How long to wait before the next rooms are read.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// How long a node that stops waits for what its members' leaving makes of rooms.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -203,12 +206,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// Has every room look whether it still is what it thinks.
+    /// Has every room look whether it still is what it thinks: some at a time, so that the store can answer all of them in time.
     fn suspect_all(&self) {
-        for room in self.all() {
-            lock(&room.state).suspect();
-            room.work.notify_one();
-        }
+        let rooms = self.all();
+        tokio::spawn(async move {
+            for some in rooms.chunks(TOGETHER) {
+                for room in some {
+                    lock(&room.state).suspect();
+                    room.work.notify_one();
+                }
+                sleep(PAUSE).await;
+            }
+        });
     }
 
     /// Has rooms look whether the store answers again.

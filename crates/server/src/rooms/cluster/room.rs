@@ -142,7 +142,7 @@ pub(super) enum Next {
     Append(Position, Vec<Entry>),
     Compact(Position, Vec<u8>),
     /// Look whether the store answers again.
-    Probe(Position),
+    Probe,
     /// Wait until there is something, at most until then.
     Wait(Instant),
     /// Nobody needs the room here.
@@ -234,6 +234,8 @@ impl State {
             is_apart: false,
             acknowledged: None,
         };
+        let known = replica.apart().and_then(|log| log.member(&member)?.sender().cloned());
+        let is_own = known.is_some() && known == *sender;
         let Some(joined) = replica.join_apart(&member, fence, resume, sender.as_ref(), now) else {
             self.connections.push(connection);
             let command =
@@ -248,7 +250,8 @@ impl State {
         (connection.is_joined, connection.is_apart) = (true, true);
         while let Some(older) = self.connections.iter().position(|own| own.member == member) {
             let Connection { fence, outbox, .. } = self.connections.swap_remove(older);
-            outbox.close(CloseCode::Replaced);
+            // One client is not told to stop because of itself.
+            outbox.close(if is_own { CloseCode::Unavailable } else { CloseCode::Replaced });
             self.disconnected(&member, fence, shared);
         }
         self.connections.push(connection);
@@ -468,6 +471,11 @@ impl State {
         }
     }
 
+    /// Whether something is to be appended.
+    pub(super) fn has_pending(&self) -> bool {
+        self.replica.as_ref().is_some_and(|replica| !replica.pending().is_empty())
+    }
+
     /// Whether somebody waits for the room to be open.
     pub(super) fn is_waited_for(&self) -> bool {
         self.replica.is_none() && !self.asked.is_empty()
@@ -485,8 +493,8 @@ impl State {
 
     /// What the room's task is to do.
     pub(super) fn next(&mut self, shared: &Shared) -> Next {
-        if let Some(replica) = self.replica.as_ref().filter(|replica| replica.apart().is_some()) {
-            return Next::Probe(replica.applied());
+        if self.is_apart() {
+            return Next::Probe;
         }
         if let Some(epoch) = self.doubted {
             return Next::End(epoch);

@@ -51,6 +51,7 @@ impl Task {
     async fn step(&mut self, next: Next) {
         let (live, id) = (&self.cluster.shared.live, &self.room.id);
         let asked = Instant::now();
+        let is_read = matches!(next, Next::Read(_));
         let answered = match next {
             Next::Open => return self.open(asked).await,
             Next::Wait(until) => return self.wait(until).await,
@@ -72,8 +73,8 @@ impl Task {
                 .compact(id, at, &snapshot)
                 .await
                 .map(|compacted| self.refused_or(compacted, |state, (), _| state.compacted())),
-            Next::Probe(at) => {
-                if live.read_after(id, at).await.is_err() {
+            Next::Probe => {
+                if live.probe(id).await.is_err() {
                     // When one room is answered, all are told.
                     timeout(PROBE, self.room.work.notified()).await.ok();
                     return;
@@ -84,6 +85,8 @@ impl Task {
             }
         };
         match answered {
+            // One that is full can be read, and takes nothing.
+            Ok(_) if is_read && self.with(|state, _| state.has_pending()) => {}
             Ok(_) => self.silent = None,
             Err(error) => self.unanswered(asked, &error).await,
         }
