@@ -1,18 +1,25 @@
 //! What keeping a batch costs the writer's thread: a second of play of one seat, told while many others tell theirs.
 //!
-//! On a folder in memory where there is one, so that the disk's syncs, which a group shares, are left out.
+//! In SQLite in a folder in memory where there is one, and in a Postgres server of its own on this machine that does not sync: so the
+//! disk's syncs, which a group shares, are left out.
 
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 #![allow(missing_docs, reason = "criterion's macros make items without docs")]
+
+#[path = "../tests/support/postgres.rs"]
+#[expect(dead_code, reason = "the tests end it and start it again")]
+mod postgres;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base::{Frame, GameId, ParticipantId, Seat, SeatSet, StateHash, VisitId, WallTime};
 use criterion::{Criterion, criterion_group, criterion_main};
-use store::{NewGame, NewVisit, Store, Write};
+use store::{DatabaseUrl, NewGame, NewVisit, Store, Write};
 use wire::batch::{FrameRecord, RecordBatch};
 use wire::control::GameRules;
+
+use postgres::{PostgresServer, Syncs};
 
 /// How many seats tell at once.
 const SEATS: u8 = 64;
@@ -89,18 +96,27 @@ async fn tell(store: &Store, first: Frame) {
     }
 }
 
-fn append(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn in_sqlite(criterion: &mut Criterion) {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    runtime.block_on(make_games(&store));
+    append(criterion, "SQLite", &Store::open(folder.path()).unwrap());
+}
+
+fn in_postgres(criterion: &mut Criterion) {
+    let server = PostgresServer::start(Syncs::No, &["listen_addresses="]);
+    let url: DatabaseUrl = server.database().parse().unwrap();
+    append(criterion, "Postgres", &Store::open(url).unwrap());
+}
+
+fn append(criterion: &mut Criterion, database: &str, store: &Store) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(make_games(store));
     let mut first = 0;
-    criterion.bench_function("a batch of 30 frames, of 64 at once", |bencher| {
+    criterion.bench_function(&format!("{database}: a batch of 30 frames, of 64 at once"), |bencher| {
         bencher.iter_custom(|iterations| {
             let begun = Instant::now();
             for _ in 0..iterations.div_ceil(SEATS.into()) {
-                runtime.block_on(tell(&store, first));
+                runtime.block_on(tell(store, first));
                 first += FRAMES;
             }
             let rounds = iterations.div_ceil(SEATS.into()) as u32;
@@ -113,6 +129,6 @@ fn append(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(10)).sample_size(30);
-    targets = append
+    targets = in_sqlite, in_postgres
 }
 criterion_main!(benches);

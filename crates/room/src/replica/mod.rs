@@ -355,6 +355,14 @@ impl Replica {
                     apart.send((member, *fence, *counter), draft.clone(), now).ok().flatten()
                 }
                 Command::Publish { draft } => Some(apart.hand_out(None, draft.clone(), now.1)),
+                Command::Leave { member, .. } => {
+                    apart.leave(member, now.0);
+                    None
+                }
+                Command::Drop { member, fence, .. } => {
+                    apart.drop(member, *fence, now.0);
+                    None
+                }
                 _ => None,
             };
             let is_kept = out.is_none();

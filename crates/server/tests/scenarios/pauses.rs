@@ -285,6 +285,15 @@ impl World {
             Some((other, database)) => {
                 let next = serve_as_node(self.folder.path(), database);
                 self.server = std::mem::replace(other, next);
+                // Either may have taken the stage; the one that has it is the next to be killed.
+                let has_it =
+                    |server: &Server| server.get("/metrics").1.contains("\ninterplay_stage_owner 1\n");
+                while !has_it(&self.server) {
+                    if has_it(other) {
+                        std::mem::swap(&mut self.server, other);
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
             }
         }
         for player in &mut self.players {

@@ -456,10 +456,12 @@ impl Cluster {
         let until = self.now().as_micros() / 1_000_000;
         self.shared.live.revoke(id, member, until, Duration::from_secs(LONGEST_TOKEN)).await?;
         self.shared.note_revoked(id, member, until);
-        let known = self.look(id, |log| log.member(member).is_some()).await?;
-        if known == Some(true) {
-            let asked = self.ask(id, true, |answer| Ask::Leave { member: member.clone(), answer }).await;
-            asked.map_err(|_| Unanswered::Lost("the room does not answer".to_owned()))?;
+        let is_there = async || self.look(id, |log| log.member(member).is_some()).await;
+        if is_there().await? == Some(true) {
+            let asked = self.ask(id, false, |answer| Ask::Leave { member: member.clone(), answer }).await;
+            if asked.is_err() && is_there().await? == Some(true) {
+                return Err(Unanswered::Lost("the room does not answer".to_owned()));
+            }
         }
         Ok(())
     }
@@ -469,10 +471,12 @@ impl Cluster {
         if self.look(id, |_| ()).await?.is_none() {
             return Ok(false);
         }
-        match self.ask(id, true, |answer| Ask::End { answer }).await {
-            Ok(_) => Ok(true),
-            Err(_) => Err(Unanswered::Lost("the room does not answer".to_owned())),
+        // Another may have ended it just now, and a room of its name may have begun: it is not asked twice.
+        let asked = self.ask(id, false, |answer| Ask::End { answer }).await;
+        if asked.is_err() && self.look(id, |_| ()).await?.is_some() {
+            return Err(Unanswered::Lost("the room does not answer".to_owned()));
         }
+        Ok(true)
     }
 
     /// Looks at a room, here or in the store. None when there is none.
@@ -495,7 +499,7 @@ impl Cluster {
     pub(super) async fn info(&self, id: &RoomId) -> Result<Option<RoomInfo>, Unanswered> {
         let Some(mut info) = self.look(id, |log| info(id, log)).await? else { return Ok(None) };
         for member in &mut info.members {
-            member.quality = self.quality(id, &member.member).await?;
+            member.quality = self.quality(id, &member.member).await;
         }
         Ok(Some(info))
     }
@@ -508,7 +512,7 @@ impl Cluster {
     ) -> Result<Option<MemberState>, Unanswered> {
         let found = self.look(id, |log| log.member(member).map(|found| state(member, found))).await?;
         let Some(mut found) = found.flatten() else { return Ok(None) };
-        found.quality = self.quality(id, member).await?;
+        found.quality = self.quality(id, member).await;
         if let Some(room) = self.find(id)
             && let Some(Some(seen)) = lock(&room.state).seen(|replica| replica.last_seen(member))
         {
@@ -517,9 +521,13 @@ impl Cluster {
         Ok(Some(found))
     }
 
-    async fn quality(&self, id: &RoomId, member: &MemberId) -> Result<Option<Quality>, Unanswered> {
-        let note = self.shared.live.note(id, member).await?;
-        Ok(note.and_then(|note| serde_json::from_slice(&note).ok()))
+    /// What a member told of its connection, if that can be known now.
+    async fn quality(&self, id: &RoomId, member: &MemberId) -> Option<Quality> {
+        if !self.shared.nodes.is_answered() {
+            return None;
+        }
+        let note = self.shared.live.note(id, member).await.ok().flatten()?;
+        serde_json::from_slice(&note).ok()
     }
 
     /// A member has told how good its connection is. False when it is not there.

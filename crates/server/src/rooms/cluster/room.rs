@@ -28,6 +28,9 @@ pub(super) const LOOK: Duration = Duration::from_secs(5);
 /// How long what members have acknowledged waits for something else to be appended with.
 const ACKNOWLEDGE: Duration = Duration::from_millis(250);
 
+/// How often the store is asked whether a room is over that nobody has come back to.
+const EXPIRE_EVERY: Duration = Duration::from_millis(50);
+
 /// How long a room is kept open that no connection of this node is in.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -66,6 +69,7 @@ impl Room {
             grown: (0, 0),
             acknowledge: None,
             idle: Instant::now(),
+            expires: Instant::now(),
             told: None,
         };
         Arc::new(Self { id, state: Mutex::new(state), work: Notify::new(), gone: watch::Sender::new(false) })
@@ -172,6 +176,8 @@ pub(super) struct State {
     acknowledge: Option<Instant>,
     /// Since when no connection is here.
     idle: Instant,
+    /// When the store may be asked whether the room is over.
+    expires: Instant,
     /// Up to where an application was told what this node's entries made of members.
     told: Option<Position>,
 }
@@ -545,11 +551,14 @@ impl State {
         }
         let (time, over) = (shared.nodes.now(), log.ends_at());
         let Some(left) = over.map(|over| over.saturating_since(time)) else { return Next::Wait(due) };
-        if left.is_zero() {
+        // The store may say that it is too early: its clock is not known here to the millisecond.
+        let end = if left.is_zero() { self.expires } else { now + left };
+        if end <= now {
+            self.expires = now + EXPIRE_EVERY;
             replica.propose(Command::Expire);
             return Next::Append(replica.known(), replica.pending().iter().cloned().collect());
         }
-        Next::Wait(due.min(now + left))
+        Next::Wait(due.min(end))
     }
 
     fn pass_acknowledgements(&mut self) {
@@ -668,6 +677,14 @@ impl State {
                 _ => {}
             }
         }
+        // Who was about to leave is let go.
+        let is_there = |own: &Connection| {
+            self.replica.as_ref().and_then(|replica| replica.apart()?.member(&own.member)).is_some()
+        };
+        let (there, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.connections).into_iter().partition(is_there);
+        self.connections = there;
+        left.iter().for_each(|own| own.outbox.close(CloseCode::Left));
     }
 
     /// The store answers again.
