@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use wire::control::{ClientMessage, GameStart, ServerMessage, TerminationReason};
 
 use crate::postgres_server::{PostgresServer, Syncs};
-use crate::support::{NODES_API_KEY, NODES_SECRET, Page, Server, ended, interplay};
+use crate::support::{NODES_API_KEY, NODES_SECRET, Page, Server, ended, free_port, interplay};
 
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -346,11 +346,7 @@ fn a_node_keeps_the_stage_while_its_database_is_started_again() {
 #[test]
 fn a_page_is_told_of_the_turn_of_every_node() {
     let world = World::new();
-    let port = || {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.local_addr().unwrap().port().to_string()
-    };
-    let ports = [port(), port()];
+    let ports = [(); 2].map(|()| free_port().to_string());
     let nodes = [0, 1].map(|at| {
         let own = format!("127.0.0.{}", 7 + at);
         world.node_with_turn(&ports[at], &["--turn-ports", &ports[at], "--external-ip", &own])

@@ -1,9 +1,10 @@
 //! A server process, and a page's side of its control channel.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +19,19 @@ use wire::control::{ClientMessage, GameStart, SceneKind, ServerMessage, place_of
 
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A port that nobody has, over UDP or TCP, and that the system gives to nobody who does not ask for it: another would have it before
+/// a server does.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id() as u16);
+        let port = 12_000 + number % 20_000;
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
 
 /// The binary with some arguments.
 pub(crate) fn interplay(arguments: &[&str]) -> Command {
@@ -76,7 +90,7 @@ impl Server {
     /// One of several nodes of the demo, with more arguments; or, with `run` and a folder, of an experiment.
     pub(crate) fn start_node(database: &str, data: &Path, arguments: &[&str]) -> Self {
         // Others must be told of it before it is there.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let free = format!("127.0.0.1:{}", free_port());
         let node = format!("http://{free}");
         let demo = ["demo", "--players", "2"];
         let served = if arguments.first() == Some(&"run") { &[][..] } else { &demo[..] };
