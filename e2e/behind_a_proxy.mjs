@@ -6,6 +6,7 @@ import { joinRoom } from "../clients/javascript/rooms.js";
 import { open, playRandomly, snapshot, until } from "./lib/browser.mjs";
 import { healthcheck, proxy, redis, services, trusting } from "./lib/deployment.mjs";
 import { everythingIsExported } from "./lib/game.mjs";
+import { hasTheStage, soon } from "./lib/nodes.mjs";
 import { freePort, postgres } from "./lib/postgres.mjs";
 import { serve } from "./lib/server.mjs";
 
@@ -17,18 +18,7 @@ const OFTEN = 25;
 const { ask } = trusting();
 const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
-async function soon(what, holds, seconds = 20) {
-  const began = Date.now();
-  while (!(await holds())) {
-    if (Date.now() - began > seconds * 1000) throw new Error(`waited ${seconds} s until ${what}`);
-    await sleep(20);
-  }
-  return Date.now() - began;
-}
-
 const isReady = ({ url }) => fetch(`${url}/readyz`).then((answer) => answer.status === 200, () => false);
-const hasTheStage = ({ url }) =>
-  fetch(`${url}/metrics`).then((answer) => answer.text()).then((text) => text.includes("interplay_stage_owner 1"), () => false);
 
 /** A service as compose starts it; what it is told of other containers is told of this machine. */
 async function node({ command, environment }, { database, store, port }) {
@@ -148,7 +138,7 @@ export default async function ({ say }) {
     await sleep(500);
 
     // The one that runs the stage first, and then the other, which has it by then.
-    const owners = await Promise.all(nodes.map(hasTheStage));
+    const owners = await Promise.all(nodes.map(({ url }) => hasTheStage(url)));
     assert.deepEqual([...owners].sort(), [false, true]);
     const order = owners[0] ? nodes : [...nodes].reverse();
     const took = [];

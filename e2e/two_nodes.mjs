@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { connect, createServer } from "node:net";
 import { open, playRandomly, snapshot, until } from "./lib/browser.mjs";
 import { everythingIsExported } from "./lib/game.mjs";
+import { hasTheStage, soon } from "./lib/nodes.mjs";
 import { freePort, postgres } from "./lib/postgres.mjs";
 import { serve } from "./lib/server.mjs";
 
@@ -45,18 +46,6 @@ async function roundRobin(ports) {
       for (const socket of sockets) socket.destroy();
     },
   };
-}
-
-const hasTheStage = (url) =>
-  fetch(`${url}/metrics`).then((answer) => answer.text()).then((text) => text.includes("interplay_stage_owner 1"), () => false);
-
-async function soon(what, holds, seconds = 20) {
-  const began = Date.now();
-  while (!(await holds())) {
-    if (Date.now() - began > seconds * 1000) throw new Error(`waited ${seconds} s until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return Date.now() - began;
 }
 
 export default async function ({ say }) {

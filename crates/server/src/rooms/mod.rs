@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{Timestamp, WallTime};
 use metrics::counter;
-use room::log::{Draft, Joined, Log, LogRules, Message};
+use room::log::{Draft, Joined, Log, LogRules, Member, Message};
 use wire::close::CloseCode;
 use wire::lane::Quality;
 use wire::room::{Delivery, Envelope, Epoch, Fence, Join, MemberId, RoomId, Send, SendLimits, ServerFrame};
@@ -98,6 +98,34 @@ pub(crate) struct MemberState {
     pub(crate) last_seen: WallTime,
     pub(crate) is_connected: bool,
     pub(crate) quality: Option<Quality>,
+}
+
+impl MemberState {
+    /// What a log knows of a member: how good its connection is, it has told beside.
+    fn of(id: &MemberId, member: &Member) -> Self {
+        Self {
+            member: id.clone(),
+            last_sequence: member.acknowledged(),
+            last_seen: wall(member.last_seen()),
+            is_connected: member.is_connected(),
+            quality: None,
+        }
+    }
+}
+
+impl RoomInfo {
+    /// What a log knows of a room.
+    fn of(id: &RoomId, log: &Log) -> Self {
+        let (buffered_messages, buffered_bytes) = log.buffered();
+        Self {
+            id: id.clone(),
+            epoch: log.epoch(),
+            last_sequence: log.tip(),
+            buffered_messages,
+            buffered_bytes,
+            members: log.members().map(|(id, member)| MemberState::of(id, member)).collect(),
+        }
+    }
 }
 
 /// Why a backend's message was not published.

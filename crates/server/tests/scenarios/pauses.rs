@@ -17,7 +17,7 @@ use wire::form::Answers;
 use wire::lane::Cause;
 
 use crate::postgres_server::PostgresServer;
-use crate::support::{Page, Server, interplay};
+use crate::support::{Page, Server, has_the_stage, interplay};
 
 /// Two players' game, and what the folder of it is.
 struct World {
@@ -286,10 +286,8 @@ impl World {
                 let next = serve_as_node(self.folder.path(), database);
                 self.server = std::mem::replace(other, next);
                 // Either may have taken the stage; the one that has it is the next to be killed.
-                let has_it =
-                    |server: &Server| server.get("/metrics").1.contains("\ninterplay_stage_owner 1\n");
-                while !has_it(&self.server) {
-                    if has_it(other) {
+                while !has_the_stage(&self.server) {
+                    if has_the_stage(other) {
                         std::mem::swap(&mut self.server, other);
                     }
                     std::thread::sleep(Duration::from_millis(20));

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use wire::control::{ClientMessage, GameStart, ServerMessage, TerminationReason};
 
 use crate::postgres_server::{PostgresServer, Syncs};
-use crate::support::{NODES_API_KEY, NODES_SECRET, Page, Server, ended, free_port, interplay};
+use crate::support::{NODES_API_KEY, NODES_SECRET, Page, Server, ended, free_port, has_the_stage, interplay};
 
 /// Longer than anything takes that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,10 +68,6 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
         std::thread::sleep(LOOK_EVERY);
     }
     begun.elapsed()
-}
-
-fn has_the_stage(server: &Server) -> bool {
-    server.get("/metrics").1.lines().any(|line| line == "interplay_stage_owner 1")
 }
 
 /// Whether somebody who comes over this node now is let in.

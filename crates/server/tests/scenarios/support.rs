@@ -168,6 +168,11 @@ impl Drop for Server {
     }
 }
 
+/// Whether a node runs the experiment's stage.
+pub(crate) fn has_the_stage(server: &Server) -> bool {
+    server.get("/metrics").1.lines().any(|line| line == "interplay_stage_owner 1")
+}
+
 /// A message, and if it is numbered its number and that of the one before it.
 type Placed = (Option<(u64, u64)>, ServerMessage);
 

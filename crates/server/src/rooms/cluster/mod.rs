@@ -34,7 +34,7 @@ use wire::lane::Quality;
 use wire::room::{Epoch, Fence, Join, MemberId, RoomId, Send};
 
 use self::nodes::{BEAT, Nodes};
-use self::room::{Ask, LOOK, Published, Room};
+use self::room::{Ask, LOOK, Published, Room, here};
 use super::local::TURN_OVER;
 use super::local::journal::{Journal, Revocations};
 use super::outbox::Outbox;
@@ -394,7 +394,7 @@ impl Cluster {
         }
         let accepted = Timestamp::from_micros(accepted.0);
         let make = |answer| Ask::Join {
-            claims: claims.clone(),
+            member: claims.member.clone(),
             join: join.clone(),
             accepted,
             outbox: Arc::clone(outbox),
@@ -481,7 +481,7 @@ impl Cluster {
 
     /// Looks at a room, here or in the store. None when there is none.
     async fn look<T>(&self, id: &RoomId, see: impl Fn(&Log) -> T) -> Result<Option<T>, Unanswered> {
-        let seen = |replica: &Replica| see(replica.apart().unwrap_or(replica.log()));
+        let seen = |replica: &Replica| see(here(replica));
         if let Some(room) = self.find(id)
             && let Some(found) = lock(&room.state).seen(seen)
         {
@@ -497,7 +497,7 @@ impl Cluster {
 
     /// One room.
     pub(super) async fn info(&self, id: &RoomId) -> Result<Option<RoomInfo>, Unanswered> {
-        let Some(mut info) = self.look(id, |log| info(id, log)).await? else { return Ok(None) };
+        let Some(mut info) = self.look(id, |log| RoomInfo::of(id, log)).await? else { return Ok(None) };
         for member in &mut info.members {
             member.quality = self.quality(id, &member.member).await;
         }
@@ -510,7 +510,8 @@ impl Cluster {
         id: &RoomId,
         member: &MemberId,
     ) -> Result<Option<MemberState>, Unanswered> {
-        let found = self.look(id, |log| log.member(member).map(|found| state(member, found))).await?;
+        let found =
+            self.look(id, |log| log.member(member).map(|found| MemberState::of(member, found))).await?;
         let Some(mut found) = found.flatten() else { return Ok(None) };
         found.quality = self.quality(id, member).await;
         if let Some(room) = self.find(id)
@@ -567,28 +568,6 @@ fn events(
     let events = Events::start(webhook, Arc::new(journal), untold, next, Some(node))?;
     // The folder may have been that of a server without other nodes.
     Ok((events, restored.revoked))
-}
-
-fn state(id: &MemberId, member: &::room::log::Member) -> MemberState {
-    MemberState {
-        member: id.clone(),
-        last_sequence: member.acknowledged(),
-        last_seen: wall(member.last_seen()),
-        is_connected: member.is_connected(),
-        quality: None,
-    }
-}
-
-fn info(id: &RoomId, log: &Log) -> RoomInfo {
-    let (buffered_messages, buffered_bytes) = log.buffered();
-    RoomInfo {
-        id: id.clone(),
-        epoch: log.epoch(),
-        last_sequence: log.tip(),
-        buffered_messages,
-        buffered_bytes,
-        members: log.members().map(|(id, member)| state(id, member)).collect(),
-    }
 }
 
 /// Why nothing came of what was asked.

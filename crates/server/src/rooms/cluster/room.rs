@@ -13,7 +13,7 @@ use ::room::replica::{
 };
 use base::{Timestamp, WallTime};
 use metrics::counter;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use wire::close::CloseCode;
 use wire::room::{Class, Epoch, Fence, Join, MemberId, Presence, RoomId, Send, SendRefusal, ServerFrame};
 
@@ -50,8 +50,6 @@ pub(super) struct Room {
     pub(super) state: Mutex<State>,
     /// There may be something to do for its task.
     pub(super) work: Notify,
-    /// Whether it is closed here, and gone from the map.
-    pub(super) gone: watch::Sender<bool>,
 }
 
 impl Room {
@@ -72,7 +70,7 @@ impl Room {
             expires: Instant::now(),
             told: None,
         };
-        Arc::new(Self { id, state: Mutex::new(state), work: Notify::new(), gone: watch::Sender::new(false) })
+        Arc::new(Self { id, state: Mutex::new(state), work: Notify::new() })
     }
 }
 
@@ -89,10 +87,16 @@ struct Connection {
     acknowledged: Option<u64>,
 }
 
+impl Connection {
+    fn is(&self, member: &MemberId, fence: Fence) -> bool {
+        self.fence == fence && self.member == *member
+    }
+}
+
 /// What somebody wants, who waits for the answer. When the answer never comes, the room was given up: it may be asked again.
 pub(super) enum Ask {
     Join {
-        claims: Claims,
+        member: MemberId,
         join: Join,
         accepted: Timestamp,
         outbox: Arc<Outbox>,
@@ -193,8 +197,8 @@ impl State {
             return true;
         }
         match ask {
-            Ask::Join { claims, join, accepted, outbox, answer } => {
-                self.join(room, &claims.member, &join, accepted, outbox, answer, shared);
+            Ask::Join { member, join, accepted, outbox, answer } => {
+                self.join(room, member, &join, accepted, outbox, answer, shared);
             }
             Ask::Publish { draft, answer } => self.publish(room, draft, answer, shared),
             Ask::Leave { member, answer } => {
@@ -218,7 +222,7 @@ impl State {
     fn join(
         &mut self,
         room: &RoomId,
-        member: &MemberId,
+        member: MemberId,
         join: &Join,
         accepted: Timestamp,
         outbox: Arc<Outbox>,
@@ -231,7 +235,6 @@ impl State {
         let &Join { resume, after, ref sender, .. } = join;
         let fence = replica.fence(accepted, after);
         let now = shared.nodes.now();
-        let member = member.clone();
         let mut connection = Connection {
             member: member.clone(),
             fence,
@@ -354,7 +357,7 @@ impl State {
     /// Passes a volatile message on to whoever is here, and to other nodes. False when its recipient is no member.
     fn relay(&self, room: &RoomId, from: Option<&MemberId>, draft: &Draft, shared: &Shared) -> bool {
         let Some(replica) = &self.replica else { return true };
-        let log = self.log(replica);
+        let log = here(replica);
         if draft.to.as_ref().is_some_and(|to| log.member(to).is_none()) {
             return false;
         }
@@ -375,17 +378,12 @@ impl State {
         self.connections.iter().filter(is_for).for_each(|own| offer(&own.outbox, &delivery));
     }
 
-    /// Who is there for members of this node.
-    fn log<'a>(&self, replica: &'a Replica) -> &'a Log {
-        replica.apart().unwrap_or(replica.log())
-    }
-
     fn connection(&self, member: &MemberId, fence: Fence) -> Option<&Connection> {
-        self.connections.iter().find(|own| own.fence == fence && own.member == *member)
+        self.connections.iter().find(|own| own.is(member, fence))
     }
 
     fn take(&mut self, member: &MemberId, fence: Fence) -> Option<Connection> {
-        let at = self.connections.iter().position(|own| own.fence == fence && own.member == *member)?;
+        let at = self.connections.iter().position(|own| own.is(member, fence))?;
         let taken = self.connections.swap_remove(at);
         self.idle = Instant::now();
         Some(taken)
@@ -426,7 +424,7 @@ impl State {
     /// A member has everything up to a number.
     pub(super) fn acknowledge(&mut self, member: &MemberId, fence: Fence, sequence: u64) {
         let mut own = self.connections.iter_mut();
-        let Some(own) = own.find(|own| own.fence == fence && own.member == *member) else { return };
+        let Some(own) = own.find(|own| own.is(member, fence)) else { return };
         own.acknowledged = own.acknowledged.max(Some(sequence));
         self.acknowledge.get_or_insert_with(|| Instant::now() + ACKNOWLEDGE);
     }
@@ -513,8 +511,7 @@ impl State {
             }
             return Next::Open;
         }
-        let is_appending = self.replica.as_ref().is_some_and(|replica| !replica.pending().is_empty());
-        if is_appending || self.acknowledge.is_some_and(|due| due <= now) {
+        if self.has_pending() || self.acknowledge.is_some_and(|due| due <= now) {
             self.pass_acknowledgements();
         }
         let Some(replica) = &mut self.replica else { return Next::Open };
@@ -631,7 +628,7 @@ impl State {
         let connections = &self.connections;
         let exists = |node, member: &MemberId, fence| {
             if node == own {
-                connections.iter().any(|own| own.fence == fence && own.member == *member)
+                connections.iter().any(|own| own.is(member, fence))
             } else {
                 shared.nodes.lives(node)
             }
@@ -892,7 +889,7 @@ impl State {
     ) {
         let mut own = self.connections.iter_mut();
         // Its socket may have closed meanwhile; that it is to be dropped is pending.
-        let Some(own) = own.find(|own| own.fence == fence && own.member == *member) else { return };
+        let Some(own) = own.find(|own| own.is(member, fence)) else { return };
         own.is_joined = true;
         let Some(replica) = &self.replica else { return };
         welcome(&own.outbox, (room, replica.log()), (member, fence), joined, &shared.limits);
@@ -910,6 +907,11 @@ impl State {
             }
         }
     }
+}
+
+/// Who is there for members of this node.
+pub(super) fn here(replica: &Replica) -> &Log {
+    replica.apart().unwrap_or(replica.log())
 }
 
 /// About how long an entry is.

@@ -36,7 +36,6 @@ pub(super) async fn tend(cluster: Cluster, room: Arc<Room>) {
         tracing::debug!(room = %room.id, %error, "cannot unsubscribe");
     }
     cluster.forget(&room);
-    room.gone.send_replace(true);
 }
 
 struct Task {
@@ -61,13 +60,13 @@ impl Task {
                 if ended.is_ok() {
                     self.with(|state, _| state.ended(epoch));
                 }
-                ended.map(|()| None)
+                ended
             }
             Next::Read(at) => live.read_after(id, at).await.map(|read| {
-                self.refused_or(read, |state, stored, task| state.read(id, &stored, &task.shared))
+                self.refused_or(read, |state, stored, task| state.read(id, &stored, &task.shared));
             }),
             Next::Append(at, entries) => live.append(id, at, &entries).await.map(|appended| {
-                self.refused_or(appended, |state, stored, task| state.apply_all(id, &stored, &task.shared))
+                self.refused_or(appended, |state, stored, task| state.apply_all(id, &stored, &task.shared));
             }),
             Next::Compact(at, snapshot) => live
                 .compact(id, at, &snapshot)
@@ -81,13 +80,13 @@ impl Task {
                 }
                 self.with(|state, _| state.reunite(id));
                 self.cluster.suspect_apart();
-                Ok(None)
+                Ok(())
             }
         };
         match answered {
             // One that is full can be read, and takes nothing.
-            Ok(_) if is_read && self.with(|state, _| state.has_pending()) => {}
-            Ok(_) => self.silent = None,
+            Ok(()) if is_read && self.with(|state, _| state.has_pending()) => {}
+            Ok(()) => self.silent = None,
             Err(error) => self.unanswered(asked, &error).await,
         }
     }
@@ -97,17 +96,10 @@ impl Task {
     }
 
     /// Does something with an answer, or gives the replica up.
-    fn refused_or<T>(
-        &self,
-        answer: Result<T, Refusal>,
-        does: impl FnOnce(&mut State, T, &Cluster),
-    ) -> Option<Refusal> {
+    fn refused_or<T>(&self, answer: Result<T, Refusal>, does: impl FnOnce(&mut State, T, &Cluster)) {
         let mut state = lock(&self.room.state);
         match answer {
-            Ok(answer) => {
-                does(&mut state, answer, &self.cluster);
-                None
-            }
+            Ok(answer) => does(&mut state, answer, &self.cluster),
             Err(refusal) => {
                 let epoch = state.seen(|replica| replica.applied().epoch);
                 tracing::info!(room = %self.room.id, ?epoch, %refusal, "a room is given up; its members come back");
@@ -116,7 +108,6 @@ impl Task {
                 if refusal == Refusal::Compacted {
                     state.reopen();
                 }
-                Some(refusal)
             }
         }
     }

@@ -23,7 +23,7 @@ use super::outbox::Outbox;
 use super::token::{Claims, LONGEST_TOKEN, Right};
 use super::webhook::{Events, Webhook};
 use super::{
-    Health, Limits, MemberState, Membership, PublishError, RoomInfo, lock, offer, volatile, wall, welcome,
+    Health, Limits, MemberState, Membership, PublishError, RoomInfo, lock, offer, volatile, welcome,
 };
 use crate::stage::wall_time;
 use journal::{Journal, Record, Revocations};
@@ -614,27 +614,17 @@ impl Room {
 
     fn info(&self) -> RoomInfo {
         let state = lock(&self.state);
-        let (buffered_messages, buffered_bytes) = state.log.buffered();
-        RoomInfo {
-            id: self.id.clone(),
-            epoch: state.log.epoch(),
-            last_sequence: state.log.tip(),
-            buffered_messages,
-            buffered_bytes,
-            members: state.log.members().map(|(id, member)| state.member(id, member)).collect(),
+        let mut info = RoomInfo::of(&self.id, &state.log);
+        for member in &mut info.members {
+            member.quality = state.qualities.get(&member.member).copied();
         }
+        info
     }
 }
 
 impl State {
     fn member(&self, id: &MemberId, member: &room::log::Member) -> MemberState {
-        MemberState {
-            member: id.clone(),
-            last_sequence: member.acknowledged(),
-            last_seen: wall(member.last_seen()),
-            is_connected: member.is_connected(),
-            quality: self.qualities.get(id).copied(),
-        }
+        MemberState { quality: self.qualities.get(id).copied(), ..MemberState::of(id, member) }
     }
 
     fn outbox(&self, member: &MemberId, fence: Fence) -> Option<Arc<Outbox>> {
